@@ -1,0 +1,276 @@
+"""The frozen types of a diagnosis. They hold words and numbers only, so that every reporter can draw from them and JSON loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Scalar = float | int | str | bool | None
+
+
+class Severity(StrEnum):
+    """error: the result should not be used or the run was wasted; warning: act before the next run; note: good to know."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        return ("error", "warning", "note").index(self.value)
+
+
+class Verdict(StrEnum):
+    """The worst severity found, free of policy; inconclusive where the data do not carry a verdict."""
+
+    PASS = "pass"  # noqa: S105
+    WARN = "warn"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Loss(StrEnum):
+    """What damage cost: benign (nothing), lossy (some data), fatal (the source)."""
+
+    BENIGN = "benign"
+    LOSSY = "lossy"
+    FATAL = "fatal"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Damage in the input.
+
+    `kind` is a stable kebab-case name (torn-record, bad-crc, truncated-json, lfs-pointer, ...), `where` the file with a byte offset or
+    line where known, `detail` a sentence with what was lost and what to do.
+    """
+
+    kind: str
+    where: str
+    detail: str
+    loss: Loss = Loss.LOSSY
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One hyperparameter under its HuggingFace TrainingArguments name, and where it was read."""
+
+    name: str
+    value: Scalar
+    source: str
+    conflicts: tuple[tuple[str, Scalar], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint on disk; `whole` is None where it was not or could not be checked, `problem` says what is wrong."""
+
+    step: int
+    path: str
+    whole: bool | None = None
+    problem: str | None = None
+    resumable: bool | None = None
+    weights_finite: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """Something a log said in words: kind (oom, nccl-timeout, device-assert, killed, no-space, interrupt, traceback, nan, overflow, ...)."""
+
+    kind: str
+    text: str
+    where: str
+    step: int | None = None
+    time: float | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNote:
+    """A file or directory that was read for a run: its kind, how many points it gave, and a remark (used, merged, ignored and why)."""
+
+    kind: str
+    path: str
+    points: int
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a detector measured. No judgement, no words.
+
+    `margin` says how far the decisive number lies beyond its threshold, as a ratio >= 1 (1 = exactly at the threshold); `points` is the
+    number of values the test rests on. Spans are inclusive step ranges.
+    """
+
+    numbers: Mapping[str, Scalar]
+    signals: tuple[str, ...]
+    onset_step: int | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+    margin: float = 1.5
+    points: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why a rule was not evaluated, and what to log so that it can be next time."""
+
+    reason: str
+    how_to_log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A possible cause with what speaks for and against it in this run; likelihoods of one finding add up to at most 1."""
+
+    name: str
+    title: str
+    likelihood: float
+    speaks_for: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    test: str = ""
+    snippet: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """One change to a setting, computed from this run's own value; `current` is None where the log does not tell it."""
+
+    setting: str
+    current: Scalar
+    proposed: Scalar
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that fired, in full."""
+
+    rule: str
+    code: str
+    title: str
+    severity: Severity
+    confidence: float
+    message: str
+    numbers: Mapping[str, Scalar]
+    signals: tuple[str, ...]
+    onset_step: int | None = None
+    span: tuple[int, int] | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+    detectable_step: int | None = None
+    found: str = ""
+    limit: str = ""
+    causes: tuple[Cause, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+    explained_by: str | None = None
+    baseline: str | None = None
+    why_it_matters: str = ""
+    verify: str = ""
+    looks_like: str = ""
+    samples: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleNote:
+    """A rule that did not fire: healthy, not evaluated, suppressed or crashed."""
+
+    rule: str
+    code: str
+    title: str
+    reason: str = ""
+    how_to_log: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """A decimated signal for the charts; values that are not finite are None, and `nonfinite` lists their steps."""
+
+    signal: str
+    raw_name: str
+    steps: tuple[int, ...]
+    values: tuple[float | None, ...]
+    nonfinite: tuple[int, ...] = ()
+    points: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointAdvice:
+    """Which checkpoint to use, and whether it is there."""
+
+    best_step: int | None = None
+    exists: bool | None = None
+    nearest_kept: int | None = None
+    path: str | None = None
+    whole: bool | None = None
+    resumable: bool | None = None
+    resume_command: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Time and money. Hours are wall hours; GPU hours and money are None where the number of GPUs or the price is unknown."""
+
+    hours: float | None = None
+    hours_after_best: float | None = None
+    hours_after_onset: float | None = None
+    hours_since_checkpoint: float | None = None
+    gpus: int | None = None
+    gpu_hours_wasted: float | None = None
+    money_wasted: float | None = None
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment on the step axis: warmup-end, epoch, resume, checkpoint, best-eval, onset, end, detectable."""
+
+    kind: str
+    step: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the policy says of a diagnosis."""
+
+    passed: bool = True
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The result for one run: everything that any report shows."""
+
+    name: str
+    path: str
+    argument: str
+    verdict: Verdict
+    headline: str
+    findings: tuple[Finding, ...] = ()
+    healthy: tuple[RuleNote, ...] = ()
+    not_evaluated: tuple[RuleNote, ...] = ()
+    suppressed: tuple[RuleNote, ...] = ()
+    crashed: tuple[RuleNote, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    checkpoint: CheckpointAdvice = CheckpointAdvice()
+    checkpoints: tuple[Checkpoint, ...] = ()
+    cost: Cost = Cost()
+    marks: tuple[Mark, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    sources: tuple[SourceNote, ...] = ()
+    log_events: tuple[LogEvent, ...] = ()
+    series: tuple[SeriesView, ...] = ()
+    gate: Gate = Gate()
+    task: str = ""
+    steps: int | None = None
+    planned_steps: int | None = None
+    epochs: float | None = None
+    notes: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def loud(self) -> tuple[Finding, ...]:
+        """The findings that ask for action: errors and warnings."""
+        return tuple(f for f in self.findings if f.severity is not Severity.NOTE)

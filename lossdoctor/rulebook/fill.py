@@ -1,0 +1,62 @@
+"""Filling the sentences of a rule: `{name}` and `{name:spec}` only, no attribute walks, no indexing, no conversions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Set
+from string import Formatter
+
+from lossdoctor.errors import RuleError
+from lossdoctor.model import Scalar
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
+_SPEC = re.compile(r"[,]?(?:\.\d{1,2})?[a-zA-Z%]?\Z")
+
+
+def placeholders(template: str) -> Set[str]:
+    """The names a template asks for; raises `RuleError` where it asks for more than a name."""
+    found = set()
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise RuleError(f"{template!r}: {error}") from None
+    for _, name, spec, conversion in parts:
+        if name is None:
+            continue
+        if not _NAME.match(name) or conversion or not _SPEC.match(spec or ""):
+            raise RuleError(f"{template!r}: only {{name}} or {{name:spec}} can be filled in, not {{{name}}}")
+        found.add(name)
+    return found
+
+
+def fill(template: str, values: Mapping[str, Scalar]) -> str:
+    """Fill a template; a value that is missing or not finite reads 'unknown'."""
+    out = []
+    for text, name, spec, _ in Formatter().parse(template):
+        out.append(text)
+        if name is not None:
+            out.append(_show(values.get(name), spec or ""))
+    return "".join(out)
+
+
+def _show(value: Scalar, spec: str) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "unknown" if value is None or math.isnan(value) else "infinity"
+    if isinstance(value, bool | str):
+        return str(value)
+    if not spec:
+        return number(value)
+    if spec[-1] in "dbxo" and isinstance(value, float):
+        value = round(value)
+    return format(value, spec)
+
+
+def number(value: float) -> str:
+    """A number as an engineer would write it: 2e-4, not 0.00019999999494757503."""
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e6):
+        return str(int(value))
+    if 1e-3 <= abs(value) < 1e6:
+        return f"{value:.4g}"
+    mantissa, _, exponent = f"{value:.3e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

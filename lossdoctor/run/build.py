@@ -1,0 +1,72 @@
+"""Log -> Run: canonical names, segments, task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from lossdoctor.model import Setting, SourceNote
+from lossdoctor.run.log import Log, Series
+from lossdoctor.run.names import CLOSING, canonical
+from lossdoctor.run.run import Run, Signal
+from lossdoctor.run.segments import segments
+from lossdoctor.run.task import task_of
+
+MAX_PLAN = 1 << 40  # streaming data sets log 9223372036854775807 epochs
+
+
+def build(log: Log, *, settings: Sequence[Setting] = (), path: str = "", name: str = "", metric: Mapping[str, str] | None = None, notes: Iterable[SourceNote] = ()) -> Run:
+    """Make a Run of one (possibly merged) log.
+
+    `settings` are already merged, in order of trust; `metric` maps a canonical signal to the column that holds it, over the alias table.
+    """
+    signals = _signals(log.series, {raw: signal for signal, raw in (metric or {}).items()})
+    by_name = {s.name: s for s in settings}
+    planned = log.planned_steps if log.planned_steps is not None and 0 < log.planned_steps < MAX_PLAN else None
+    epochs = log.planned_epochs if log.planned_epochs is not None and 0 < log.planned_epochs < 1e6 else None
+    closing = any(key in signals for key in CLOSING)
+    run = Run(
+        name=name or log.name, path=path or str(log.path), signals=signals, settings=by_name, checkpoints=log.checkpoints, events=log.events, faults=log.faults,
+        sources=tuple(notes) or (SourceNote(log.kind, str(log.path), log.points, "read"),), planned_steps=planned or _plan_from_epochs(signals, epochs), planned_epochs=epochs,
+        reached_step=log.reached_step, finished=True if closing else log.finished, early_stopped=log.early_stopped, evidence_beyond_state=log.kind != "trainer_state",
+        best_step=log.best_step, step_is=log.step_is, framework=log.framework, task=task_of(signals, by_name), notes=log.notes,
+    )  # fmt: skip
+    return run
+
+
+def _signals(series: Iterable[Series], chosen: Mapping[str, str]) -> dict[str, Signal]:
+    """Map raw names to canonical ones; where two meet, the better rank wins and the other keeps its raw name."""
+    best: dict[str, tuple[int, int, Series, float]] = {}
+    losers: list[Series] = []
+    for order, one in enumerate(series):
+        signal, rank, scale = (chosen[one.name], -1, 1.0) if one.name in chosen else canonical(one.name)
+        entry = (rank, order, one, scale)
+        if signal in best and best[signal][:2] <= entry[:2]:
+            losers.append(one)
+            continue
+        if signal in best:
+            losers.append(best[signal][2])
+        best[signal] = entry
+    found = {name: _signal(name, one, scale) for name, (_, _, one, scale) in best.items()}
+    for one in losers:
+        found.setdefault(one.name, _signal(one.name, one, 1.0))
+    return found
+
+
+def _signal(name: str, one: Series, scale: float) -> Signal:
+    values = one.values if scale == 1.0 else one.values * scale
+    parts = (one.steps, values, one.epochs, one.times, segments(one.steps))
+    for part in parts:
+        part.flags.writeable = False
+    return Signal(name, one.name, *parts)
+
+
+def _plan_from_epochs(signals: Mapping[str, Signal], epochs: float | None) -> int | None:
+    """Steps of the plan where only epochs are known: steps per epoch from the logged epochs."""
+    loss = signals.get("train/loss")
+    if epochs is None or loss is None or not len(loss) or not math.isfinite(loss.epochs[-1]) or loss.epochs[-1] < 0.2:
+        return None
+    rate = float(np.nanmedian(loss.steps[loss.epochs > 0] / loss.epochs[loss.epochs > 0]))
+    return round(rate * epochs) if math.isfinite(rate) and rate > 0 else None

@@ -1,0 +1,119 @@
+"""Canonical signal names, their units, and the names that frameworks log them under.
+
+| signal | unit |
+|---|---|
+| train/loss, eval/loss, eval/<set>/loss | as logged (nats a token for language models) |
+| train/learning_rate, train/grad_norm, train/loss_scale | - |
+| train/epoch | epochs |
+| perf/tokens_per_second, perf/samples_per_second, perf/steps_per_second | 1/s |
+| perf/step_seconds | s |
+| perf/mfu | fraction |
+| gpu/<i>/memory, host/memory, process/memory | bytes |
+| gpu/<i>/memory_utilization, gpu/<i>/utilization | percent |
+| gpu/<i>/temperature | degrees Celsius |
+| eval/<metric>, train/accuracy, reward, reward_std, kl, entropy, rewards/..., logps/..., completions/... | as logged |
+
+Where two logged names map to one signal, the first in the table wins and the other keeps its raw name. Unknown names stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+GIB = float(1 << 30)
+MIB = float(1 << 20)
+
+_TABLE: Mapping[str, tuple[str, ...]] = {
+    "train/loss": (
+        "train/loss", "loss", "train_loss", "train_loss_step", "train/loss_step", "training_loss", "loss/train", "training/loss", "train/total_loss", "causal_lm_loss",
+        "lm_loss", "total_loss", "loss/total_loss", "loss/total", "train/epoch_loss", "epoch_loss", "train_loss_epoch", "train/loss_epoch", "logloss",
+        "trainiterstats/loss", "learn/loss", "train/mlm_loss", "train/ce_loss", "batch_loss", "trainepochstats/avg_loss", "loss_train", "train/train_loss_step",
+        "running_loss", "global_avg_loss", "loss_metrics/global_avg_loss",
+    ),
+    "eval/loss": (
+        "eval/loss", "eval_loss", "val/loss", "val_loss", "valid_loss", "valid/loss", "validation_loss", "validation/loss", "test/loss", "test_loss", "loss/validation",
+        "loss/val", "loss/valid", "loss/test", "loss/eval", "ptl/val_loss", "lm_loss_validation", "evalstats/avg_loss", "val_loss_epoch", "val/loss_epoch",
+        "validation/epoch_loss", "val/epoch_loss", "eval/epoch_loss", "test/epoch_loss", "dev_loss", "dev/loss", "validation_validation/loss", "loss_val", "eval/eval_loss",
+    ),
+    "train/learning_rate": (
+        "train/learning_rate", "learning_rate", "train/lr", "lr", "lr_adamw", "lr_adam", "lr_sgd", "lr_adamw/pg1", "lr_adam/pg1", "lr_sgd/pg1", "x/lr0", "lr/pg0",
+        "policy/learning_rate", "current_lr", "batch_lr", "lr/group_0", "epoch_learning_rate", "train/epoch_learning_rate", "trainiterstats/lr", "learn/lr",
+        "optim/learning_rate", "optimizer/lr",
+    ),
+    "train/grad_norm": (
+        "train/grad_norm", "grad_norm", "gnorm", "norm", "total_grad_norm", "gradient_norm", "train/gradient_norm", "trainepochstats/avg_grad_norm", "gradnorm",
+        "train/gnorm", "grad/norm", "optim/total_grad_norm", "global_grad_norm", "train/global_grad_norm", "train/total_grad_norm",
+    ),
+    "train/loss_scale": ("train/loss_scale", "loss_scale", "scale", "train/scale", "grad_scale", "train/grad_scale"),
+    "train/epoch": ("train/epoch", "epoch"),
+    "train/accuracy": ("train/accuracy", "train_accuracy", "train_acc", "train/acc", "accuracy", "acc", "training_accuracy", "accuracy/train", "train/epoch_accuracy", "mean_token_accuracy", "train/mean_token_accuracy", "train_acc_epoch", "train_acc_step"),
+    "eval/accuracy": ("eval/accuracy", "eval_accuracy", "eval_acc", "val_accuracy", "val_acc", "val/accuracy", "val/acc", "valid_acc", "valid_accuracy", "validation_accuracy", "accuracy/validation", "accuracy/val", "test_acc", "test_accuracy", "test/accuracy", "validation/epoch_accuracy", "eval_mean_token_accuracy", "eval/mean_token_accuracy", "top1"),
+    "perf/tokens_per_second": ("tokens_per_second", "train/tokens_per_second", "perf/tokens_per_second", "tok/sec", "tokens/sec", "tok_s", "tps", "wps", "train_tokens_per_second", "train/tokens_per_sec", "tokens_per_sec", "perf/tps", "throughput/tokens_per_sec", "throughput(tps)"),
+    "perf/samples_per_second": ("samples_per_second", "train/samples_per_second", "samples_per_sec", "samples/sec", "train_samples_per_second", "train_samples/sec", "throughput/samples_per_sec", "time/fps", "throughput"),
+    "perf/steps_per_second": ("steps_per_sec", "steps_per_second", "global_step/sec", "it/s", "train/steps_per_second"),
+    "perf/step_seconds": ("step_time", "train/step_time", "iteration_time", "iter_time", "step_seconds", "time/iteration", "seconds_per_step", "train/step_seconds", "time_per_iteration"),
+    "perf/mfu": ("mfu", "train/mfu", "perf/mfu", "running_mfu", "throughput/mfu"),
+    "host/memory": ("host/memory", "cpu_memory_bytes"),
+}
+
+_SCALED: Mapping[str, tuple[str, float]] = {
+    "elapsed_time_per_iteration_ms": ("perf/step_seconds", 1e-3), "elapsed_time_per_iteration_(ms)": ("perf/step_seconds", 1e-3),
+    "train/step_avg_ms": ("perf/step_seconds", 1e-3), "step_avg": ("perf/step_seconds", 1e-3), "step_avg_ms": ("perf/step_seconds", 1e-3), "dt_ms": ("perf/step_seconds", 1e-3), "time_ms_per_step": ("perf/step_seconds", 1e-3),
+    "mfu_percent": ("perf/mfu", 1e-2), "mfu(%)": ("perf/mfu", 1e-2), "mfu_pct": ("perf/mfu", 1e-2),
+    "process_memory_mb": ("process/memory", 1e6), "process_memory_mib": ("process/memory", MIB), "process_memory_gb": ("process/memory", 1e9),
+    "cpu_mem_gb": ("host/memory", 1e9), "cpu_memory_gb": ("host/memory", 1e9), "cpu_memory_mb": ("host/memory", 1e6), "ram_gb": ("host/memory", 1e9), "ram_mb": ("host/memory", 1e6),
+    "memory_gib": ("gpu/0/memory", GIB), "memory_mib": ("gpu/0/memory", MIB), "max_mem": ("gpu/0/memory", MIB), "memory": ("gpu/0/memory", MIB),
+    "memory_gb": ("gpu/0/memory", 1e9), "gpu_memory_gb": ("gpu/0/memory", 1e9), "gpu_memory_mb": ("gpu/0/memory", 1e6), "gpu_mem_gb": ("gpu/0/memory", 1e9), "gpu_mem_mb": ("gpu/0/memory", 1e6),
+    "gpu_memory_allocated_gb": ("gpu/0/memory", 1e9), "memory_allocated_gb": ("gpu/0/memory", 1e9), "memory_allocated_mb": ("gpu/0/memory", 1e6),
+    "system/peak_mem_allocated_mib": ("gpu/0/memory", MIB), "memory/max_active_gib": ("gpu/0/memory", GIB), "memory/max_active(gib)": ("gpu/0/memory", GIB), "vram_gb": ("gpu/0/memory", 1e9),
+}  # fmt: skip
+
+_FLAT: Mapping[str, tuple[str, int]] = {alias: (signal, rank) for signal, aliases in _TABLE.items() for rank, alias in enumerate(aliases)}
+_GPU = re.compile(r"(?:system[./])?gpu[._/]?(\d+)[./_](.+)")
+_GPU_WHAT: Mapping[str, tuple[str, float]] = {
+    "memoryallocatedbytes": ("memory", 1.0), "memory_allocated_bytes": ("memory", 1.0), "memory_allocated_gb": ("memory", 1e9), "memory_allocated_mb": ("memory", 1e6), "memory_allocated": ("memory", 1.0),
+    "memory_allocated_gib": ("memory", GIB), "memory_allocated_mib": ("memory", MIB), "memory": ("memory", 1.0), "memory_utilization_pct": ("memory_utilization", 1.0),
+    "memoryallocated": ("memory_utilization", 1.0), "memory_utilization": ("memory_utilization", 1.0), "utilization_pct": ("utilization", 1.0), "gpu": ("utilization", 1.0),
+    "utilization": ("utilization", 1.0), "temperature_c": ("temperature", 1.0), "temp": ("temperature", 1.0), "temperature": ("temperature", 1.0),
+}  # fmt: skip
+_PREFERENCE = ("reward", "rewards/", "kl", "entropy", "logps/", "logits/", "completions/", "completion_length", "frac_reward_zero_std", "clip_ratio", "objective/", "policy/", "val/ratio", "num_tokens")
+_EVAL_SET_LOSS = re.compile(r"eval_([A-Za-z0-9_.-]+)_loss$|eval/([A-Za-z0-9_.-]+?)[_/]loss$|(?:val|valid|validation)_loss/(?:dataloader_idx_)?([A-Za-z0-9_.-]+)$")
+_RUN_STATISTICS = {"train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos", "train_tokens_per_second"}
+# What HF writes once in its closing row: an average over the run, never part of a curve.
+CLOSING = frozenset(f"train/{name}" for name in _RUN_STATISTICS)
+
+
+def plain(raw: str) -> str:
+    """Lower-case a logged name and fold blanks and hyphens into underscores."""
+    return re.sub(r"[\s-]+", "_", raw.strip().lower())
+
+
+@lru_cache(maxsize=8192)
+def canonical(raw: str) -> tuple[str, int, float]:
+    """Return (signal, rank, scale) for a logged name: lower ranks win, values are multiplied by `scale` to reach the signal's unit."""
+    name = plain(raw)
+    if name in CLOSING:
+        return name, 99, 1.0
+    if name in _FLAT:
+        signal, rank = _FLAT[name]
+        return signal, rank, 1.0
+    bare = name.removeprefix("train/")
+    if bare in _SCALED:
+        signal, scale = _SCALED[bare]
+        return signal, 0, scale
+    gpu = _GPU.fullmatch(bare)
+    if gpu and gpu[2] in _GPU_WHAT:
+        what, scale = _GPU_WHAT[gpu[2]]
+        return f"gpu/{gpu[1]}/{what}", 0, scale
+    if bare.startswith(_PREFERENCE):
+        return bare, 0 if bare == name else 1, 1.0
+    per_set = _EVAL_SET_LOSS.fullmatch(name)
+    if per_set:
+        return f"eval/{next(g for g in per_set.groups() if g)}/loss", 0, 1.0
+    if name.startswith("eval_"):
+        return f"eval/{name[5:]}", 1, 1.0
+    if name.startswith("eval/"):
+        return name, 0, 1.0
+    return raw, 50, 1.0

@@ -1,0 +1,23 @@
+"""Segments: the stretches of a run between restarts, as the order of its steps tells them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lossdoctor.run.log import Ints
+
+
+def segments(steps: Ints) -> npt.NDArray[np.int16]:
+    """Number the rows 0, 1, ... with a new segment wherever the steps fall back.
+
+    A single row that falls back onto the one before (an evaluation logged late) is no restart: the steps must fall back by more than
+    the usual distance between rows. Shape (n,) -> (n,).
+    """
+    if len(steps) < 2:
+        return np.zeros(len(steps), dtype=np.int16)
+    moves = np.diff(steps)
+    forward = moves[moves > 0]
+    usual = int(np.median(forward)) if len(forward) else 1
+    starts = np.concatenate(([False], moves < -usual))
+    return np.minimum(np.cumsum(starts), np.iinfo(np.int16).max).astype(np.int16)

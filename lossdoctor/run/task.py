@@ -1,0 +1,36 @@
+"""What kind of training this is, told by the signals and settings that only that kind logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from lossdoctor.model import Setting
+
+RL = "rl"
+PREFERENCE = "preference"
+CLASSIFICATION = "classification"
+SPEECH = "speech"
+LANGUAGE_MODEL = "language-model"
+UNKNOWN = "unknown"
+
+_PREFERENCE_SIGNALS = ("rewards/margins", "rewards/chosen", "logps/chosen", "rewards/accuracies")
+_RL_SIGNALS = ("reward_std", "kl", "completions/", "completion_length", "objective/kl", "policy/approxkl", "rollout/", "train/approx_kl", "Environment/", "frac_reward_zero_std", "Losses/Policy Loss", "train/policy_gradient_loss", "train/value_loss", "Policy/")
+
+
+def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
+    """Return one of rl, preference, speech, classification, language-model, unknown."""
+    names = tuple(signals)
+    if any(name in _PREFERENCE_SIGNALS for name in names):
+        return PREFERENCE
+    if any(name.startswith(_RL_SIGNALS) or (name.startswith("reward") and not name.startswith("rewards/")) for name in names):
+        return RL
+    if any(name in {"eval/wer", "eval/cer"} for name in names):
+        return SPEECH
+    kind = " ".join(str(settings[key].value) for key in ("architectures", "model_type") if key in settings).lower()
+    if "classification" in kind or "num_labels" in settings and "causallm" not in kind and "conditionalgeneration" not in kind:
+        return CLASSIFICATION
+    if "causallm" in kind or "lmhead" in kind or "lora_r" in settings or "train/perplexity" in names:
+        return LANGUAGE_MODEL
+    if any(name in {"eval/accuracy", "eval/f1"} for name in names) and "vocab_size" not in settings:
+        return CLASSIFICATION
+    return UNKNOWN

@@ -1,0 +1,49 @@
+"""Opening files that nobody vouched for: regular files only, bounded, with the size fixed when they are opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from lossdoctor.errors import PathMissing, Unreadable
+
+LFS_HEADER = b"version https://git-lfs.github.com/spec/"
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Return the bytes of a regular file; raises `Unreadable` for anything else, for an empty file, a git-lfs pointer or one beyond `limit` bytes."""
+    data = _read(path, limit)
+    if not data:
+        raise Unreadable(f"{path.name}: empty file")
+    if data.startswith(LFS_HEADER):
+        raise Unreadable(f"{path.name}: a git-lfs pointer, not the file itself: run git lfs pull")
+    return data
+
+
+def head(path: Path, count: int = 4096) -> bytes:
+    """The first bytes of a regular file, empty where it cannot be read."""
+    try:
+        return _read(path, 1 << 62, count)
+    except (Unreadable, PathMissing):
+        return b""
+
+
+def _read(path: Path, limit: int, count: int | None = None) -> bytes:
+    try:
+        # O_NONBLOCK: a FIFO of the same name must not hang the caller.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise PathMissing(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path.name}: {getattr(error, 'strerror', None) or error}") from None
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable(f"{path.name}: not a regular file")
+        if status.st_size > limit:
+            raise Unreadable(f"{path.name}: {status.st_size} bytes, over the limit of {limit}")
+        try:
+            return file.read(status.st_size if count is None else min(count, status.st_size))
+        except OSError as error:
+            raise Unreadable(f"{path.name}: {error.strerror}") from None

@@ -119,7 +119,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity: Severity
     detector: str
     message: Message
-    page: Page
+    page: Page | None = None
     status: Literal["stable", "preview"] = "stable"
     since: str = "0.1"
     not_for: tuple[str, ...] = ()

@@ -232,6 +232,32 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricDelta:
+    """A metric of the run against its baseline. `noise` is the half width of what chance explains (95 %), None where it cannot be told.
+
+    `beyond` says whether the change is larger than that, `better` whether it is for the better; None where that is unknown.
+    """
+
+    metric: str
+    signal: str
+    base: float
+    now: float
+    noise: float | None = None
+    beyond: bool | None = None
+    better: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The last good run or runs, seen from this one. `refused` says why they cannot be compared with it; then nothing else is filled."""
+
+    names: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    fixed: tuple[RuleNote, ...] = ()
+    deltas: tuple[MetricDelta, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """What the policy says of a diagnosis."""
 
@@ -263,6 +289,7 @@ class Diagnosis:
     log_events: tuple[LogEvent, ...] = ()
     series: tuple[SeriesView, ...] = ()
     gate: Gate = Gate()
+    baseline: Baseline | None = None
     task: str = ""
     steps: int | None = None
     planned_steps: int | None = None

@@ -19,6 +19,7 @@ class Limits:
     pickle_nodes: int = 200_000
     pickle_depth: int = 16
     text_line_bytes: int = 1 << 20
+    text_bytes: int = 64 << 20
     points: int = 20_000_000
     tags: int = 100_000
     name_chars: int = 200

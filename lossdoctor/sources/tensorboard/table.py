@@ -1,0 +1,72 @@
+"""The columns of scalars of one file, tag by tag, grown batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from lossdoctor.run.log import Floats, Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """The points of one tag in the order of the file.
+
+    `steps` int64, `wall_times` (seconds since the Unix epoch) and `values` float64 of shape (points,); values hold float32 exactly.
+    """
+
+    steps: Ints
+    wall_times: Floats
+    values: Floats
+
+
+class Rows(NamedTuple):
+    """Points of one batch in any order: the index of their record, their place in it, their tag's number, and the three columns."""
+
+    record: Ints
+    tag: Ints
+    steps: Ints
+    wall_times: Floats
+    values: Floats
+
+
+@dataclass(slots=True)
+class Table:
+    """Numbers the tags and collects chunks of columns per tag."""
+
+    numbers: dict[bytes, int] = field(default_factory=dict)
+    chunks: list[list[Column]] = field(default_factory=list)
+    points: int = 0
+
+    def number(self, tag: bytes) -> int:
+        """The number of a tag, a new one if it is new."""
+        found = self.numbers.get(tag)
+        if found is None:
+            found = self.numbers[tag] = len(self.chunks)
+            self.chunks.append([])
+        return found
+
+    def add(self, rows: Rows) -> None:
+        """Append the points of one batch; points of one record keep their order."""
+        count = len(rows.record)
+        if not count:
+            return
+        order = np.lexsort((rows.record, rows.tag))
+        tags = rows.tag[order]
+        steps, wall_times, values = rows.steps[order], rows.wall_times[order], rows.values[order]
+        edges = np.flatnonzero(np.diff(tags, prepend=-1, append=-1))
+        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            self.chunks[tags[start]].append(Column(steps[start:end], wall_times[start:end], values[start:end]))
+        self.points += count
+
+    def columns(self) -> dict[bytes, Column]:
+        """One column a tag, in the order in which the tags came."""
+        return {tag: _joined(self.chunks[number]) for tag, number in self.numbers.items() if self.chunks[number]}
+
+
+def _joined(chunks: list[Column]) -> Column:
+    return Column(
+        np.concatenate([c.steps for c in chunks]), np.concatenate([c.wall_times for c in chunks]), np.concatenate([c.values for c in chunks])
+    )

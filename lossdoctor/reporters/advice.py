@@ -1,0 +1,140 @@
+"""What to do now: which checkpoint, which one change, which test. The same three steps in every format."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from lossdoctor.model import CheckpointAdvice, Diagnosis, Finding, Fix, Loss, Verdict
+from lossdoctor.reporters.wording import change, number
+
+MOST_STEPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """One thing to do: what, why, and text to copy (a command, a setting or code), if any."""
+
+    title: str
+    detail: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A finding with its letter and the findings that it explains."""
+
+    letter: str
+    finding: Finding
+    explained: tuple[tuple[str, Finding], ...] = ()
+
+
+def letter(index: int) -> str:
+    """A, B, ... Z, AA, AB, ..."""
+    alphabet = string.ascii_uppercase
+    head, tail = divmod(index, 26)
+    return (letter(head - 1) if head else "") + alphabet[tail]
+
+
+def groups(diagnosis: Diagnosis) -> tuple[Group, ...]:
+    """The findings in their order, each explained one under the one that explains it; letters follow the order of `findings`."""
+    named = [(letter(i), f) for i, f in enumerate(diagnosis.findings)]
+    present = {f.rule for _, f in named} | {f.code for _, f in named}
+    explained = {mark for mark, f in named if f.explained_by in present and f.explained_by not in {f.rule, f.code}}
+    roots = {f.rule: mark for mark, f in named} | {f.code: mark for mark, f in named}
+
+    def root_of(mark: str, finding: Finding, depth: int = 0) -> str:
+        if mark not in explained or depth > len(named):
+            return mark
+        parent = roots[finding.explained_by or ""]
+        return root_of(parent, dict(named)[parent], depth + 1)
+
+    children: dict[str, list[tuple[str, Finding]]] = {}
+    for mark, finding in named:
+        root = root_of(mark, finding)
+        if root != mark:
+            children.setdefault(root, []).append((mark, finding))
+    inside = {mark for below in children.values() for mark, _ in below}
+    return tuple(Group(mark, f, tuple(children.get(mark, ()))) for mark, f in named if mark not in inside)
+
+
+def checkpoint_name(advice: CheckpointAdvice) -> str:
+    if advice.path:
+        return PurePath(advice.path).name
+    return f"checkpoint-{advice.best_step}"
+
+
+def decision(diagnosis: Diagnosis) -> str:
+    """Which checkpoint to use, in a sentence; empty where nothing is known."""
+    advice = diagnosis.checkpoint
+    if advice.best_step is None:
+        return advice.reason
+    if advice.exists is False:
+        kept = (
+            f"; the nearest one kept is checkpoint-{advice.nearest_kept}" if advice.nearest_kept is not None else "; no checkpoint was kept"
+        )
+        return f"The best step was {advice.best_step}, but it was not saved{kept}."
+    if advice.exists is None:
+        return f"The best step was {advice.best_step}; whether it was saved cannot be seen from here."
+    state = {True: " (whole)", False: " (damaged, do not use it as it is)", None: ""}[advice.whole]
+    return f"Use {checkpoint_name(advice)}{state}."
+
+
+def next_steps(diagnosis: Diagnosis) -> tuple[NextStep, ...]:
+    """At most three: the checkpoint, the one change, the test that separates the causes; for a run without a verdict, what is missing."""
+    steps: list[NextStep] = []
+    if diagnosis.checkpoint.best_step is not None and diagnosis.verdict is not Verdict.PASS:
+        reason = diagnosis.checkpoint.reason
+        steps.append(NextStep(decision(diagnosis), reason, diagnosis.checkpoint.resume_command or ""))
+    steps += _for_findings(diagnosis)
+    if len(steps) < MOST_STEPS and diagnosis.verdict is Verdict.INCONCLUSIVE:
+        steps += _for_missing(diagnosis)
+    return tuple(steps[:MOST_STEPS])
+
+
+def first_fix(group: Group) -> Fix | None:
+    """The one change to try first: the group's own, else that of a finding it explains."""
+    return next((f.fixes[0] for f in (group.finding, *(f for _, f in group.explained)) if f.fixes), None)
+
+
+def _for_findings(diagnosis: Diagnosis) -> list[NextStep]:
+    loud = [g for g in groups(diagnosis) if g.finding in diagnosis.loud]
+    steps: list[NextStep] = []
+    for group in loud[:1]:
+        fix = first_fix(group)
+        if fix is not None:
+            steps.append(NextStep(f"Change one setting: {change(fix.setting, fix.current, fix.proposed)}", fix.why, setting_code(fix)))
+        for cause in group.finding.causes[:1]:
+            if cause.test or cause.snippet:
+                title = (
+                    f"Check first whether it is this: {_small(cause.title)}"
+                    if fix is None
+                    else f"Test the likeliest cause: {_small(cause.title)}"
+                )
+                steps.append(NextStep(title, cause.test, cause.snippet))
+        if not steps and group.finding.verify:
+            steps.append(NextStep(f"Look into: {_small(group.finding.title)}", group.finding.verify))
+    for group in loud[1:]:
+        fix = first_fix(group)
+        if fix is not None:
+            title = f"After that, in a run of its own: {change(fix.setting, fix.current, fix.proposed)}"
+            steps.append(NextStep(title, f"For {_small(group.finding.title)}: {fix.why}", setting_code(fix)))
+    return steps
+
+
+def _for_missing(diagnosis: Diagnosis) -> list[NextStep]:
+    faults = [NextStep(f"Repair the input: {f.kind} in {f.where}", f.detail) for f in diagnosis.faults if f.loss is not Loss.BENIGN]
+    wanted = dict.fromkeys(note.how_to_log for note in diagnosis.not_evaluated if note.how_to_log)
+    return faults + [NextStep("Log what was missing", text) for text in wanted]
+
+
+def setting_code(fix: Fix) -> str:
+    """The change as a line of TrainingArguments to copy."""
+    proposed = repr(fix.proposed) if isinstance(fix.proposed, str) else number(fix.proposed, 6)
+    return f"{fix.setting}={proposed}" + ("" if fix.current is None else f"  # was {number(fix.current, 6)}")
+
+
+def _small(title: str) -> str:
+    """A title inside a sentence: first letter small unless it is an acronym or a name such as NaN."""
+    return title[0].lower() + title[1:] if len(title) > 1 and title[0].isupper() and title[1:2].islower() and title[:3] != "NaN" else title

@@ -1,0 +1,189 @@
+"""The full text of a diagnosis: verdict first, then the curve, the findings, and what was not checked."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from lossdoctor.model import Diagnosis, Finding, Loss, RuleNote, Severity, Verdict
+from lossdoctor.reporters import wording
+from lossdoctor.reporters.advice import Group, decision, first_fix, groups, next_steps
+from lossdoctor.reporters.options import Options
+from lossdoctor.reporters.prepare import prepare
+from lossdoctor.reporters.terminal.console import SEVERITY_STYLE, VERDICT_STYLE, ascii_only, cells, paint
+from lossdoctor.reporters.terminal.curves import curves
+
+GLYPHS = {Verdict.FAIL: "✗", Verdict.WARN: "▲", Verdict.PASS: "✓", Verdict.INCONCLUSIVE: "?"}
+MARKS = {Severity.ERROR: "✗", Severity.WARNING: "▲", Severity.NOTE: "●"}
+
+
+def text(diagnoses: Sequence[Diagnosis], options: Options) -> str:
+    """All runs below each other; a table of the verdicts at the end where there is more than one."""
+    prepared = [prepare(d, stable=options.stable) for d in diagnoses]
+    blocks = ["\n".join(_run(d, options)) for d in prepared]
+    if len(prepared) > 1:
+        blocks.append("\n".join(_summary(prepared, options)))
+    whole = "\n\n".join(blocks) + "\n"
+    return whole if options.unicode else ascii_only(whole)
+
+
+def _run(d: Diagnosis, options: Options) -> Iterator[str]:
+    def dim(line: str) -> str:
+        return paint(line, "dim", colour=options.colour)
+
+    head = "   ".join(part for part in (", ".join(wording.facts(d)), wording.sources_of(d)) if part)
+    name = paint(d.name, "bold", colour=options.colour)
+    if cells(d.name) + 3 + cells(head) <= options.width:
+        yield f"{name}   {dim(head)}" if head else name
+    else:
+        yield name
+        yield from (dim(line) for line in _wrapped(head, "  ", options))
+    yield ""
+    yield from _verdict(d, options)
+    if options.verbosity < 0:
+        return
+    drawn = list(curves(d, options))
+    if drawn:
+        yield ""
+        yield from drawn
+    for group in groups(d):
+        yield from ("", *_finding(group, options)) if group.finding.severity is not Severity.NOTE else _finding(group, options)
+    yield from _damage(d, options)
+    if d.verdict is Verdict.INCONCLUSIVE:
+        yield from _missing(d, options)
+    yield ""
+    yield from (dim(line) for line in _wrapped(_counts(d, options), "", options))
+    if options.verbosity > 0:
+        yield from _details(d, options)
+    if d.verdict is Verdict.PASS:
+        yield from (dim(line) for line in _wrapped(wording.CURVES_ARE_SILENT, "", options))
+
+
+def _verdict(d: Diagnosis, options: Options) -> Iterator[str]:
+    word = f"{GLYPHS[d.verdict]} {wording.VERDICT_WORDS[d.verdict]}"
+    lines = list(_wrapped(d.headline, " " * (len(word) + 2), options))
+    styled = paint(word, "bold", VERDICT_STYLE[d.verdict], colour=options.colour)
+    yield f"{styled}  {paint(lines[0].strip() if lines else '', 'bold', colour=options.colour)}"
+    yield from (paint(line, "bold", colour=options.colour) for line in lines[1:])
+    advice = decision(d)
+    if advice and d.verdict is not Verdict.PASS:
+        yield from _labelled("checkpoint", f"{advice} {d.checkpoint.reason}" if d.checkpoint.best_step is not None else advice, options)
+        if d.checkpoint.resume_command:
+            yield from _labelled("resume with", d.checkpoint.resume_command, options)
+    if d.verdict is not Verdict.PASS and wording.bill(d):
+        yield from _labelled("cost", ", ".join(wording.bill(d)), options)
+    if not d.gate.passed:
+        yield from _labelled("gate failed", "; ".join(d.gate.reasons) or "by the policy", options)
+
+
+def _finding(group: Group, options: Options) -> Iterator[str]:
+    f = group.finding
+    glyph = paint(f"{MARKS[f.severity]} {wording.SEVERITY_WORDS[f.severity]:<7}", SEVERITY_STYLE[f.severity], colour=options.colour)
+    where = wording.steps_of(f)
+    parts = [f"{f.rule} ({f.code})", where, f"confidence {f.confidence:.2f}", f.baseline or ""]
+    name = paint(parts[0], "bold", colour=options.colour)
+    yield f"{glyph}  {group.letter}  {name}" + "".join(f"   {part}" for part in parts[1:] if part)
+    yield from _wrapped(f.message, "    ", options)
+    if f.severity is Severity.NOTE and options.verbosity <= 0:
+        return
+    fix = first_fix(group)
+    if fix is not None:
+        yield from _labelled("try first", f"{wording.change(fix.setting, fix.current, fix.proposed, '→')}: {fix.why}", options)
+    elif f.causes and f.causes[0].test:
+        yield from _labelled("test first", f.causes[0].test, options)
+    yield from _causes(f, options)
+    if f.verify:
+        yield from _labelled("look at", f.verify, options)
+    if f.detectable_step is not None:
+        yield from _labelled("seen by", f"step {f.detectable_step}: a monitor could have reported it there", options)
+    if group.explained:
+        below = ", ".join(f"{mark} {g.rule} ({g.code})" for mark, g in group.explained)
+        yield from _labelled("explains", below, options)
+
+
+def _causes(f: Finding, options: Options) -> Iterator[str]:
+    shown = f.causes if options.verbosity > 0 else f.causes[:2]
+    for index, cause in enumerate(shown):
+        says = f"{cause.title} ({wording.likelihood(cause.likelihood)})"
+        if cause.speaks_for:
+            says += f": {'; '.join(cause.speaks_for)}"
+        if options.verbosity > 0 and cause.against:
+            says += f". Against: {'; '.join(cause.against)}"
+        yield from _labelled("why" if index == 0 else "or", says, options)
+
+
+def _damage(d: Diagnosis, options: Options) -> Iterator[str]:
+    shown = [f for f in d.faults if f.loss is not Loss.BENIGN or options.verbosity > 0]
+    if shown:
+        yield ""
+    for fault in shown[:8]:
+        glyph = paint(f"! {'damage' if fault.loss is not Loss.BENIGN else 'note':<7}", "yellow", colour=options.colour)
+        yield f"{glyph}  {fault.kind} in {fault.where}"
+        yield from _wrapped(fault.detail, "    ", options)
+    if len(shown) > 8:
+        yield f"    and {len(shown) - 8} more (all of them in the JSON and HTML reports)"
+    for note in d.crashed:
+        yield f"{paint('! crashed', 'red', colour=options.colour)}  {note.rule} ({note.code})"
+        yield from _wrapped(note.reason, "    ", options)
+
+
+def _missing(d: Diagnosis, options: Options) -> Iterator[str]:
+    steps = [s for s in next_steps(d) if not s.title.startswith("Repair")]
+    for step in steps:
+        yield from ("", *_labelled("next", f"{step.title}. {step.detail}", options))
+
+
+def _counts(d: Diagnosis, options: Options) -> str:
+    parts = [f"{wording.counted(len(d.healthy), 'rule')} healthy"]
+    parts += [f"{len(group)} {word}" for word, group in (("suppressed", d.suppressed), ("crashed", d.crashed)) if group]
+    if d.not_evaluated:
+        hint = "" if options.verbosity > 0 else " (-v says why, and how to log what they need)"
+        parts.append(f"{len(d.not_evaluated)} not evaluated{hint}")
+    return ", ".join(parts)
+
+
+def _details(d: Diagnosis, options: Options) -> Iterator[str]:
+    def rows(title: str, notes: Sequence[RuleNote]) -> Iterator[str]:
+        for note in notes:
+            says = f"{note.rule} ({note.code}): {note.reason}" if note.reason else f"{note.rule} ({note.code})"
+            yield from _labelled(title, f"{says}{' To log it: ' + note.how_to_log if note.how_to_log else ''}", options)
+
+    yield from rows("no data", d.not_evaluated)
+    yield from rows("hidden", d.suppressed)
+    if d.healthy:
+        yield from _labelled("healthy", ", ".join(note.rule for note in d.healthy), options)
+    for note in d.sources:
+        says = f"{note.path} ({note.kind}, {wording.counted(note.points, 'point')})"
+        yield from _labelled("read", says + (f": {note.remark}" if note.remark else ""), options)
+    for remark in d.notes:
+        yield from _labelled("note", remark, options)
+
+
+def _summary(diagnoses: Sequence[Diagnosis], options: Options) -> Iterator[str]:
+    counts = Counter(d.verdict for d in diagnoses)
+    said = ", ".join(f"{counts[v]} {v.value}" for v in wording.VERDICT_ORDER if counts[v])
+    yield paint(f"{len(diagnoses)} runs: {said}", "bold", colour=options.colour)
+    if options.verbosity < 0:
+        return
+    room = min(max(cells(d.name) for d in diagnoses), 32)
+    ordered = sorted(diagnoses, key=lambda d: wording.VERDICT_ORDER.index(d.verdict))
+    for d in ordered:
+        glyph = paint(f"{GLYPHS[d.verdict]} {d.verdict.value:<12}", VERDICT_STYLE[d.verdict], colour=options.colour)
+        name = d.name if cells(d.name) <= room else d.name[: room - 3] + "..."
+        yield f"{glyph} {name}{' ' * max(room - cells(name), 0)}  {_cut(d.headline, options.width - room - 17)}"
+
+
+def _cut(line: str, room: int) -> str:
+    return line if cells(line) <= room else line[: max(room - 3, 8)].rstrip() + "..."
+
+
+def _labelled(label: str, says: str, options: Options) -> Iterator[str]:
+    lines = textwrap.wrap(says, options.width - 17, break_long_words=True, break_on_hyphens=False) or [""]
+    head = paint(f"{label:>11}", "dim", colour=options.colour)
+    yield f"    {head}  {lines[0]}"
+    yield from (f"{'':17}{line}" for line in lines[1:])
+
+
+def _wrapped(says: str, indent: str, options: Options) -> list[str]:
+    return textwrap.wrap(says, options.width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)

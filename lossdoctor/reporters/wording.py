@@ -1,0 +1,115 @@
+"""Numbers, spans and durations in words, the same in every format."""
+
+from __future__ import annotations
+
+import math
+from pathlib import PurePath
+
+from lossdoctor.model import Diagnosis, Finding, Scalar, Severity, Verdict
+
+CURVES_ARE_SILENT = "Curves cannot show silent bugs: look at samples of the model's output as well."
+VERDICT_WORDS = {Verdict.PASS: "PASS", Verdict.WARN: "WARN", Verdict.FAIL: "FAIL", Verdict.INCONCLUSIVE: "INCONCLUSIVE"}
+VERDICT_ORDER = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.PASS)
+SEVERITY_WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
+
+
+def number(value: Scalar, digits: int = 4) -> str:
+    """A scalar with `digits` significant digits: 0.0002 as 0.0002, 3.2e-07 as 3.2e-7, counts in full."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if value == int(value) and abs(value) < 10**digits:
+        return str(int(value))
+    if 10**digits <= abs(value) < 1e7:
+        return str(round(value))
+    text = f"{value:.{digits}g}"
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return text
+
+
+def likelihood(share: float) -> str:
+    return f"{round(100 * share)} %"
+
+
+def hours(value: float) -> str:
+    """Wall hours as people say them: 45 s, 12 min, 2 h 41 min, 3 d 4 h."""
+    if not math.isfinite(value):
+        return "unknown time"
+    seconds = round(value * 3600)
+    if seconds < 90:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    whole, rest = divmod(minutes, 60)
+    if whole < 48:
+        return f"{whole} h {rest} min" if rest else f"{whole} h"
+    return f"{whole // 24} d {whole % 24} h"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def steps_of(finding: Finding) -> str:
+    """Where a finding is: `steps 400-1200`, `from step 400`, or nothing for a finding about the whole run."""
+    span = finding.span or (finding.spans[0] if finding.spans else None)
+    if span is not None:
+        return f"step {span[0]}" if span[0] == span[1] else f"steps {span[0]}-{span[1]}"
+    return f"from step {finding.onset_step}" if finding.onset_step is not None else ""
+
+
+def facts(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """The size of a run: steps done of steps planned, epochs, wall time, task."""
+    found: list[str] = []
+    done, planned = diagnosis.steps, diagnosis.planned_steps
+    if done is not None:
+        found.append(f"{done} of {planned} steps" if planned and planned != done else counted(done, "step"))
+    if diagnosis.epochs is not None:
+        found.append(f"{number(diagnosis.epochs, 3)} epochs")
+    if diagnosis.cost.hours is not None:
+        found.append(hours(diagnosis.cost.hours))
+    if diagnosis.task:
+        found.append(diagnosis.task)
+    return tuple(found)
+
+
+def sources_of(diagnosis: Diagnosis) -> str:
+    """What was read, counted: `trainer_state.json + 2 event files`."""
+    named = [note for note in diagnosis.sources if note.points > 0]
+    if not named:
+        return ""
+    first, rest = named[0], len(named) - 1
+    label = PurePath(first.path).name or first.kind
+    return label if not rest else f"{label} + {counted(rest, 'more source')}"
+
+
+def change(name: str, current: Scalar, proposed: Scalar, arrow: str = "->") -> str:
+    """A setting's change: `num_train_epochs 3 -> 1`; without the old value where no log told it."""
+    return f"{name} {arrow} {number(proposed)}" if current is None else f"{name} {number(current)} {arrow} {number(proposed)}"
+
+
+def bill(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """What the trouble cost, a sentence each; nothing where no time was logged."""
+    cost = diagnosis.cost
+    said: list[str] = []
+    if cost.hours_after_best:
+        said.append(f"{hours(cost.hours_after_best)} after the best eval")
+    if cost.hours_after_onset:
+        said.append(f"{hours(cost.hours_after_onset)} after the trouble began")
+    if cost.hours_since_checkpoint:
+        said.append(f"{hours(cost.hours_since_checkpoint)} since the last usable checkpoint")
+    if cost.gpu_hours_wasted:
+        said.append(f"{number(cost.gpu_hours_wasted, 3)} GPU hours wasted")
+    if cost.money_wasted:
+        said.append(f"{cost.money_wasted:.2f} {cost.currency}")
+    return tuple(said)

@@ -1,0 +1,108 @@
+"""Run directories -> Logs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lossdoctor.errors import PathMissing, Unreadable
+from lossdoctor.limits import LIMITS, Limits
+from lossdoctor.model import Fault, LogEvent, Loss
+from lossdoctor.run.log import Log
+from lossdoctor.sources.files import read_bytes
+from lossdoctor.sources.wandb_local import assemble, legacy, lockstep, records, sidecar
+from lossdoctor.sources.wandb_local.config import SOURCE
+
+
+def read(path: Path, limits: Limits = LIMITS) -> list[Log]:
+    """Read a `.wandb` file, a run directory or a directory of runs: one Log a run, in the order of their names.
+
+    Links among the runs (`latest-run`) are not followed. A file that holds no run is a fatal fault on its Log; raises `Unreadable` where
+    not one run could be read, `PathMissing` where the path does not exist.
+    """
+    logs = [_read_run(source, limits) for source in _sources(path, limits)]
+    if not logs:
+        raise Unreadable(f"{path.name}: no WandB run in this directory")
+    if all(any(fault.loss is Loss.FATAL for fault in log.faults) and not (log.settings or log.events or log.extra) for log in logs):
+        raise Unreadable("; ".join(fault.detail for log in logs[:3] for fault in log.faults if fault.loss is Loss.FATAL))
+    return logs
+
+
+def _sources(path: Path, limits: Limits) -> list[Path]:
+    """The `.wandb` files to read, or the run directories that have none."""
+    if not path.is_dir():
+        return [path]
+    own = _wandb_files(path)
+    if own or _is_run(path):
+        return own or [path]
+    found: list[Path] = []
+    for entry in sorted(path.iterdir())[: limits.directory_entries]:
+        if entry.is_dir() and not entry.is_symlink():
+            found += _wandb_files(entry) or ([entry] if _is_run(entry) else [])
+    return found[: limits.runs]
+
+
+def _wandb_files(directory: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in directory.iterdir() if entry.suffix == ".wandb" and entry.is_file() and not entry.is_symlink())
+    except OSError:
+        return []
+
+
+def _is_run(directory: Path) -> bool:
+    return any(sidecar.find(directory, name) for name in (legacy.HISTORY, "wandb-summary.json", "wandb-metadata.json", "config.yaml"))
+
+
+def _read_run(source: Path, limits: Limits) -> Log:
+    if source.is_dir():
+        return legacy.read(source, limits)
+    directory = source.parent
+    beside = (directory / "files").is_dir() or directory.name.startswith(("run-", "offline-run-"))
+    faults: list[Fault] = []
+    try:
+        found = records.read(read_bytes(source, limits.file_bytes))
+    except PathMissing:
+        raise
+    except Unreadable as error:
+        found = records.Records()
+        faults.append(Fault("unreadable-wandb", str(source), str(error), Loss.FATAL))
+    else:
+        if not found.count:
+            faults.append(Fault("no-records", str(source), f"{source.name}: no readable record in this file", Loss.FATAL))
+    columns, refused = lockstep.columns(found.history)
+    faults += found.faults(str(source))
+    faults += [
+        Fault("bad-record", f"{source}:{found.offsets[row]}", "a history row that is no WandB record, left out") for row in refused[:20]
+    ]
+    config, config_source = found.config, SOURCE
+    if beside and not any(key != "_wandb" for key in config):
+        config, config_source = sidecar.config(sidecar.find(directory, "config.yaml")), "wandb config.yaml"
+    return assemble.log(
+        source,
+        found.display_name or (directory.name if beside else source.stem),
+        columns,
+        limits,
+        config=config,
+        samples=found.stats,
+        faults=tuple(faults),
+        events=_events(found, source, directory if beside else None, limits),
+        started=found.started,
+        exit_code=found.exit_code,
+        extra=_extra(found, directory if beside else None),
+        notes=("this run was resumed",) if found.resumed else (),
+        config_source=config_source,
+    )
+
+
+def _events(found: records.Records, source: Path, directory: Path | None, limits: Limits) -> tuple[LogEvent, ...]:
+    """Log events from output.log, else from the output records, which hold the same text."""
+    events = sidecar.events(directory, limits) if directory else ()
+    return events or sidecar.log_events("".join(found.output), str(source))
+
+
+def _extra(found: records.Records, directory: Path | None) -> assemble.Extra:
+    values: assemble.Extra = sidecar.hardware(sidecar.json_object(sidecar.find(directory, "wandb-metadata.json"))) if directory else {}
+    values |= {key: value for key, value in (("run_id", found.run_id), ("wandb_version", found.writer), ("gpu", found.gpu)) if value}
+    values |= {key: value for key, value in (("runtime_seconds", found.runtime), ("gpu_count", found.gpu_count)) if value is not None}
+    if not found.history:
+        values |= sidecar.summary(records.summary(found))
+    return values

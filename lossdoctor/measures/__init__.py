@@ -1,0 +1,1 @@
+"""Arrays -> numbers. Nothing here knows what training is."""

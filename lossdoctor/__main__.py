@@ -1,0 +1,5 @@
+"""python -m lossdoctor"""
+
+from lossdoctor.cli import main
+
+main()

@@ -1,0 +1,82 @@
+"""Run -> Diagnosis: examine by rule, judge, rank causes, explain, decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from lossdoctor.diagnosis import causes, checkpoint, cost, facts, fixes, lead, marks, samples, series
+from lossdoctor.diagnosis.examine import Detector, Outcome, examine, fires
+from lossdoctor.diagnosis.explain import explain, headline, verdict
+from lossdoctor.diagnosis.judge import judge
+from lossdoctor.model import Diagnosis, Evidence, Fault, Finding, RuleNote, Severity, Verdict
+from lossdoctor.rulebook import Rule
+from lossdoctor.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller may add: limits moved by a policy ('rule.threshold' -> value), the bill, and how much to work out."""
+
+    limits: Mapping[str, float] = field(default_factory=dict)
+    gpus: int | None = None
+    gpu_hour_cost: float | None = None
+    lead_time: bool = True
+
+
+def diagnose(run: Run, rules: Sequence[Rule], detectors: Mapping[str, Detector], argument: str = "", options: Options | None = None) -> Diagnosis:
+    """Diagnose one run; never raises for what is in the data."""
+    options = options or Options()
+    outcomes = examine(run, rules, detectors, options.limits)
+    by_name = {rule.name: rule for rule in rules}
+    fired = [(outcome.rule, outcome.evidence) for outcome in outcomes if outcome.evidence is not None]
+    findings = explain([judge(run, rule, evidence) for rule, evidence in fired], by_name)
+    measured = {rule.name: evidence for rule, evidence in fired}
+    findings = tuple(_complete(run, finding, by_name[finding.rule], measured[finding.rule], detectors[finding.rule], options) for finding in findings)
+    return _assemble(run, findings, outcomes, argument, options)
+
+
+def _complete(run: Run, finding: Finding, rule: Rule, evidence: Evidence, detector: Detector, options: Options) -> Finding:
+    """Add causes, fixes, the data window and the earliest step at which a monitor could have fired."""
+    known = facts.facts(run, evidence)
+    ranked = causes.rank(rule, known)
+    detectable = None
+    if options.lead_time and finding.severity is not Severity.NOTE and run.points:
+        detectable = lead.detectable_step(run, lambda prefix: fires(prefix, rule, detector, options.limits), last=run.last_step)
+    window = samples.window(run, finding.onset_step) if finding.onset_step is not None and rule.name in {"loss-spike", "nan-loss"} else ""
+    return replace(finding, causes=ranked, fixes=fixes.propose(rule, known, ranked, run), detectable_step=detectable, samples=window)
+
+
+def _assemble(run: Run, findings: tuple[Finding, ...], outcomes: Sequence[Outcome], argument: str, options: Options) -> Diagnosis:
+    healthy = tuple(_note(o.rule) for o in outcomes if o.evidence is None and o.skip is None and not o.crash)
+    skipped = tuple(_note(o.rule, o.skip.reason, o.skip.how_to_log) for o in outcomes if o.skip is not None)
+    crashed = tuple(_note(o.rule, o.crash) for o in outcomes if o.crash)
+    advice = checkpoint.advise(run, findings)
+    result = verdict(findings, run.points, run.faults, bool(crashed), len(healthy) + len(findings))
+    moments = marks.marks(run, findings, advice)
+    epochs = run.signal("train/loss") or next(iter(run.signals.values()), None)
+    return Diagnosis(
+        name=run.name, path=run.path, argument=argument or run.path, verdict=result, headline=headline(findings, result, run.points, run.last_step), findings=findings, healthy=healthy,
+        not_evaluated=skipped, crashed=crashed, faults=run.faults, checkpoint=advice, checkpoints=run.checkpoints,
+        cost=cost.cost(run, findings, advice, gpus=options.gpus, gpu_hour_cost=options.gpu_hour_cost), marks=moments, settings=tuple(run.settings.values()), sources=run.sources, log_events=run.events,
+        series=series.views(run, {m.step for m in moments} | {s for f in findings for span in f.spans for s in span}), task=run.task, steps=run.last_step, planned_steps=run.planned_steps,
+        epochs=_last_finite(epochs.epochs) if epochs is not None and len(epochs) else None, notes=run.notes,
+    )  # fmt: skip
+
+
+def unreadable(argument: str, path: str, name: str, faults: Sequence[Fault]) -> Diagnosis:
+    """The diagnosis of something that could not be read: inconclusive, with the faults."""
+    first = faults[0] if faults else None
+    words = f"Nothing to diagnose: {first.where}: {first.detail}" if first else "Nothing to diagnose: no training log was found here."
+    return Diagnosis(name=name, path=path, argument=argument, verdict=Verdict.INCONCLUSIVE, headline=words, faults=tuple(faults))
+
+
+def _note(rule: Rule, reason: str = "", how: str = "") -> RuleNote:
+    return RuleNote(rule.name, rule.code, rule.title, reason, how)
+
+
+def _last_finite(values: Sequence[float]) -> float | None:
+    import numpy as np
+
+    good = np.asarray(values)[np.isfinite(values)]
+    return float(good[-1]) if len(good) else None

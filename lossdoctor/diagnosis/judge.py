@@ -1,0 +1,60 @@
+"""Evidence -> Finding: severity, confidence and words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from lossdoctor.model import Evidence, Finding, Scalar, Severity
+from lossdoctor.rulebook import Rule, fill
+from lossdoctor.run import Run
+
+FEW_POINTS = 20  # below this the confidence is at most .6
+
+
+def judge(run: Run, rule: Rule, evidence: Evidence) -> Finding:
+    """Turn what was measured into a finding with the rule's words; causes and fixes come later."""
+    values: dict[str, Scalar] = {name: t.value for name, t in rule.thresholds.items()}
+    values.update({"last_step": run.last_step, "planned_steps": run.planned_steps, "onset_step": evidence.onset_step, "unit": run.step_is})
+    values.update(evidence.numbers)
+    return Finding(
+        rule=rule.name,
+        code=rule.code,
+        title=rule.title,
+        severity=severity(rule, evidence.numbers),
+        confidence=confidence(evidence),
+        message=fill(rule.message.headline, values),
+        found=fill(rule.message.found, values),
+        limit=fill(rule.message.limit, values),
+        numbers=dict(evidence.numbers),
+        signals=evidence.signals,
+        onset_step=evidence.onset_step,
+        spans=evidence.spans,
+        span=(evidence.spans[0][0], evidence.spans[-1][1]) if evidence.spans else None,
+        why_it_matters=rule.page.why if rule.page else "",
+        verify=rule.page.verify if rule.page else "",
+        looks_like=rule.page.looks_like if rule.page else "",
+    )
+
+
+def severity(rule: Rule, numbers: Mapping[str, Scalar]) -> Severity:
+    """The first grade whose bound the evidence reaches, else the rule's own severity."""
+    for grade in rule.grades:
+        value = numbers.get(grade.number)
+        if not isinstance(value, int | float):
+            continue
+        if (grade.at_least is None or value >= grade.at_least) and (grade.at_most is None or value <= grade.at_most):
+            return grade.level
+    return rule.severity
+
+
+def confidence(evidence: Evidence) -> float:
+    """Grow with the margin over the threshold and with the number of points.
+
+    A finding right at its threshold is worth .5; one at three times it, .9. Few points cap it: below 20 at .6.
+    """
+    margin = max(1.0, min(evidence.margin, 1e6))
+    from_margin = 0.5 + 0.48 * (1 - math.exp(-1.2 * math.log(margin)))
+    from_points = 1.0 if evidence.points <= 0 else 1 - 0.5 * math.exp(-evidence.points / 15)
+    value = from_margin * from_points
+    return round(min(value, 0.6) if 0 < evidence.points < FEW_POINTS else value, 2)

@@ -1,0 +1,69 @@
+"""The level of a curve and the noise around it: medians and MAD only, because loss curves have heavy tails."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+MAD_TO_SIGMA = 1.4826  # of a normal distribution
+
+
+def bin_edges(n: int, bins: int) -> npt.NDArray[np.intp]:
+    """Edges of at most `bins` bins of nearly equal size over n rows; shape (bins + 1,)."""
+    return np.linspace(0, n, min(n, bins) + 1).astype(np.intp)
+
+
+def binned_medians(values: Floats, bins: int) -> Floats:
+    """Median of each of at most `bins` bins of rows of nearly equal size; shape (n,) -> (min(n, bins),)."""
+    n = len(values)
+    if n <= bins:
+        return values.astype(np.float64, copy=True)
+    size = n // bins
+    if size >= 64:  # the odd rows of each bin do not move its median
+        return np.asarray(np.median(values[: size * bins].reshape(bins, size), axis=1), dtype=np.float64) if n % bins == 0 else _uneven(values, bins)
+    return _uneven(values, bins)
+
+
+def _uneven(values: Floats, bins: int) -> Floats:
+    edges = bin_edges(len(values), bins)
+    return np.array([np.median(values[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)], dtype=np.float64)
+
+
+def rolling_median(values: Floats, window: int) -> Floats:
+    """Centred rolling median over an odd window, the ends padded by reflection; shape (n,) -> (n,)."""
+    window = min(window | 1, (len(values) - 1) | 1)
+    if window < 3 or len(values) < 3:
+        return values.astype(np.float64, copy=True)
+    half = window // 2
+    padded = np.pad(values, half, mode="reflect")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1), dtype=np.float64)
+
+
+def sigma(values: Floats) -> float:
+    """Robust standard deviation: 1.4826 x the median absolute deviation; 0 for fewer than two rows."""
+    if len(values) < 2:
+        return 0.0
+    return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
+
+
+def noise(values: Floats) -> float:
+    """Noise of single rows around a smooth curve, from first differences: a trend adds little, a jump adds one row.
+
+    1.4826 x MAD(differences) / sqrt(2) (Donoho and Johnstone 1994 use the same on wavelet details).
+    """
+    if len(values) < 3:
+        return 0.0
+    steps = np.diff(values)
+    return float(MAD_TO_SIGMA * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2))
+
+
+def quantum(values: Floats) -> float:
+    """The rounding step of the values (transformers rounds losses to 4 digits through 4.57): 1e-4, 1e-3, ..., or 0 for full floats."""
+    sample = values[:512]
+    if not len(sample):
+        return 0.0
+    for digits in (1, 2, 3, 4):
+        if np.all(np.abs(np.round(sample, digits) - sample) < 1e-9):
+            return float(10.0**-digits)
+    return 0.0

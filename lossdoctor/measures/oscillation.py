@@ -1,0 +1,51 @@
+"""Structure in what is left when the trend is taken away: autocorrelation, the strongest period, the phase mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossdoctor.measures.level import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The strongest line of a periodogram: its period in rows, its share of the variance, and the chance of white noise to reach it."""
+
+    period: float
+    share: float
+    chance: float
+
+
+def autocorrelation(values: Floats, lag: int = 1) -> float:
+    """Correlation of the values with themselves `lag` rows later; 0 where there is too little or no variance."""
+    if len(values) <= lag + 2:
+        return 0.0
+    centred = values - values.mean()
+    power = float(centred @ centred)
+    return float(centred[lag:] @ centred[:-lag]) / power if power > 0 else 0.0
+
+
+def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:
+    """Find the strongest period with at least `least_cycles` cycles in the values and at least 3 rows a cycle.
+
+    `chance` is Fisher's g test (1929): the probability that the largest of m ordinates of white noise holds this share.
+    """
+    n = len(values)
+    if n < 4 * least_cycles:
+        return None
+    tapered = (values - values.mean()) * np.hanning(n)
+    power = np.abs(np.fft.rfft(tapered)) ** 2
+    frequencies = np.arange(len(power))
+    allowed = (frequencies >= least_cycles) & (frequencies <= n // 3)
+    total = float(power[1:].sum())
+    if not allowed.any() or total <= 0:
+        return None
+    best = int(np.argmax(np.where(allowed, power, -1.0)))
+    # The taper spreads one line over its two neighbours.
+    share = float(power[max(best - 1, 1) : best + 2].sum()) / total
+    ordinates = len(power) - 1
+    single = float(power[best]) / total
+    chance = min(1.0, ordinates * (1.0 - single) ** (ordinates - 1))
+    return Peak(n / best, share, chance)

@@ -1,0 +1,153 @@
+"""What is in this path: every file that may hold a training log, told by its content where the name does not say."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lossdoctor.limits import LIMITS, Limits
+from lossdoctor.model import Fault, Loss
+from lossdoctor.sources.files import LFS_HEADER, head
+from lossdoctor.sources.trainer_state import looks_like as looks_like_state
+
+_SKIPPED = {".git", "__pycache__", "node_modules", ".venv", "site-packages", ".ipynb_checkpoints"}
+_TABLE_NAMES = ("metrics", "log", "history", "results", "loss", "train", "progress", "export")
+_NOT_LOGS = {
+    "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json", "adapter_config.json", "all_results.json",
+    "train_results.json", "eval_results.json", "training_args.json", "args.json", "requirements.txt", "wandb-metadata.json", "wandb-summary.json", "merges.txt", "vocab.txt", "preprocessor_config.json",
+    "expected.toml",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Found:
+    """Paths by the source that reads them, and what was left aside with the reason."""
+
+    states: list[Path] = field(default_factory=list)
+    events: list[Path] = field(default_factory=list)
+    wandb: list[Path] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
+    json_lines: list[Path] = field(default_factory=list)
+    texts: list[Path] = field(default_factory=list)
+    ignored: list[tuple[Path, str]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+def discover(path: Path, limits: Limits = LIMITS) -> Found:
+    """Classify the regular files at or below `path`; symbolic links that lead out of it are listed, never followed."""
+    found = Found()
+    if path.is_file():
+        _file(path, found, named=True)
+        return found
+    for one in _walk(path, found, limits):
+        _file(one, found, named=False)
+    return found
+
+
+def _walk(root: Path, found: Found, limits: Limits) -> Iterator[Path]:
+    base = os.path.realpath(root)
+    stack: list[tuple[str, int]] = [(str(root), 0)]
+    seen = 0
+    while stack:
+        directory, depth = stack.pop()
+        try:
+            with os.scandir(directory) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            found.faults.append(Fault("unreadable", _short(directory, root), f"cannot be listed: {error.strerror}", Loss.LOSSY))
+            continue
+        below: list[tuple[str, int]] = []
+        for entry in entries:
+            seen += 1
+            if seen > limits.directory_entries:
+                found.faults.append(Fault("too-many-files", _short(directory, root), f"more than {limits.directory_entries} entries; the rest was not looked at", Loss.LOSSY))
+                return
+            if entry.is_symlink():
+                _link(entry, base, found)
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in _SKIPPED and depth < limits.directory_depth:
+                    below.append((entry.path, depth + 1))
+            elif entry.is_file(follow_symlinks=False):
+                yield Path(entry.path)
+            else:
+                found.ignored.append((Path(entry.path), "not a regular file"))
+        stack += reversed(below)
+
+
+def _link(entry: os.DirEntry[str], base: str, found: Found) -> None:
+    target = os.path.realpath(entry.path)
+    inside = os.path.commonpath([base, target]) == base if os.path.isabs(target) else False
+    found.ignored.append((Path(entry.path), "a link to a place that is read anyway" if inside else "a link that leads out of the directory"))
+
+
+def _short(path: str, root: Path) -> str:
+    return os.path.relpath(path, root.parent)
+
+
+def _file(path: Path, found: Found, *, named: bool) -> None:
+    name = path.name.lower()
+    if name.startswith("._"):
+        found.ignored.append((path, "a macOS resource fork"))
+    elif "tfevents" in name or name.endswith(".v2"):
+        found.events.append(path)
+    elif name.endswith(".wandb") or name == "wandb-history.jsonl":
+        found.wandb.append(path)
+    elif named or _worth_opening(path, name):
+        _by_content(path, name, found, named=named)
+
+
+def _worth_opening(path: Path, name: str) -> bool:
+    """Names under which logs occur; opening every file of a model directory would be slow and find nothing."""
+    if name in _NOT_LOGS:
+        return False
+    if "trainer_state" in name or name.endswith((".csv", ".tsv", ".jsonl", ".log", ".out", ".err")):
+        return True
+    if name.endswith(".json"):
+        return any(word in name for word in ("state", "log", "metrics", "history"))
+    return name.endswith(".txt") and any(word in name for word in ("log", "output", "train", "stdout", "stderr"))
+
+
+def _by_content(path: Path, name: str, found: Found, *, named: bool) -> None:
+    first = head(path, 1 << 16)
+    if not first:
+        if named or "trainer_state" in name:
+            found.faults.append(Fault("empty-file", path.name, _why_unreadable(path), Loss.FATAL))
+        return
+    if first.startswith(LFS_HEADER):
+        found.faults.append(Fault("lfs-pointer", path.name, "a git-lfs pointer stands in place of the file: run git lfs pull", Loss.FATAL))
+        return
+    if "trainer_state" in name or (not name.endswith((".jsonl", ".csv", ".tsv")) and looks_like_state(first)):
+        found.states.append(path)
+        return
+    _tabular_or_text(path, first, found, named=named)
+
+
+def _tabular_or_text(path: Path, first: bytes, found: Found, *, named: bool) -> None:
+    from lossdoctor.sources import json_lines, tabular, tensorboard, text_log
+
+    if tensorboard.looks_like(first):
+        found.events.append(path)
+    elif tabular.looks_like(path, first):
+        found.tables.append(path)
+    elif json_lines.looks_like(path, first):
+        found.json_lines.append(path)
+    elif text_log.looks_like(path, first):
+        found.texts.append(path)
+    elif named:
+        found.faults.append(Fault("unknown-format", path.name, "not a training log that lossdoctor knows (trainer_state.json, event file, .wandb, CSV, JSON lines, text log)", Loss.FATAL))
+    else:
+        found.ignored.append((path, "no training log"))
+
+
+def _why_unreadable(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    return "the file is empty" if status.st_size == 0 else "cannot be read"

@@ -170,6 +170,11 @@ class Finding:
     looks_like: str = ""
     samples: str = ""
 
+    @property
+    def label(self) -> str:
+        """Severity, name and code: error: hockey-stick (LD201)."""
+        return f"{self.severity}: {self.rule} ({self.code})"
+
 
 @dataclass(frozen=True, slots=True)
 class RuleNote:
@@ -259,10 +264,14 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What the policy says of a diagnosis."""
+    """What the policy says of a diagnosis. Its reasons are the labels of findings that it does not accept, then whatever is missing."""
 
     passed: bool = True
     reasons: tuple[str, ...] = ()
+
+    def blames(self, finding: Finding) -> bool:
+        """Whether the finding is one that turned the gate red."""
+        return finding.label in self.reasons
 
 
 @dataclass(frozen=True, slots=True)

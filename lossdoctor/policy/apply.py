@@ -19,7 +19,7 @@ def apply(policy: Policy, diagnosis: Diagnosis, today: date) -> Diagnosis:
     same as once.
     """
     judged = _suppress(policy, _level(policy, diagnosis), today)
-    reasons = (*incomplete(policy, judged), *failures(policy, judged))
+    reasons = (*failures(policy, judged), *incomplete(policy, judged))
     return replace(judged, gate=Gate(passed=not reasons, reasons=reasons))
 
 

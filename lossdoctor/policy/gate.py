@@ -11,7 +11,7 @@ from lossdoctor.policy.model import FailOn, Policy
 
 def failures(policy: Policy, diagnosis: Diagnosis) -> tuple[str, ...]:
     """The findings that turn the gate red (exit 1), a sentence each."""
-    return tuple(f"{f.severity}: {f.rule} ({f.code})" for f in diagnosis.findings if _fails(f, policy.gate.fail_on))
+    return tuple(f.label for f in diagnosis.findings if _fails(f, policy.gate.fail_on))
 
 
 def incomplete(policy: Policy, diagnosis: Diagnosis) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ DELTA = 0xA282EAD8
 
 def masked(data: bytes) -> int:
     """The masked CRC-32C of `data`."""
-    crc = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + DELTA) & 0xFFFFFFFF
 
 

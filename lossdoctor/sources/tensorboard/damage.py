@@ -24,7 +24,7 @@ class Damage:
     def add(self, kind: str, offset: int, detail: str, loss: Loss = Loss.LOSSY) -> None:
         """Note one fault at a byte offset of the file."""
         self.counts[kind] += 1
-        fault = Fault(kind, f"{self.path}:byte {offset}", detail, loss)
+        fault = Fault(kind, f"{self.path.name}:byte {offset}", detail, loss)
         if self.counts[kind] <= NAMED:
             self.named.append((offset, fault))
         elif kind not in self.unnamed or (loss is Loss.LOSSY and self.unnamed[kind].loss is Loss.BENIGN):

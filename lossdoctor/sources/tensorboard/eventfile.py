@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,13 +13,13 @@ import numpy as np
 from lossdoctor.errors import PathMissing, Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, Scalar
-from lossdoctor.sources.tensorboard.crc import is_whole
+from lossdoctor.sources.files import LFS_HEADER
+from lossdoctor.sources.regular_file import open_regular
+from lossdoctor.sources.tensorboard.crc import FRAME, HEADER, is_whole
 from lossdoctor.sources.tensorboard.damage import Damage
 from lossdoctor.sources.tensorboard.events import Events, Point, Start
-from lossdoctor.sources.tensorboard.framing import FRAME, HEADER, Batch, batches
+from lossdoctor.sources.tensorboard.framing import Batch, batches
 from lossdoctor.sources.tensorboard.table import Column, Rows, Table
-
-LFS = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,20 +52,20 @@ def read_file(path: Path, limits: Limits = LIMITS) -> EventFile:
     Raises `PathMissing` if there is none and `Unreadable` if it is not a regular file, too large, empty, a git-lfs pointer, or holds no
     readable event. Damage inside becomes `faults`.
     """
-    with open_regular(path) as (file, size):
-        if size > limits.file_bytes:
-            raise Unreadable(f"{path}: {size:,} bytes, over the limit of {limits.file_bytes:,}")
-        _refuse_pointer(path, file, size)
+    with _open(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        _refuse(path, file, size, limits)
         damage = Damage(path)
         events, table = Events(damage, limits), Table()
         for batch in batches(file, size, damage, limits):
             _take_in(batch, events, table)
             if table.points > limits.points or len(table.numbers) > limits.tags:
-                what = f"{table.points:,} points under {len(table.numbers):,} tags: more than the limits of {limits.points:,} and {limits.tags:,}"
-                damage.add("too-many-points", batch.base + len(batch.data), f"{what}; the rest of the file was not read")
+                bounds = f"limits: {limits.points:,} and {limits.tags:,}"
+                what = f"{table.points:,} points under {len(table.numbers):,} tags ({bounds}); the rest of the file was not read"
+                damage.add("too-many-points", batch.base + len(batch.data), what)
                 break
     if not events.valid and not table.points:
-        raise Unreadable(f"no readable record in {path}: it is not a TensorBoard event file, or nothing of it is left")
+        raise Unreadable(f"{path.name}: no readable record; it is not a TensorBoard event file, or nothing of it is left")
     scalars = _named(table, damage)
     return EventFile(
         path,
@@ -83,27 +81,22 @@ def read_file(path: Path, limits: Limits = LIMITS) -> EventFile:
     )
 
 
-@contextmanager
-def open_regular(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a regular file (never a FIFO or a device, which could block) and give its size at that moment."""
+def _open(path: Path) -> BinaryIO:
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        return open_regular(path)
     except FileNotFoundError as error:
-        raise PathMissing(f"{path} does not exist") from error
-    except OSError as error:
-        raise Unreadable(f"{path} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable(f"{path} is not a regular file")
-        yield file, status.st_size
+        raise PathMissing(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path.name}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _refuse_pointer(path: Path, file: BinaryIO, size: int) -> None:
+def _refuse(path: Path, file: BinaryIO, size: int, limits: Limits) -> None:
     if size == 0:
-        raise Unreadable(f"no readable record in {path}: the file is empty")
-    if file.read(len(LFS)) == LFS:
-        raise Unreadable(f"{path} is a git-lfs pointer, the event file itself is not here: run `git lfs pull`")
+        raise Unreadable(f"{path.name}: no readable record, the file is empty")
+    if size > limits.file_bytes:
+        raise Unreadable(f"{path.name}: {size:,} bytes, over the limit of {limits.file_bytes:,}")
+    if file.read(len(LFS_HEADER)) == LFS_HEADER:
+        raise Unreadable(f"{path.name}: a git-lfs pointer, not the event file itself: run git lfs pull")
 
 
 def _take_in(batch: Batch, events: Events, table: Table) -> None:

@@ -105,7 +105,8 @@ class Events:
         for raw in value.tensor.string_val:
             self.text_bytes += len(raw)
             if self.text_bytes > self.limits.text_bytes:
-                self.damage.add("too-much-text", offset, f"texts beyond {self.limits.text_bytes:,} bytes in one file are not kept", Loss.BENIGN)
+                detail = f"texts beyond {self.limits.text_bytes:,} bytes in one file are not kept"
+                self.damage.add("too-much-text", offset, detail, Loss.BENIGN)
                 return
             self.texts.setdefault(tag, []).append(raw.decode("utf-8", "backslashreplace"))
 

@@ -1,7 +1,8 @@
 """The record chain of an event file (TFRecord framing), in batches, with resynchronisation after damage.
 
-A record is: payload length (8 bytes), its masked CRC (4), payload, the payload's masked CRC (4). Source: tensorflow/core/lib/io/record_writer.h.
-The file is read with `read()`, never mapped (a file truncated meanwhile would kill the process), up to the size it had when it was opened.
+A record is: payload length (8 bytes), its masked CRC (4), payload, the payload's masked CRC (4). Source: record_writer.h in
+tensorflow/core/lib/io. The file is read with `read()`, never mapped (a file truncated meanwhile would kill the process), up to the size
+that it had when it was opened.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def batches(file: BinaryIO, size: int, damage: Damage, limits: Limits) -> Iterat
             last = (position + heads[-1], int(batch.lengths[-1]))
             yield batch
         if len(data) < min(window, size - position):
-            damage.add("torn-record", position + len(data), "the file shrank while it was read; the records before this byte are kept", Loss.BENIGN)
+            detail = "the file shrank while it was read; the records before this byte are kept"
+            damage.add("torn-record", position + len(data), detail, Loss.BENIGN)
             return
         header = data[used : used + HEADER]
         length = declared_length(header)

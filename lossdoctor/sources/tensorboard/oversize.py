@@ -34,7 +34,7 @@ def describe(file: BinaryIO, start: int, length: int) -> str:
 
 
 def _last_field(head: bytes, position: int) -> tuple[int, int]:
-    """Walk fields from `position` to the one that reaches beyond `head`: its number and where its content starts; (0, 0) if there is none."""
+    """Walk fields from `position` to the one that reaches beyond `head`: its number and the start of its content, else (0, 0)."""
     while position < len(head):
         key, position = _varint(head, position)
         wire = key & 7

@@ -78,8 +78,8 @@ def messages() -> Messages:
         for text in fields:
             _declare(message, text)
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
-    event, hparams = (message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in ("Event", "HParams"))  # type: ignore[no-untyped-call]
+    pool.Add(file)
+    event, hparams = (message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in ("Event", "HParams"))
     return Messages(event, hparams)
 
 

@@ -18,7 +18,7 @@ REREADS = 64 << 20
 
 @dataclass(slots=True)
 class Search:
-    """Searches one file. `work` bounds the bytes of suspect payloads that are read again, so that crafted headers cannot make it quadratic."""
+    """Searches one file. `work` bounds the bytes of payloads that are read again, so that crafted headers cannot make it quadratic."""
 
     file: BinaryIO
     size: int

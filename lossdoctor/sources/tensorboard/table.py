@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,6 +21,14 @@ class Column:
     steps: Ints
     wall_times: Floats
     values: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence[Column]) -> Column:
+        """The parts one behind the other."""
+        if len(parts) == 1:
+            return parts[0]
+        steps, wall_times, values = ([getattr(part, name) for part in parts] for name in ("steps", "wall_times", "values"))
+        return cls(np.concatenate(steps), np.concatenate(wall_times), np.concatenate(values))
 
 
 class Rows(NamedTuple):
@@ -63,10 +72,4 @@ class Table:
 
     def columns(self) -> dict[bytes, Column]:
         """One column a tag, in the order in which the tags came."""
-        return {tag: _joined(self.chunks[number]) for tag, number in self.numbers.items() if self.chunks[number]}
-
-
-def _joined(chunks: list[Column]) -> Column:
-    return Column(
-        np.concatenate([c.steps for c in chunks]), np.concatenate([c.wall_times for c in chunks]), np.concatenate([c.values for c in chunks])
-    )
+        return {tag: Column.joined(self.chunks[number]) for tag, number in self.numbers.items() if self.chunks[number]}

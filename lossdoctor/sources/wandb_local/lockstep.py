@@ -114,8 +114,9 @@ def _parts(buffer: Bytes, start: Ints, stop: Ints) -> tuple[npt.NDArray[np.bool_
 
 def _gather(buffer: Bytes, start: Ints, length: Ints) -> Bytes:
     """Bytes [start, start + length) of every row, right-padded with zeros: shape (rows, longest)."""
-    width = np.arange(max(int(length.max(initial=0)), 1))
-    block: Bytes = np.where(width < length[:, None], buffer[start[:, None] + width], np.uint8(0))
+    width = max(int(length.max(initial=0)), 1)
+    block = np.lib.stride_tricks.sliding_window_view(buffer, width)[start]
+    block *= np.arange(width) < length[:, None]
     return block
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from lossdoctor.errors import PathMissing, Unreadable
@@ -12,9 +13,11 @@ from lossdoctor.sources.files import read_bytes
 from lossdoctor.sources.wandb_local import assemble, legacy, lockstep, records, sidecar
 from lossdoctor.sources.wandb_local.config import SOURCE
 
+_MARKS = (legacy.HISTORY, "wandb-summary.json", "wandb-metadata.json")
+
 
 def read(path: Path, limits: Limits = LIMITS) -> list[Log]:
-    """Read a `.wandb` file, a run directory or a directory of runs: one Log a run, in the order of their names.
+    """Read a `.wandb` file, a run directory or a directory that holds runs at any depth: one Log a run, in the order of names.
 
     Links among the runs (`latest-run`) are not followed. A file that holds no run is a fatal fault on its Log; raises `Unreadable` where
     not one run could be read, `PathMissing` where the path does not exist.
@@ -28,28 +31,34 @@ def read(path: Path, limits: Limits = LIMITS) -> list[Log]:
 
 
 def _sources(path: Path, limits: Limits) -> list[Path]:
-    """The `.wandb` files to read, or the run directories that have none."""
+    """The `.wandb` files at or below a path, and the run directories that have none; nothing below a run directory, no links."""
+    if path.name == legacy.HISTORY:
+        return [path.parent.parent if path.parent.name == "files" else path.parent]
     if not path.is_dir():
         return [path]
-    own = _wandb_files(path)
-    if own or _is_run(path):
-        return own or [path]
     found: list[Path] = []
-    for entry in sorted(path.iterdir())[: limits.directory_entries]:
-        if entry.is_dir() and not entry.is_symlink():
-            found += _wandb_files(entry) or ([entry] if _is_run(entry) else [])
+    seen = 0
+    for parent, directories, files in os.walk(path):
+        directory = Path(parent)
+        seen += len(directories) + len(files)
+        own = [directory / name for name in sorted(files) if name.endswith(".wandb") and _regular(directory / name)]
+        if own or _is_run(directory):
+            found += own or [directory]
+            directories.clear()
+        elif len(directory.relative_to(path).parts) >= limits.directory_depth or seen > limits.directory_entries:
+            directories.clear()
+        directories.sort()
     return found[: limits.runs]
 
 
-def _wandb_files(directory: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in directory.iterdir() if entry.suffix == ".wandb" and entry.is_file() and not entry.is_symlink())
-    except OSError:
-        return []
+def _regular(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _is_run(directory: Path) -> bool:
-    return any(sidecar.find(directory, name) for name in (legacy.HISTORY, "wandb-summary.json", "wandb-metadata.json", "config.yaml"))
+    if any(sidecar.find(directory, name) for name in _MARKS):
+        return True
+    return directory.name.startswith(("run-", "offline-run-")) and sidecar.find(directory, "config.yaml") is not None
 
 
 def _read_run(source: Path, limits: Limits) -> Log:

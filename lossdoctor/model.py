@@ -310,3 +310,9 @@ class Diagnosis:
     def loud(self) -> tuple[Finding, ...]:
         """The findings that ask for action: errors and warnings."""
         return tuple(f for f in self.findings if f.severity is not Severity.NOTE)
+
+    @property
+    def no_verdict(self) -> tuple[str, ...]:
+        """Why the gate is red beyond findings: damage, missing signals, a crashed rule, an unlike baseline. Empty where all is well."""
+        labels = {f.label for f in self.findings}
+        return tuple(reason for reason in self.gate.reasons if reason not in labels)

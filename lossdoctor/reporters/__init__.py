@@ -17,6 +17,10 @@ FORMATS = {
     "json": "lossdoctor.reporters.json_report:json",
     "jsonl": "lossdoctor.reporters.json_report:jsonl",
     "html": "lossdoctor.reporters.html.report:html",
+    "junit": "lossdoctor.reporters.junit:junit",
+    "sarif": "lossdoctor.reporters.sarif:sarif",
+    "github": "lossdoctor.reporters.github:github",
+    "gitlab": "lossdoctor.reporters.gitlab:gitlab",
 }
 
 Reporter = Callable[[Sequence[Diagnosis], Options], str]

@@ -129,7 +129,7 @@ def _by_content(path: Path, name: str, found: Found, *, named: bool) -> None:
 def _tabular_or_text(path: Path, first: bytes, found: Found, *, named: bool) -> None:
     from lossdoctor.sources import json_lines, tabular, tensorboard, text_log
 
-    if tensorboard.looks_like(first):
+    if tensorboard.looks_like(path.name.lower(), first):
         found.events.append(path)
     elif tabular.looks_like(path, first):
         found.tables.append(path)

@@ -1,0 +1,112 @@
+"""The training loss leaves its best level and does not come back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossdoctor.detectors.curve import Curve, loss_curve
+from lossdoctor.model import Evidence
+from lossdoctor.run import Run
+
+
+def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, blow_up: float, long_share: float) -> Evidence | None:
+    """Compare where the loss ends (and where it dwells) with its best level so far.
+
+    Four shapes count: it ends `rise` above its running minimum, by `sigmas` noise of a median, having given back `share_of_fall` of
+    what was won; it ends `blow_up` times above its own start; it dwells above `blow_up` times its best for `long_share` of the run; or
+    its last rows climb without an end. Everything is relative to the curve itself, with the rounding step as the floor.
+    """
+    curve = loss_curve(run)
+    if len(curve) < 5 or curve.scale <= 0:
+        return None
+    return _open_climb(curve, blow_up, sigmas) or _above_start(curve, blow_up, sigmas) or _above_minimum(curve, rise, sigmas, share_of_fall) or _dwells_high(curve, blow_up, sigmas, long_share)
+
+
+def _unit(curve: Curve, floor_level: float) -> float:
+    """What a difference of levels must be large against: noise of medians, the rounding step, a sliver of the level."""
+    return max(curve.level_noise, 2 * curve.quantum, 2e-3 * abs(floor_level))
+
+
+def _above_minimum(curve: Curve, rise: float, sigmas: float, share_of_fall: float) -> Evidence | None:
+    level = curve.level
+    low = int(np.argmin(level))
+    bottom = float(level[low])
+    end = float(np.median(level[-max(2, len(level) // 10) :]))
+    after = len(level) - 1 - low
+    gained = float(np.max(level[: low + 1])) - bottom
+    climb = end - bottom
+    if after < max(2, 0.1 * len(level)) or climb <= sigmas * _unit(curve, bottom) or climb < share_of_fall * gained:
+        return None
+    if climb < rise * max(abs(bottom), 0.02 * gained):
+        return None
+    # A curve that wanders comes back below its own past; a diverging one stays above all but its first rows.
+    later = level[low + 1 :]
+    if float(np.mean(later > bottom + 0.5 * climb)) < 0.25 and after > 8:
+        return None
+    return _evidence(curve, low, bottom, end, "drift", climb / max(rise * abs(bottom), 1e-12))
+
+
+def _above_start(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
+    """A short good start followed by a blow-up is invisible to the minimum of a smoothed curve: compare with the first rows."""
+    start = curve.head(min(5, max(1, len(curve) // 10)))
+    end = curve.tail(0.2)
+    if start <= 0 or end < blow_up * start or end - start <= sigmas * _unit(curve, start):
+        return None
+    beyond = np.flatnonzero(curve.values > start + 0.5 * (end - start))
+    return _evidence(curve, None, start, end, "above-start", end / (blow_up * start), onset=int(curve.steps[beyond[0]]))
+
+
+def _dwells_high(curve: Curve, blow_up: float, sigmas: float, long_share: float) -> Evidence | None:
+    """It rises, stays high for long, and comes back only in part."""
+    level = curve.level
+    best = np.minimum.accumulate(level)
+    high = (level > blow_up * np.abs(best)) & (level - best > sigmas * _unit(curve, float(best[-1])))
+    end = float(np.median(level[-max(2, len(level) // 10) :]))
+    low = float(best[-1])
+    if high.mean() < long_share or len(level) < 12:
+        return None
+    if end < 1.2 * low:
+        return None
+    first = int(np.flatnonzero(high)[0])
+    bottom = int(np.argmin(level[: first + 1]))
+    peak = float(np.max(level[high]))
+    return _evidence(curve, bottom, float(level[bottom]), peak, "dwell", float(high.mean()) / long_share)
+
+
+def _open_climb(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
+    """The run ends while the loss climbs: the last rows (three at least) all stand far above everything in the stretch before."""
+    values = curve.values
+    n = len(values)
+    if n < 12:
+        return None
+    window = values[-max(12, n // 3) :]
+    low = len(window) - 1 - int(np.argmin(window[::-1]))
+    tail = window[low:]
+    before = values[: n - len(tail) + 1]
+    reference = float(np.median(before[-max(10, len(before) // 5) :]))
+    last = float(np.median(values[-3:]))
+    climbing = np.flatnonzero(values > reference + max(sigmas * curve.noise, 0.3 * abs(reference)))
+    trailing = 0
+    while trailing < n and values[n - 1 - trailing] > reference + max(sigmas * curve.noise, 0.3 * abs(reference)):
+        trailing += 1
+    if trailing < 3 or last < blow_up * abs(reference) or trailing > 0.5 * n or not len(climbing):
+        return None
+    if float(values[-1]) < 0.8 * float(np.max(values[-trailing:])):
+        return None  # it has turned: a spike on its way back
+    return _evidence(curve, None, reference, last, "climbing", last / (blow_up * abs(reference)), onset=int(curve.steps[n - trailing]))
+
+
+def _evidence(curve: Curve, low: int | None, bottom: float, end: float, shape: str, margin: float, onset: int | None = None) -> Evidence:
+    if onset is None:
+        assert low is not None
+        beyond = np.flatnonzero(curve.level[low:] > bottom + 0.5 * (end - bottom))
+        first = low + (int(beyond[0]) if len(beyond) else 0)
+        # Walk back to where it left the noise.
+        while first > low and curve.level[first - 1] > bottom + 3 * _unit(curve, bottom):
+            first -= 1
+        onset = int(curve.at[first])
+    last = int(curve.steps[-1])
+    peak = float(np.max(curve.values[curve.steps >= onset]))
+    ratio = end / bottom if bottom > 0 else float("inf")
+    numbers = {"best": bottom, "end": end, "peak": peak, "ratio": ratio, "rise_found": ratio - 1, "best_step": int(curve.at[low]) if low is not None else int(curve.steps[0]), "shape": shape, "rows": len(curve), "final": float(curve.values[-1])}
+    return Evidence(numbers, ("train/loss",), onset, ((onset, last),), margin=max(1.0, margin), points=len(curve))

@@ -1,0 +1,109 @@
+"""Upward jumps of the training loss that come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossdoctor.detectors.curve import Curve, loss_curve, warmup_end
+from lossdoctor.measures.level import MAD_TO_SIGMA, Floats
+from lossdoctor.model import Evidence
+from lossdoctor.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One jump: rows [first, last], the highest value, how many times the level before it, how many noise scales."""
+
+    first: int
+    last: int
+    height: float
+    ratio: float
+    sigmas: float
+
+
+def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int, most: int) -> Evidence | None:
+    """Find rows far above the trailing median of `window` rows, in isolated events.
+
+    A row belongs to an event when it stands more than `sigmas` (growing with the logarithm of the length) noise scales over the trailing
+    median. The event counts when its top is `ratio` times the level, or two rows in a row are `pair_ratio` times it, or `slow_rows` rows
+    `slow_ratio` times it. Many such events are heavy-tailed batch noise, not spikes: more than `most` count only if they are rare.
+    """
+    curve = loss_curve(run)
+    if len(curve) < 12:
+        return None
+    values = curve.values
+    width = min(window, max(5, len(curve) // 4))
+    base, scale = _trailing(values, width)
+    bar = sigmas + 1.5 * np.log10(max(len(values), 100) / 100)
+    floor = np.maximum(scale, np.maximum(curve.quantum, 0.01 * np.abs(base)))
+    excess = (values - base) / floor
+    start = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
+    skip = max(width // 2, 3, min(start, len(values) // 10))
+    outside = np.flatnonzero(excess > bar)
+    events = [e for e in _events(outside, values, base, floor) if e.first >= skip and _counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows) and _isolated(e, values, base)]
+    events = [e for e in events if _returns(e, values, base)]
+    if not events or len(events) > max(most, 0.002 * len(values)):
+        return None
+    top = max(events, key=lambda e: e.ratio)
+    first = events[0]
+    numbers = {
+        "spikes": len(events), "height": top.height, "ratio_found": min(top.ratio, 1e9), "sigmas_found": min(top.sigmas, 1e9), "level": float(base[top.first]), "top_step": int(curve.steps[top.first]),
+        "rows_high": top.last - top.first + 1, "rows": len(curve), "recovery": "slow" if top.last - top.first >= 5 else "fast", "bar": float(bar),
+    }  # fmt: skip
+    spans = tuple((int(curve.steps[e.first]), int(curve.steps[e.last])) for e in events[:20])
+    return Evidence(numbers, ("train/loss",), int(curve.steps[first.first]), spans, margin=max(1.0, top.ratio / ratio), points=len(curve))
+
+
+def _trailing(values: Floats, width: int) -> tuple[Floats, Floats]:
+    """Median and MAD noise of the `width` rows before each row; the first rows use what there is."""
+    padded = np.concatenate((np.full(width, values[: max(3, width // 3)].max()), values[:-1]))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width)
+    if len(values) > 20_000:  # the level moves slowly over that many rows
+        stride = max(1, width // 5)
+        median = np.median(windows[::stride], axis=1)
+        spread = np.median(np.abs(windows[::stride] - median[:, None]), axis=1)
+        index = np.minimum(np.arange(len(values)) // stride, len(median) - 1)
+        return median[index], MAD_TO_SIGMA * spread[index]
+    median = np.median(windows, axis=1)
+    return median, MAD_TO_SIGMA * np.median(np.abs(windows - median[:, None]), axis=1)
+
+
+def _events(outside: np.ndarray, values: Floats, base: Floats, floor: Floats) -> list[Event]:  # type: ignore[type-arg]
+    """Merge outlying rows that are at most three rows apart."""
+    found = []
+    for rows in np.split(outside, np.flatnonzero(np.diff(outside) > 3) + 1) if len(outside) else []:
+        first, last = int(rows[0]), int(rows[-1])
+        top = first + int(np.argmax(values[first : last + 1]))
+        level = float(base[first])
+        height = float(values[top])
+        found.append(Event(first, last, height, height / level if level > 0 else np.inf, float((height - level) / floor[first])))
+    return found
+
+
+def _counts(event: Event, values: Floats, base: Floats, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int) -> bool:
+    level = float(base[event.first])
+    rows = values[event.first : event.last + 1]
+    if event.ratio >= ratio:
+        return True
+    if len(rows) >= 2 and float(np.sort(rows)[-2]) >= pair_ratio * level:
+        return True
+    return bool((rows >= slow_ratio * level).sum() >= slow_rows)
+
+
+def _isolated(event: Event, values: Floats, base: Floats) -> bool:
+    """The event stands out from the usual extremes of this run: twice as far above the level as all but a thousandth of the other rows."""
+    others = np.delete(values - base, np.s_[event.first : event.last + 1])
+    usual = float(np.quantile(others, 0.995)) if len(others) else 0.0
+    return event.height - float(base[event.first]) > 2 * usual
+
+
+def _returns(event: Event, values: Floats, base: Floats) -> bool:
+    """It comes back at least half-way: what does not is divergence or a level shift."""
+    after = values[event.last + 1 :]
+    if not len(after):
+        return False
+    level = float(base[event.first])
+    best = float(np.min(np.convolve(after, np.full(min(3, len(after)), 1 / min(3, len(after))), "valid")))
+    return best < level + 0.5 * (event.height - level)

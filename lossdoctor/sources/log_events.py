@@ -1,0 +1,160 @@
+"""What a log says in words: memory exhausted, a lost rank, a signal, a full disk, an exception, an overflow.
+
+| kind | said by |
+|---|---|
+| oom | the accelerator's allocator; numbers tried_mib, total_gib, free_mib, allocated_gib, reserved_gib, process_gib, gpu |
+| host-oom | the host's allocator or its out-of-memory killer; tried_mib where given |
+| killed | SIGKILL without a word on memory: bare `Killed`, exit code -9 or 137 (kernel, scheduler or user) |
+| dataloader-killed, sigterm, hangup, interrupt, preempted, time-limit, crash | a worker, SIGTERM, SIGHUP, Ctrl-C, the scheduler, SIGSEGV |
+| nccl-timeout (timeout_s, waited_s), nccl-error, device-assert, cuda-error | the collective library, a kernel's assertion, the driver |
+| no-space | the disk or the quota |
+| nan-message | a library's words on NaN or Inf |
+| loss-scale | reductions of the loss scale: from (the first), to (the last), lowest |
+| traceback | the final line of a Python exception of none of these kinds |
+| more-events | there were more different messages than are kept |
+
+Like messages (equal up to their digits) become one event with `count`, and the step and line of the last one in `last_step`, `last_line`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lossdoctor.model import LogEvent
+from lossdoctor.sources.axes import wall_time
+from lossdoctor.sources.log_event_kinds import hinted, kind_of
+from lossdoctor.sources.log_event_numbers import numbers
+from lossdoctor.sources.progress_bar import ProgressBar, is_bar
+from lossdoctor.sources.text_lines import plain
+
+_MOST_EVENTS = 200
+_TEXT_CHARS = 500
+_TRACE_LINES = 2000
+_RANK = re.compile(r"^(?:\[(?:rank|default)?\d+\]:? ?|\(\w+ pid=\d+[^)]*\) |\d{1,4}: )+")
+# Logs may hold the program itself; a line of Python or of a boxed traceback is no message.
+_SOURCE_CODE = (
+    "raise ",
+    "except ",
+    "except:",
+    "#",
+    "if ",
+    "elif ",
+    "assert ",
+    "def ",
+    "class ",
+    "import ",
+    "from ",
+    "return ",
+    '"""',
+    "|",
+    "\u2502",
+    "\u2503",
+)
+_EXCEPTION = re.compile(r"(?:\w+\.)*_?[A-Za-z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Expired)\b(?::|$)")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?")
+_COUNTER = re.compile(r"\b(?:global_step|step|iteration|iter|num_updates)\b['\"]?\s*[:=#]?\s*\[?\s*(\d{1,15})\b", re.IGNORECASE)
+_DIGITS = re.compile(r"\d+(?:\.\d+)?")
+
+
+def find(lines: Iterable[str], where: str) -> tuple[LogEvent, ...]:
+    """The events in the lines of a log, in order; `where` is the name of the log, each event's own is `where:line`.
+
+    Steps come from the Trainer's progress bar or from the last `step N`, `iteration N`, `iter N` before the event, else they are None.
+    """
+    events, bar = LogEvents(where), ProgressBar()
+    step: int | None = None
+    for number, line in enumerate(lines, 1):
+        for segment in plain(line.rstrip("\r\n")).split("\r"):
+            if bar.feed(segment):
+                step = bar.step
+            elif "step" in segment or "iter" in segment or "Step" in segment or "num_updates" in segment:
+                counter = _COUNTER.search(segment)
+                step = int(counter[1]) if counter else step
+            events.feed(segment, number, step)
+    return events.found()
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The first event of a group of like ones, and what is counted over the group."""
+
+    kind: str
+    text: str
+    where: str
+    step: int | None
+    time: float | None
+    numbers: dict[str, float]
+    count: int = 1
+    last_line: int = 0
+    last_step: int | None = None
+
+    def event(self) -> LogEvent:
+        given = dict(self.numbers)
+        if self.count > 1:
+            given |= {"count": float(self.count), "last_line": float(self.last_line)}
+            if self.last_step is not None:
+                given["last_step"] = float(self.last_step)
+        return LogEvent(self.kind, self.text, self.where, self.step, self.time, given)
+
+
+@dataclass(slots=True)
+class LogEvents:
+    """Collects the events of one log, line by line; at most 200 different ones."""
+
+    where: str
+    _groups: dict[tuple[str, str], _Seen] = field(default_factory=dict)
+    _dropped: int = 0
+    _trace: int = 0
+
+    def feed(self, line: str, number: int, step: int | None) -> LogEvent | None:
+        """Look at one plain line; returns the event it holds, already counted."""
+        if not self._trace and not hinted(line):
+            return None
+        text = _RANK.sub("", line.rstrip())
+        if "Traceback (most recent call last)" in text:
+            self._trace = _TRACE_LINES
+            return None
+        if self._trace:
+            return self._traced(text, number, step)
+        start = text.lstrip()
+        if start.startswith(_SOURCE_CODE):
+            return None
+        kind = kind_of(text)
+        if kind is None and text[:1] not in (" ", "") and _EXCEPTION.match(text):
+            kind = "traceback"
+        return self._add(kind, start, number, step) if kind else None
+
+    def found(self) -> tuple[LogEvent, ...]:
+        """All events, in the order of their first line."""
+        events = tuple(seen.event() for seen in self._groups.values())
+        if self._dropped:
+            text = f"{self._dropped} further messages of other wordings"
+            events += (LogEvent("more-events", text, self.where, numbers={"count": float(self._dropped)}),)
+        return events
+
+    def _traced(self, text: str, number: int, step: int | None) -> LogEvent | None:
+        """Inside a traceback: frames are indented, the first line that is not is the exception."""
+        self._trace -= 1
+        if not text.strip() or text[0] in " \t|+" or text.startswith(("File ", "[Previous line")) or is_bar(text):
+            return None
+        self._trace = 0
+        kind = kind_of(text) or "traceback"
+        return self._add(kind, text, number, step)
+
+    def _add(self, kind: str, text: str, number: int, step: int | None) -> LogEvent:
+        key = (kind, "" if kind == "loss-scale" else _DIGITS.sub("0", _STAMP.sub("", text))[:120])
+        given = numbers(kind, text)
+        stamp = _STAMP.search(text)
+        new = _Seen(kind, text[:_TEXT_CHARS], f"{self.where}:{number}", step, wall_time(stamp[0]) if stamp else None, given)
+        seen = self._groups.get(key)
+        if seen:
+            seen.count, seen.last_line, seen.last_step = seen.count + 1, number, step
+            if kind == "loss-scale" and "to" in given:
+                seen.numbers |= {"to": given["to"], "lowest": min(given["to"], seen.numbers.get("lowest", given["to"]))}
+        elif len(self._groups) < _MOST_EVENTS:
+            self._groups[key] = new
+        else:
+            self._dropped += 1
+        return new.event()

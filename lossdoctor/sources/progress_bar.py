@@ -1,0 +1,48 @@
+"""Progress bars as a clock: which of the bars in a log counts the training steps, and where it stands."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+# `  26%|##7       | 263/1000 [00:10<00:29, 25.00it/s]`, the description before the percentage is empty for the Trainer's own bars.
+_BAR = re.compile(r"^(?P<title>[^|]*?)\s*\d{1,3}%\|[^|]*\|\s*(?P<at>\d{1,15})/(?P<total>\d{1,15}) \[")
+
+
+@dataclass(slots=True)
+class ProgressBar:
+    """The training bar among the bars of a log.
+
+    Bars without a title are candidates: the first one is taken, and kept while it is unfinished (an evaluation opens its own bar in
+    between) or once `confirm` said that a training loss was logged on it.
+    """
+
+    step: int | None = None
+    total: int | None = None
+    _other: tuple[int, int] | None = field(default=None)
+    _confirmed: bool = False
+
+    def feed(self, segment: str) -> bool:
+        """Look at one segment; True where it moved the training bar."""
+        if "%|" not in segment or (bar := _BAR.match(segment)) is None or bar["title"]:
+            return False
+        at, total = int(bar["at"]), int(bar["total"])
+        if total == self.total:
+            self.step, self._other = at, None
+            return True
+        if self.total is None or (not self._confirmed and self.step == self.total):
+            self.step, self.total, self._other = at, total, None
+            return True
+        self._other = (at, total)
+        return False
+
+    def confirm(self) -> None:
+        """A training loss was logged: the bar that moves now is the training bar."""
+        if self._other and self.step == self.total:
+            (self.step, self.total), self._other = self._other, None
+        self._confirmed = self.total is not None
+
+
+def is_bar(segment: str) -> bool:
+    """Whether a segment is a progress bar of tqdm."""
+    return "%|" in segment and _BAR.match(segment) is not None

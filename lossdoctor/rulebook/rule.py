@@ -58,7 +58,8 @@ class FixRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A change to one setting, computed from the run's own value.
 
     `operation`: divide or multiply (by `by`), set (to `to`, or to the fact named by `to_fact`). The result stays within min and max.
-    `unless`: a setting that makes the fix pointless when it is true. `cause`: apply only when that cause ranks first.
+    `unless`: a setting or fact that makes the fix pointless when it is true, `when`: one that must be true. `cause`: apply only when that
+    cause ranks first. `only`: the direction the setting may move in, where a target might already be passed.
     """
 
     setting: str
@@ -71,6 +72,8 @@ class FixRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     maximum: Number | None = msgspec.field(default=None, name="max")
     cause: str | None = None
     unless: str | None = None
+    when: str | None = None
+    only: Literal["raise", "lower"] | None = None
     whole: bool = False
 
 

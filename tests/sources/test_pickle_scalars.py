@@ -27,8 +27,9 @@ from hypothesis import strategies as st
 
 from lossdoctor.limits import LIMITS
 from lossdoctor.model import Fault
-from lossdoctor.sources.settings.pickle_machine import PickleRefused, Stub, interpret
+from lossdoctor.sources.settings.pickle_machine import interpret
 from lossdoctor.sources.settings.pickle_scalars import read
+from lossdoctor.sources.settings.pickle_values import PickleRefused, Stub
 
 LOUD = {"import", "exec", "compile", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "pickle.find_class"}
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -157,7 +158,7 @@ HOSTILE = {
     "import of a module not yet loaded": lambda _: b"\x80\x04\x8c\x04this\x8c\x01s\x93.",
     "inst": lambda canary: b"(S'touch " + str(canary).encode() + b"'\nios\nsystem\n.",
     "obj": lambda canary: b"(cos\nsystem\nV touch " + str(canary).encode() + b"\no.",
-    "build calling __setstate__": lambda canary: b"\x80\x02cos\nsystem\nX\x05\x00\x00\x00touch\x85R}X\x01\x00\x00\x00aX\x01\x00\x00\x00xsb.",
+    "build calling __setstate__": lambda canary: b"\x80\x02cos\nsystem\nX\x05\x00\x00\x00touch\x85R}U\x01aU\x01xsb.",
     "getattr chain": lambda canary: b"\x80\x02cbuiltins\ngetattr\ncos\nsystem\nX\x08\x00\x00\x00__call__\x86RX\x04\x00\x00\x00true\x85R.",
     "extension registry": lambda _: b"\x80\x02\x82\x01.",
     "persistent id": lambda _: b"\x80\x02X\x03\x00\x00\x00abcQ.",

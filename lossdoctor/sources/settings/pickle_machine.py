@@ -10,36 +10,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from pickletools import genops
 from typing import Any, BinaryIO
 
-from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
+from lossdoctor.sources.settings.pickle_values import PickleRefused, Stub, check_shape, would_call
 
 _OPCODES_PER_NODE = 4
 _MAX_INT_BITS = 127
-_MAX_ENCODED_CHARS = 64
-_NUMPY_FORMATS = {"f8": "<d", "f4": "<f", "f2": "<e", "i8": "<q", "i4": "<i", "u8": "<Q", "u4": "<I", "b1": "<?"}
-
-
-class PickleRefused(Unreadable):
-    """The pickle is damaged, beyond the limits, or does something that no settings file does; the message says which."""
-
-
-@dataclass(slots=True, eq=False)
-class Stub:
-    """What stood in place of an object: the global that would have been called, its arguments, its state and its contents.
-
-    `args` is None for a global that was named but not called (an enum class, a dtype); `contents` holds the items of a list or dict
-    subclass. Compared and hashed by identity, so a stub is a safe key.
-    """
-
-    module: str
-    name: str
-    args: tuple[Any, ...] | None = None
-    state: Any = None
-    contents: list[Any] | dict[Any, Any] | None = None
 
 
 class _Machine:
@@ -84,33 +62,8 @@ def interpret(stream: BinaryIO, limits: Limits = LIMITS) -> Any:
         raise PickleRefused(f"damaged pickle ({type(error).__name__}: {str(error)[:120]})") from error
     if len(machine.stack) != 1 or machine.marks:
         raise PickleRefused("damaged pickle (its stack does not end with one value)")
-    _check_shape(machine.stack[0], limits)
+    check_shape(machine.stack[0], limits)
     return machine.stack[0]
-
-
-def _check_shape(root: Any, limits: Limits) -> None:
-    """Walk the value with shared parts expanded; a cycle runs into the depth, a memo bomb into the node count."""
-    nodes = 0
-    pending = [(root, 0)]
-    while pending:
-        value, depth = pending.pop()
-        nodes += 1
-        children = _children(value)
-        if children and depth >= limits.pickle_depth:
-            raise PickleRefused(f"nested deeper than {limits.pickle_depth} levels")
-        if nodes + len(pending) + len(children) > limits.pickle_nodes:
-            raise PickleRefused(f"more than {limits.pickle_nodes} values")
-        pending.extend((child, depth + 1) for child in children)
-
-
-def _children(value: Any) -> list[Any] | tuple[Any, ...]:
-    if isinstance(value, dict):
-        return [*value.keys(), *value.values()]
-    if isinstance(value, list | tuple):
-        return value
-    if isinstance(value, Stub):
-        return [part for part in (value.args, value.state, value.contents) if part is not None]
-    return ()
 
 
 def _push(machine: _Machine, arg: Any) -> None:
@@ -234,12 +187,12 @@ def _stack_global(machine: _Machine, _: Any) -> None:
 
 def _reduce(machine: _Machine, _: Any) -> None:
     args, callee = machine.stack.pop(), machine.stack.pop()
-    machine.stack.append(_would_call(callee, args))
+    machine.stack.append(would_call(callee, args))
 
 
 def _new_object_with_keywords(machine: _Machine, _: Any) -> None:
     keywords, args, callee = machine.stack.pop(), machine.stack.pop(), machine.stack.pop()
-    made = _would_call(callee, args)
+    made = would_call(callee, args)
     if isinstance(made, Stub) and isinstance(keywords, dict):
         made.contents = keywords
     machine.stack.append(made)
@@ -247,12 +200,12 @@ def _new_object_with_keywords(machine: _Machine, _: Any) -> None:
 
 def _object(machine: _Machine, _: Any) -> None:
     callee, *args = machine.pop_mark()
-    machine.stack.append(_would_call(callee, tuple(args)))
+    machine.stack.append(would_call(callee, tuple(args)))
 
 
 def _instance(machine: _Machine, arg: str) -> None:
     module, _, name = arg.partition(" ")
-    machine.stack.append(_would_call(Stub(module, name), tuple(machine.pop_mark())))
+    machine.stack.append(would_call(Stub(module, name), tuple(machine.pop_mark())))
 
 
 def _persistent(machine: _Machine, arg: Any) -> None:
@@ -270,33 +223,6 @@ def _build(machine: _Machine, _: Any) -> None:
         target.state = state
     elif not isinstance(target, dict | list):
         raise PickleRefused(f"a state given to a {type(target).__name__}")
-
-
-def _would_call(callee: Any, args: Any) -> Any:
-    """What calling would have given, for the few constructors that hold settings; for every other one a stub with its arguments."""
-    if not isinstance(callee, Stub) or not isinstance(args, tuple):
-        raise PickleRefused("something other than a named global is called")
-    path = (callee.module, callee.name)
-    if path in {("collections", "OrderedDict"), ("collections", "defaultdict")} and not (args and isinstance(args[0], list)):
-        return {}
-    if callee.module in {"builtins", "__builtin__"}:
-        if callee.name in {"set", "frozenset"} and len(args) == 1 and isinstance(args[0], list):
-            return args[0]
-        if callee.name == "getattr" and len(args) == 2 and isinstance(args[0], Stub) and isinstance(args[1], str):
-            return Stub(args[0].module, args[0].name, (args[1],))
-    if path == ("_codecs", "encode") and args and isinstance(args[0], str) and len(args[0]) <= _MAX_ENCODED_CHARS:
-        return args[0].encode("latin-1")
-    if callee.name == "scalar" and callee.module in {"numpy.core.multiarray", "numpy._core.multiarray"}:
-        return _numpy_scalar(args)
-    return Stub(callee.module, callee.name, args)
-
-
-def _numpy_scalar(args: tuple[Any, ...]) -> Any:
-    match args:
-        case (Stub(name="dtype", args=(str() as code, *_)), bytes() as raw) if code.lstrip("<=|") in _NUMPY_FORMATS:
-            return struct.unpack(_NUMPY_FORMATS[code.lstrip("<=|")], raw)[0]
-        case _:
-            return Stub("numpy", "scalar", args)
 
 
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {

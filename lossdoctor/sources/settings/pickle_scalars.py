@@ -13,7 +13,8 @@ from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, Loss
 from lossdoctor.sources.files import LFS_HEADER
 from lossdoctor.sources.regular_file import open_regular
-from lossdoctor.sources.settings.pickle_machine import PickleRefused, interpret
+from lossdoctor.sources.settings.pickle_machine import interpret
+from lossdoctor.sources.settings.pickle_values import PickleRefused
 from lossdoctor.sources.torch_zip import ZIP_MAGIC, open_zip
 
 # torch/serialization.py: a legacy file is the pickles of this number, the protocol, the system's sizes, the object, the storage keys.

@@ -15,6 +15,7 @@ from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, Scalar
 from lossdoctor.sources.files import LFS_HEADER
 from lossdoctor.sources.regular_file import open_regular
+from lossdoctor.sources.tensorboard import columns
 from lossdoctor.sources.tensorboard.crc import FRAME, HEADER, is_whole
 from lossdoctor.sources.tensorboard.damage import Damage
 from lossdoctor.sources.tensorboard.events import Events, Point, Start
@@ -100,22 +101,25 @@ def _refuse(path: Path, file: BinaryIO, size: int, limits: Limits) -> None:
 
 
 def _take_in(batch: Batch, events: Events, table: Table) -> None:
+    parts, rest = columns.read(batch, events, table)
     points: list[Point] = []
-    for record, (start, length) in enumerate(zip(batch.starts.tolist(), batch.lengths.tolist(), strict=True)):
+    for record, start, length in zip(rest.tolist(), batch.starts[rest].tolist(), batch.lengths[rest].tolist(), strict=True):
         offset = batch.base + start - HEADER
         if not is_whole(batch.data, start, length):
             events.damage.add("bad-crc", offset, f"the CRC of a record of {length + FRAME:,} bytes is wrong; it was dropped")
         else:
             points += events.read(batch.data[start : start + length], record, offset)
-    table.add(
-        Rows(
-            np.array([p.record for p in points], dtype=np.int64),
-            np.array([table.number(p.tag) for p in points], dtype=np.int64),
-            np.array([p.step for p in points], dtype=np.int64),
-            np.array([p.time for p in points], dtype=np.float64),
-            np.array([p.value for p in points], dtype=np.float64),
-        )
-    )
+    events.valid += sum(len(rows.record) for rows in parts)
+    table.add([*parts, _rows(points, table)])
+
+
+def _rows(points: list[Point], table: Table) -> Rows:
+    record = np.array([p.record for p in points], dtype=np.int64)
+    place = np.arange(len(points)) - np.searchsorted(record, record)
+    tag = np.array([table.number(p.tag) for p in points], dtype=np.int64)
+    steps = np.array([p.step for p in points], dtype=np.int64)
+    times = np.array([p.time for p in points], dtype=np.float64)
+    return Rows(record, place, tag, steps, times, np.array([p.value for p in points], dtype=np.float64))
 
 
 def _named(table: Table, damage: Damage) -> dict[str, Column]:

@@ -76,6 +76,12 @@ class Events:
             self.others[what.replace("_", " ")] += 1
         return []
 
+    def probe(self, payload: bytes) -> list[Point] | None:
+        """The scalars of a payload without taking it in; None if it holds anything else."""
+        scratch = Events(Damage(self.damage.path), self.limits)
+        points = scratch.read(payload, 0, 0)
+        return None if scratch.damage.counts or scratch.others or scratch.texts or scratch.hparams or scratch.starts else points
+
     def _value(self, event: Any, value: Any, record: int, offset: int) -> list[Point]:
         kind = value.WhichOneof("value")
         plugin = value.metadata.plugin_data.plugin_name

@@ -35,6 +35,7 @@ class Rows(NamedTuple):
     """Points of one batch in any order: the index of their record, their place in it, their tag's number, and the three columns."""
 
     record: Ints
+    place: Ints
     tag: Ints
     steps: Ints
     wall_times: Floats
@@ -57,17 +58,23 @@ class Table:
             self.chunks.append([])
         return found
 
-    def add(self, rows: Rows) -> None:
-        """Append the points of one batch; points of one record keep their order."""
+    def add(self, parts: Sequence[Rows]) -> None:
+        """Append the points of one batch. A record's points are all in one part."""
+        rows = Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         count = len(rows.record)
         if not count:
             return
-        order = np.lexsort((rows.record, rows.tag))
+        ends = np.cumsum(np.bincount(rows.record))
+        place = rows.place + ends[rows.record] - np.bincount(rows.record)[rows.record]
+        in_order = np.empty(count, dtype=np.int64)
+        in_order[place] = np.arange(count)
+        small = rows.tag.astype(np.uint16) if len(self.chunks) <= 1 << 16 else rows.tag  # numpy sorts 16 bits by radix
+        order = in_order[np.argsort(small[in_order], kind="stable")]
         tags = rows.tag[order]
         steps, wall_times, values = rows.steps[order], rows.wall_times[order], rows.values[order]
         edges = np.flatnonzero(np.diff(tags, prepend=-1, append=-1))
-        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-            self.chunks[tags[start]].append(Column(steps[start:end], wall_times[start:end], values[start:end]))
+        for start, end, tag in zip(edges[:-1].tolist(), edges[1:].tolist(), tags[edges[:-1]].tolist(), strict=True):
+            self.chunks[tag].append(Column(steps[start:end], wall_times[start:end], values[start:end]))
         self.points += count
 
     def columns(self) -> dict[bytes, Column]:

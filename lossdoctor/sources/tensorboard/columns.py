@@ -24,7 +24,7 @@ from lossdoctor.sources.tensorboard.table import Rows, Table
 FEWEST = 48
 """Fewer records of a kind than this are read faster one at a time."""
 LONGEST = 4096
-MISSES = 8
+MISSES = 4
 BUCKETS = 16
 MULTIPLIERS = np.random.default_rng(7).integers(1 << 62, 1 << 63, LONGEST // 8 + 1, dtype=np.uint64) | np.uint64(1)
 Bools = npt.NDArray[np.bool_]
@@ -53,21 +53,22 @@ def _by_length(batch: Batch) -> Iterator[tuple[int, Ints]]:
 
 def _read_group(batch: Batch, length: int, records: Ints, events: Events, table: Table) -> Iterator[tuple[Rows, Ints]]:
     """Find the layouts among records of one length, decode the records of each."""
-    words = _words(batch, length, records)
+    words: list[Words] = []
     misses = 0
     while len(records) >= FEWEST and misses < MISSES:
         start = int(batch.starts[records[0]])
         payload = batch.data[start : start + length]
         layout = _proved(payload, events) if is_whole(batch.data, start, length) else None
         if layout is None:
-            fits, whole = np.zeros(len(records), dtype=bool), np.zeros(0, dtype=bool)
-        else:
-            fits = _same_structure(words, payload, layout)
-            chosen = [word[fits] for word in words] if not fits.all() else words
-            rows, whole = _decode(batch, records[fits], chosen, layout, table)
-            yield rows, records[fits][whole]
+            misses += 1
+            records, words = records[1:], [word[1:] for word in words]
+            continue
+        words = words or _words(batch, length, records)
+        fits = _same_structure(words, payload, layout)
         misses += int(fits.sum()) < FEWEST
-        fits[0] = True
+        chosen = words if fits.all() else [word[fits] for word in words]
+        rows, whole = _decode(batch, records[fits], chosen, layout, table)
+        yield rows, records[fits][whole]
         records, words = records[~fits], [word[~fits] for word in words]
 
 

@@ -42,7 +42,7 @@ class Layout:
     slots: tuple[Slot, ...]
 
     def mask(self) -> bytearray:
-        """The bits that are equal in all records of this layout: those of wall time, step, values and, if there is one scalar, its tag are not.
+        """The bits that are equal in all records of this layout: all but those of wall time, step, values and a single scalar's tag.
 
         Of a step's varint the continuation bits must be equal, so that it has the same size.
         """

@@ -31,19 +31,19 @@ def framed(payloads: Iterator[bytes]) -> Iterator[bytes]:
     yield b":W&B\xe1\xbe\x00"
     position = 7
     for payload in payloads:
-        first = True
+        first, rest = True, payload
         while True:
             room = BLOCK - position % BLOCK
             if room < 7:
                 yield bytes(room)
                 position += room
                 continue
-            body, payload = payload[: room - 7], payload[room - 7 :]
-            kind = {(True, True): 1, (True, False): 2, (False, False): 3, (False, True): 4}[first, not payload]
+            body, rest = rest[: room - 7], rest[room - 7 :]
+            kind = {(True, True): 1, (True, False): 2, (False, False): 3, (False, True): 4}[first, not rest]
             yield struct.pack("<IHB", zlib.crc32(body, zlib.crc32(bytes([kind]))), len(body), kind) + body
             position += 7 + len(body)
             first = False
-            if not payload:
+            if not rest:
                 break
 
 

@@ -1,0 +1,108 @@
+"""Where things go on a chart, in pixels, and which labels fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lossdoctor.model import Mark
+from lossdoctor.reporters.charts.panel import Panel, Shade
+
+ROW = 15.0
+MOST_ROWS = 3
+CHARACTER = 6.3
+_LABELLED = {"warmup-end": "warmup ends", "resume": "resumed", "epoch": "", "best-eval": "", "detectable": "detectable"}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The size of a figure and the margins of its axes, all in pixels (1/72 inch for matplotlib)."""
+
+    width: float
+    height: float
+    left: float = 54
+    right: float = 92
+    bottom: float = 36
+
+
+MAIN = Size(860, 330)
+NARROW = Size(352, 300, left=44, right=66)
+SMALL = Size(424, 210, right=70)
+CROP = Size(424, 190, right=70)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A label on the strip above the axes: its text, the share of the axis where it belongs, and whether it hangs to the left of it."""
+
+    text: str
+    x: float
+    left: bool = False
+
+
+def share(panel: Panel, step: float) -> float:
+    """The place of a step on the axis, 0..1, clamped."""
+    if panel.last <= panel.first:
+        return 0.5
+    return min(max((step - panel.first) / (panel.last - panel.first), 0.0), 1.0)
+
+
+def bracket_rows(shades: Sequence[Shade], panel: Panel, axis: float) -> list[list[Shade]]:
+    """The spans in as few rows as keep them apart (at least a letter's width each); spans beyond three rows are shaded, not bracketed."""
+    rows: list[list[Shade]] = []
+    for shade in sorted(shades, key=lambda s: (s.letter, s.first)):
+        start, end = _reach(shade, panel, axis)
+        for row in rows:
+            if all(end < a or start > b for a, b in (_reach(other, panel, axis) for other in row)):
+                row.append(shade)
+                break
+        else:
+            if len(rows) < MOST_ROWS:
+                rows.append([shade])
+    return rows
+
+
+def _reach(shade: Shade, panel: Panel, axis: float) -> tuple[float, float]:
+    start, end = share(panel, shade.first) * axis, share(panel, shade.last) * axis
+    return start - 2, max(end, start + 14) + 2
+
+
+def mark_labels(marks: Sequence[Mark], panel: Panel, axis: float) -> list[Placed]:
+    """The labels of the marks that fit on one line, the rarer kinds first; the marks themselves are all drawn."""
+    order = ["resume", "warmup-end", "detectable", "epoch"]
+    wanted = [(order.index(m.kind), m) for m in marks if m.kind in order]
+    taken: list[tuple[float, float]] = []
+    placed: list[Placed] = []
+    for _, mark in sorted(wanted, key=lambda pair: (pair[0], pair[1].step)):
+        text = (_LABELLED[mark.kind] or mark.label)[:24]
+        x = share(panel, mark.step) * axis
+        width = len(text) * CHARACTER
+        left = x + width > axis + 30
+        start = x - width if left else x
+        if all(start + width + 6 < a or start > b + 6 for a, b in taken):
+            taken.append((start, start + width))
+            placed.append(Placed(text, x / axis, left))
+    return placed
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Move labels apart to at least `gap`, as little as may be, keeping their order."""
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    moved = list(heights)
+    for below, above in zip(order, order[1:], strict=False):
+        moved[above] = max(moved[above], moved[below] + gap)
+    excess = max((moved[i] for i in order), default=0) - 1
+    if excess > 0:
+        for i in order:
+            moved[i] -= excess
+        for below, above in zip(order, order[1:], strict=False):
+            moved[above] = max(moved[above], moved[below] + gap)
+    return moved
+
+
+def step_label(step: float) -> str:
+    if abs(step) >= 1e15:
+        return f"{step:.3g}"
+    if abs(step) >= 1e6:
+        return f"{step / 1e6:g}M"
+    return f"{step / 1e3:g}k" if abs(step) >= 1e4 else f"{step:g}"

@@ -1,0 +1,99 @@
+"""The vertical axis: where it begins and ends, and whether it is logarithmic. Values are mapped to 0..1 here, so that no value can upset the
+drawing library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lossdoctor.reporters.wording import number
+
+_LOG_FROM = 60.0
+_ROOM = 0.06
+_OUTLIER_REACH = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """An axis from `low` to `high` (in shown units); logarithmic axes have a positive `low`."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def unit(self, value: float) -> float:
+        """The height of a value as a share of the axis; below 0 or above 1 where the axis cuts it (at most a little, never infinite)."""
+        if self.log:
+            if value <= 0:
+                return -0.2
+            share = (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
+        else:
+            half = self.high / 2 - self.low / 2
+            share = (value / 2 - self.low / 2) / half
+        return min(max(share, -0.2), 1.2)
+
+    def cuts(self, value: float) -> bool:
+        return not -1e-9 <= self.unit(value) <= 1 + 1e-9
+
+    def ticks(self, count: int = 5) -> list[tuple[float, str]]:
+        """About `count` round values with their labels."""
+        values = _log_ticks(self.low, self.high, count) if self.log else _linear_ticks(self.low, self.high, count)
+        return [(value, number(value)) for value in values]
+
+
+def scale_for(values: Sequence[float], *, keep: Sequence[float] = ()) -> Scale:
+    """A scale for finite values: the robust range, with `keep` inside where that does not flatten the rest.
+
+    Outliers beyond 1.5 times the middle 96 % are left off the scale. Logarithmic where all values are positive and the robust range spans a
+    factor of 60 or more (learning curves that start at 11 and end at 0.1 do).
+    """
+    ordered = sorted(v for v in values if math.isfinite(v))
+    if not ordered:
+        return Scale(0.0, 1.0)
+    low, high = _robust(ordered)
+    for value in keep:
+        if math.isfinite(value) and abs(value - low) <= 3 * (high - low) + abs(low) and low != high:
+            low, high = min(low, value), max(high, value)
+    if low > 0 and high / low >= _LOG_FROM:
+        return Scale(low / (high / low) ** _ROOM, min(high * (high / low) ** _ROOM, 1.7e308), log=True)
+    room = _ROOM * (high - low)
+    if not room > 1e-12 * max(abs(low), abs(high)) or room < 1e-300:
+        middle = max(abs(high), 1e-300)
+        return Scale(low - 0.5 * middle, high + 0.5 * middle) if abs(high) < 1e307 else Scale(low * 0.9, high)
+    if not math.isfinite(room):
+        return Scale(low, high)
+    base = low - room
+    return Scale(0.0 if low >= 0 > base else base, high + room)
+
+
+def _robust(ordered: Sequence[float]) -> tuple[float, float]:
+    last = len(ordered) - 1
+    low, high = ordered[int(0.02 * last)], ordered[math.ceil(0.98 * last)]
+    spread = high - low
+    if not spread > 0 or not math.isfinite(spread):
+        middle = ordered[int(0.25 * last)], ordered[math.ceil(0.75 * last)]
+        return (middle if last >= 8 else (ordered[0], ordered[-1])) if spread == 0 else (ordered[0], ordered[-1])
+    reach = _OUTLIER_REACH * spread
+    return max(ordered[0], low - reach), min(ordered[-1], high + reach)
+
+
+def _linear_ticks(low: float, high: float, count: int) -> list[float]:
+    span = high - low
+    if not math.isfinite(span) or span <= 0 or span < 1e-290:
+        return [low, high]
+    raw = span / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
+    first = math.ceil(low / step)
+    ticks = [round((first + i) * step, 12) if step > 1e-10 else (first + i) * step for i in range(count + 3)]
+    return [t for t in ticks if low <= t <= high]
+
+
+def _log_ticks(low: float, high: float, count: int) -> list[float]:
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    decades = [10.0**e for e in range(first, last + 1)]
+    if len(decades) < 3:
+        decades = [m * 10.0**e for e in range(first - 1, last + 1) for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+    stride = max(math.ceil(len(decades) / (count + 1)), 1)
+    return decades[::stride]

@@ -1,0 +1,123 @@
+"""Matplotlib's SVG, made fit for a page: no <style>, no style attributes, no repeated ids, colours that a theme can change.
+
+Every `style="fill: #0757c2; ..."` becomes presentation attributes, which a Content-Security-Policy without inline styles leaves alone, and
+each colour also gets the class of its role (`f-train` for fills, `s-train` for strokes), which the page's style sheet turns into the dark
+theme. Ids get a prefix, since matplotlib repeats its own from chart to chart.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+from lossdoctor.reporters.charts.draw import svg as drawn
+from lossdoctor.reporters.charts.layout import Size
+from lossdoctor.reporters.charts.palette import LIGHT
+from lossdoctor.reporters.charts.panel import Panel, describe
+
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_ROLES = {colour: role for role, colour in LIGHT.items()}
+_NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+_DEFAULTS = {
+    "fill-opacity": "1", "stroke-opacity": "1", "opacity": "1", "stroke-linejoin": "miter", "stroke-linecap": "butt", "text-anchor": "start", "font-weight": "400",
+}  # fmt: skip
+_SKIPPED = {"font-family", "font", "font-style", "font-variant", "font-stretch", "-inkscape-font-specification"}
+
+
+def inline(panel: Panel, size: Size, prefix: str) -> str:
+    """The chart as an <svg> element for an HTML page, with a title and a description for screen readers. `prefix` makes its ids unique."""
+    root = ET.fromstring(drawn(panel, size))  # noqa: S314 - as above
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in {f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"} or (child.tag == f"{{{_SVG}}}defs" and not len(child)):
+                parent.remove(child)
+    _flatten(root)
+    _prefix(root, prefix)
+    for element in root.iter():
+        _attributes(element)
+    head = f"{prefix}-title"
+    about = f"{prefix}-about"
+    root.attrib.clear()
+    root.attrib.update(_root(panel, size, f"{head} {about}"))
+    title, desc = ET.Element(f"{{{_SVG}}}title", id=head), ET.Element(f"{{{_SVG}}}desc", id=about)
+    title.text, desc.text = panel.title, describe(panel)
+    root.insert(0, desc)
+    root.insert(0, title)
+    ET.register_namespace("", _SVG)
+    ET.register_namespace("xlink", _XLINK)
+    text = ET.tostring(root, encoding="unicode", short_empty_elements=True)
+    text = text.replace(f' xmlns="{_SVG}"', "").replace(f' xmlns:xlink="{_XLINK}"', "").replace("xlink:href", "href")
+    return re.sub(r">\s+<", "><", text)
+
+
+def _root(panel: Panel, size: Size, labelled: str) -> dict[str, str]:
+    return {
+        "viewBox": f"0 0 {size.width:g} {size.height:g}",
+        "width": f"{size.width:g}",
+        "height": f"{size.height:g}",
+        "role": "img",
+        "aria-labelledby": labelled,
+        "font-family": "system-ui, 'DejaVu Sans', sans-serif",
+        "class": "chart",
+        "data-axis": f"{size.left:g} {size.width - size.right:g} {panel.first} {panel.last}",
+        "data-signals": "\n".join(line.signal for line in panel.lines),
+    }
+
+
+def _flatten(root: ET.Element) -> None:
+    """Take the content out of groups that say nothing: matplotlib wraps every artist in one or two."""
+    changed = True
+    while changed:
+        changed = False
+        for parent in list(root.iter()):
+            for i, child in enumerate(list(parent)):
+                if child.tag == f"{{{_SVG}}}g" and not (set(child.attrib) - {"id"}):
+                    parent.remove(child)
+                    for offset, inner in enumerate(list(child)):
+                        parent.insert(i + offset, inner)
+                    changed = True
+                    break
+
+
+def _prefix(root: ET.Element, prefix: str) -> None:
+    """Shorten and prefix the ids that something refers to, drop the others."""
+    text = ET.tostring(root, encoding="unicode")
+    used = list(dict.fromkeys(re.findall(r'(?:href="|url\()#([^")]+)', text)))
+    names = {old: f"{prefix}-{i}" for i, old in enumerate(used)}
+    for element in root.iter():
+        old = element.attrib.pop("id", None)
+        if old in names:
+            element.set("id", names[old])
+        for key, value in list(element.attrib.items()):
+            if "#" in value and not value.startswith("fill:"):
+                element.set(key, re.sub(r"#([\w-]+)", lambda m: f"#{names.get(m[1], m[1])}", value))
+            elif "url(#" in value:
+                element.set(key, re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{names[m[1]]})", value))
+
+
+def _attributes(element: ET.Element) -> None:
+    style = element.attrib.pop("style", "")
+    for part in style.split(";"):
+        name, _, value = (p.strip() for p in part.partition(":"))
+        if name == "font":
+            element.set("font-size", next((w for w in value.split() if w.endswith("px")), "11px").removesuffix("px"))
+            if value.split()[0] in {"700", "bold"}:
+                element.set("font-weight", "700")
+        elif name and name not in _SKIPPED:
+            element.set(name, value.removesuffix("px"))
+    for name, value in _DEFAULTS.items():
+        if element.get(name) in {value, f"{value}.0", "normal" if name == "font-weight" else value}:
+            del element.attrib[name]
+    classes: list[str] = []
+    for kind in ("fill", "stroke"):
+        role = _ROLES.get(element.get(kind, ""))
+        if role is not None:
+            classes.append(f"{kind[0]}-{role}")
+    if classes:
+        element.set("class", " ".join(classes))
+    for name in ("d", "x", "y", "transform", "stroke-width", "stroke-dasharray", "width", "height", "font-size"):
+        if name in element.attrib:
+            rounded = _NUMBER.sub(lambda m: f"{float(m[0]):.1f}".removesuffix(".0") or "0", element.attrib[name])
+            element.set(name, " ".join(rounded.split()))
+    if element.get("transform", "").startswith("rotate(-0") or element.get("transform", "").startswith("rotate(0"):
+        del element.attrib["transform"]

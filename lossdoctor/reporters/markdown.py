@@ -1,0 +1,173 @@
+"""The diagnosis as a postmortem section in Markdown, with the headings of Google's SRE postmortem template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from lossdoctor.model import Diagnosis, Loss, Verdict
+from lossdoctor.reporters import wording
+from lossdoctor.reporters.advice import Group, decision, groups, next_steps
+from lossdoctor.reporters.options import Options
+from lossdoctor.reporters.prepare import prepare
+from lossdoctor.reporters.signals import look
+from lossdoctor.reporters.sparkline import sparkline
+from lossdoctor.reporters.terminal.curves import chosen, ends
+from lossdoctor.reporters.timeline import timeline
+
+LIMIT_BYTES = 60_000
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@])")
+_LINE_START = re.compile(r"^(\s*)([-+>=:]|\d+[.)])")
+_ICONS = {Verdict.FAIL: "❌", Verdict.WARN: "⚠️", Verdict.PASS: "✅", Verdict.INCONCLUSIVE: "❔"}
+
+
+def markdown(diagnoses: Sequence[Diagnosis], options: Options) -> str:
+    """All runs, worst first after a table of them; at most 60 kB of UTF-8 (a pull-request comment holds 64 kB): what is cut is said."""
+    prepared = sorted((prepare(d, stable=options.stable) for d in diagnoses), key=lambda d: wording.VERDICT_ORDER.index(d.verdict))
+    sections = ["\n".join(_run(d)) for d in prepared]
+    if len(prepared) != 1:
+        sections.insert(0, "\n".join(_index(prepared)))
+    return _fitted(sections)
+
+
+def escape(text: str) -> str:
+    """Text that renders as itself in GitHub-flavoured Markdown: no markup, no HTML, no mention, no table cell."""
+    return _LINE_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text))
+
+
+def code(text: str) -> str:
+    """Inline code, with a fence longer than any run of backticks inside."""
+    fence = "`" * (max((len(run) for run in re.findall(r"`+", text)), default=0) + 1)
+    pad = " " if "`" in text else ""
+    return f"{fence}{pad}{text.replace('|', chr(92) + '|')}{pad}{fence}" if text else ""
+
+
+def block(text: str, language: str = "") -> str:
+    """A fenced block that its content cannot close."""
+    fence = "`" * max(max((len(run) for run in re.findall(r"`+", text)), default=0) + 1, 3)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _run(d: Diagnosis) -> Iterator[str]:
+    yield f"## {_ICONS[d.verdict]} {d.verdict.value.upper()}: {escape(d.name)}"
+    yield ""
+    yield "### Summary"
+    yield f"**{escape(d.headline)}**"
+    said = ", ".join((*wording.facts(d), *([wording.sources_of(d)] if wording.sources_of(d) else [])))
+    if said:
+        yield f"\n{escape(said)}."
+    advice = decision(d)
+    if advice and d.verdict is not Verdict.PASS:
+        yield f"\n{escape(advice)}" + (f" {escape(d.checkpoint.reason)}" if d.checkpoint.best_step is not None else "")
+    if d.verdict is Verdict.PASS:
+        yield f"\n{wording.CURVES_ARE_SILENT}"
+    yield from _curves(d)
+    if d.verdict is not Verdict.PASS and wording.bill(d):
+        yield from ("", "### Impact", *(f"- {escape(line)}" for line in wording.bill(d)))
+    loud = [g for g in groups(d) if g.finding in d.loud]
+    if loud:
+        yield from _causes(loud)
+        yield from _trigger(loud)
+        yield from _detection(loud)
+    yield from _timeline(d)
+    steps = next_steps(d)
+    if steps:
+        yield from ("", "### Action items")
+        for step in steps:
+            yield f"- [ ] **{escape(step.title)}** {escape(step.detail)}".rstrip()
+            if step.code:
+                yield "\n" + "\n".join("  " + line for line in block(step.code, "python").splitlines())
+    yield from _checked(d)
+
+
+def _curves(d: Diagnosis) -> Iterator[str]:
+    views = chosen(d)
+    if views:
+        first, last = min(v.steps[0] for v in views), max(v.steps[-1] for v in views)
+        lines = [f"{look(v.signal).title[:16]:<16} {sparkline(v, 40, first, last)}  {ends(v)}" for v in views]
+        yield from ("", block("\n".join(lines), "text"))
+
+
+def _causes(loud: Sequence[Group]) -> Iterator[str]:
+    yield from ("", "### Root causes")
+    for group in loud:
+        f = group.finding
+        where = f", {wording.steps_of(f)}" if wording.steps_of(f) else ""
+        yield f"\n**{group.letter}. {escape(f.title)}** ({code(f.rule)} {escape(f.code)}, {f.severity.value}, confidence {f.confidence:.2f}{where})\n"
+        yield escape(f.message)
+        if f.found:
+            yield f"\nFound {escape(f.found)}; limit {escape(f.limit)}."
+        for index, cause in enumerate(f.causes, 1):
+            says = "".join(
+                [
+                    f" For: {escape('; '.join(cause.speaks_for))}." if cause.speaks_for else "",
+                    f" Against: {escape('; '.join(cause.against))}." if cause.against else "",
+                ]
+            )
+            yield f"{chr(10) if index == 1 else ''}{index}. {escape(cause.title)} ({wording.likelihood(cause.likelihood)}).{says}"
+        for mark, inner in group.explained:
+            yield f"\nFollows from it: {mark}. {escape(inner.title)} ({code(inner.rule)}). {escape(inner.message)}"
+
+
+def _trigger(loud: Sequence[Group]) -> Iterator[str]:
+    begun = [g for g in loud if g.finding.onset_step is not None]
+    if begun:
+        yield from ("", "### Trigger")
+        yield from (f"- {g.letter} began at step {g.finding.onset_step}." for g in begun)
+
+
+def _detection(loud: Sequence[Group]) -> Iterator[str]:
+    seen = [g for g in loud if g.finding.detectable_step is not None]
+    if seen:
+        yield from ("", "### Detection")
+        yield from (
+            f"- {g.letter} could have been reported by a monitor at step {g.finding.detectable_step} ({code(g.finding.rule)})."
+            for g in seen
+        )
+
+
+def _timeline(d: Diagnosis) -> Iterator[str]:
+    moments = timeline(d)
+    if moments:
+        yield from ("", "### Timeline", "", "| step | what | details |", "|---:|---|---|")
+        yield from (f"| {m.step if m.step is not None else '-'} | {escape(m.kind)} | {escape(m.text)} |" for m in moments)
+
+
+def _checked(d: Diagnosis) -> Iterator[str]:
+    yield from ("", "### What was checked")
+    yield f"{len(d.findings)} fired, {len(d.healthy)} healthy, {len(d.not_evaluated)} not evaluated, {len(d.suppressed)} suppressed, {len(d.crashed)} crashed."
+    if d.crashed or d.not_evaluated:
+        yield ""
+    yield from (f"- crashed: {code(n.rule)} {escape(n.reason)}" for n in d.crashed)
+    for note in d.not_evaluated:
+        yield f"- not evaluated: {code(note.rule)} {escape(note.reason)}" + (
+            f" To log it: {code(note.how_to_log)}" if note.how_to_log else ""
+        )
+    damage = [f for f in d.faults if f.loss is not Loss.BENIGN]
+    if damage:
+        yield from ("", "### Damage in the input")
+        yield from (f"- {escape(f.kind)} in {code(f.where)}: {escape(f.detail)}" for f in damage)
+
+
+def _index(diagnoses: Sequence[Diagnosis]) -> Iterator[str]:
+    yield f"# {wording.counted(len(diagnoses), 'run')}"
+    yield from ("", "| verdict | run | what was found |", "|---|---|---|")
+    for d in diagnoses:
+        yield f"| {_ICONS[d.verdict]} {d.verdict.value} | {escape(d.name)} | {escape(d.headline)} |"
+
+
+def _fitted(sections: Sequence[str]) -> str:
+    """Whole sections while they fit; the first one that does not is cut at a line, and the rest is counted."""
+    text = ""
+    for index, section in enumerate(sections):
+        candidate = f"{text}\n{section}\n" if text else f"{section}\n"
+        if len(candidate.encode()) <= LIMIT_BYTES - 300:
+            text = candidate
+            continue
+        room = LIMIT_BYTES - 300 - len(text.encode())
+        head = section.encode()[: max(room, 0)].decode("utf-8", "ignore").rpartition("\n")[0] if index <= 1 else ""
+        left = len(sections) - index - (1 if head else 0)
+        fence = "\n```" if head.count("\n```") % 2 else ""
+        note = f"_Cut here: a comment holds 64 kB. {wording.counted(left, 'more run') + ' left out. ' if left else ''}The JSON and HTML reports have everything._"
+        return f"{text}\n{head}{fence}\n\n{note}\n"
+    return text

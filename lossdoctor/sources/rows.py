@@ -1,0 +1,83 @@
+"""Logged rows, one at a time, into series: what text logs and JSON lines have in common."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lossdoctor.errors import Unreadable
+from lossdoctor.limits import Limits
+from lossdoctor.run.log import Series
+
+_FARTHEST_STEP = 2**62
+
+
+@dataclass(slots=True)
+class Rows:
+    """Points by name in logging order. Bounded: beyond the limits on points or names `add` raises Unreadable with the figures."""
+
+    limits: Limits
+    reached: int | None = None
+    started: float | None = None
+    points: int = 0
+    _columns: dict[str, tuple[array[int], array[float], array[float], array[float]]] = field(default_factory=dict)
+
+    def add(self, values: Mapping[str, float], step: int, epoch: float = math.nan, time: float = math.nan) -> None:
+        """Append one value a name at a step; epoch and time (seconds since the Unix epoch) are NaN where unknown."""
+        self.points += len(values)
+        if self.points > self.limits.points:
+            raise Unreadable(f"more than {self.limits.points} points, over the limit")
+        for name, value in values.items():
+            column = self._columns.get(name)
+            if column is None:
+                if len(self._columns) >= self.limits.tags:
+                    raise Unreadable(f"more than {self.limits.tags} names, over the limit")
+                column = self._columns[name] = (array("q"), array("d"), array("d"), array("d"))
+            steps, numbers, epochs, times = column
+            steps.append(step)
+            numbers.append(value)
+            epochs.append(epoch)
+            times.append(time)
+        if self.reached is None or step > self.reached:
+            self.reached = step
+        if self.started is None and not math.isnan(time):
+            self.started = time
+
+    def series(self) -> tuple[Series, ...]:
+        return tuple(Series.of(name[: self.limits.name_chars], *column) for name, column in self._columns.items())
+
+
+def whole(value: float | str | None) -> int | None:
+    """A step as an integer of at most 62 bits, None for anything else."""
+    if isinstance(value, str):
+        value = number(value)
+    if value is None or isinstance(value, bool) or not math.isfinite(value) or value != math.floor(value) or abs(value) >= _FARTHEST_STEP:
+        return None
+    return int(value)
+
+
+def number(text: str) -> float | None:
+    """A printed number: `6,677`, `12.5%` and `1e-4` are, `1_000` and words are not."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return float(text.strip().rstrip("%").replace(",", ""))
+    except ValueError:
+        return None
+
+
+def duration(text: str) -> float | None:
+    """Seconds of `0:02:32`, `12:05` or `4 days, 5:06:09`; None for anything else."""
+    days, separator, clock = text.rpartition(", ")
+    parts = clock.split(":")
+    if not 2 <= len(parts) <= 3:
+        return None
+    try:
+        seconds = sum(float(part) * 60.0**power for power, part in enumerate(reversed(parts)))
+        return seconds + 86_400 * int(days.split()[0]) if separator else seconds
+    except (ValueError, IndexError):
+        return None

@@ -23,3 +23,11 @@ def open_regular(path: Path) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def stays_inside(path: Path, root: Path) -> bool:
+    """Whether the path, with every link followed, exists and lies under the root."""
+    try:
+        return path.resolve(strict=True).is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return False

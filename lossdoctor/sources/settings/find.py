@@ -13,6 +13,7 @@ from lossdoctor.errors import LossdoctorError, Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, Loss, Setting
 from lossdoctor.sources.files import read_bytes
+from lossdoctor.sources.regular_file import stays_inside
 from lossdoctor.sources.settings import config_files, model_card, pickle_scalars, torch_states, training_args, yaml_subset
 from lossdoctor.sources.settings.merge import merge
 
@@ -61,7 +62,7 @@ def find(directory: Path, limits: Limits = LIMITS) -> tuple[tuple[Setting, ...],
 def _read(candidate: _Candidate, source: str, root: Path, limits: Limits) -> tuple[Setting, ...] | Fault:
     path = candidate.path
     try:
-        if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+        if path.is_symlink() and not stays_inside(path, root):
             raise Unreadable("it is a link out of the directory")
         return candidate.read(path, source, limits)
     except (LossdoctorError, OSError, RuntimeError) as error:

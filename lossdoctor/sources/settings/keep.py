@@ -26,7 +26,8 @@ _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no",
 def keep(raw: Mapping[Any, Any], source: str, *, nested: bool = False) -> tuple[Setting, ...]:
     """The settings among `raw` under canonical names, ordered by name; what is unknown, empty ("auto", null) or absurd is left out.
 
-    The canonical name wins over its aliases. With `nested`, sub-mappings are searched for the names that mean the same everywhere.
+    The canonical name wins over its aliases. With `nested`, sub-mappings (and dotted names) are searched for the names that mean
+    the same everywhere.
     """
     values: dict[str, Scalar] = {}
     for decisive in (True, False):
@@ -74,7 +75,10 @@ def _in_order(raw: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _inner(raw: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """The leaves of sub-mappings, the shallow ones first, each under its own key."""
+    """The leaves of sub-mappings, and of names that are dotted paths already, each under its last name; the shallow ones first."""
+    dotted = [key for key in raw if isinstance(key, str) and ("." in key or "/" in key)]
+    for key in sorted(dotted, key=lambda key: key.count(".") + key.count("/")):
+        yield re.split(r"[./]", key)[-1], raw[key]
     level: list[Mapping[Any, Any]] = [raw]
     for _ in range(_NESTING):
         level = [value for mapping in level for value in mapping.values() if isinstance(value, Mapping)]
@@ -166,7 +170,8 @@ def _derived(raw: Mapping[Any, Any], values: dict[str, Scalar]) -> dict[str, Sca
 def _betas(value: Any) -> dict[str, Scalar]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         return {}
-    return {"adam_beta1": _number(value[0], whole=False), "adam_beta2": _number(value[1], whole=False)}
+    pair = {"adam_beta1": _number(value[0], whole=False), "adam_beta2": _number(value[1], whole=False)}
+    return {name: beta for name, beta in pair.items() if beta is not None}
 
 
 def _precision(raw: Mapping[Any, Any]) -> dict[str, Scalar]:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lossdoctor.model import Scalar, Setting
+from lossdoctor.sources.settings.keep import keep, scalar
+from lossdoctor.sources.settings.names import KINDS, canonical
+
+CHOSEN = "--set"
 
 
 def merge(groups: Sequence[tuple[Setting, ...]]) -> tuple[Setting, ...]:
     """One Setting a name, ordered by name. The first group that knows a setting decides; the values of later ones that differ are kept
     in `conflicts` with where they were read.
+
+    Sources may hand in the names that they found: they become canonical here, and what is not on the allow-list is left out. What the
+    user chose (`--set`) always stays.
     """
     first: dict[str, Setting] = {}
     others: dict[str, list[tuple[str, Scalar]]] = {}
     for group in groups:
-        for setting in group:
+        for setting in _canonical(group):
             decided = first.setdefault(setting.name, setting)
             told = [*setting.conflicts] if decided is setting else [(setting.source, setting.value), *setting.conflicts]
             kept = others.setdefault(setting.name, [])
@@ -32,3 +39,28 @@ def same(one: Scalar, other: Scalar) -> bool:
     if isinstance(one, str) and isinstance(other, str):
         return one.lower() == other.lower()
     return one == other
+
+
+def _canonical(group: Sequence[Setting]) -> Iterator[Setting]:
+    """The group's settings under canonical names, source by source, since aliases of one source complete each other."""
+    by_source: dict[str, dict[str, Setting]] = {}
+    for setting in group:
+        by_source.setdefault(setting.source, {}).setdefault(setting.name, setting)
+    for source, named in by_source.items():
+        if source == CHOSEN:
+            yield from (_chosen(setting) for setting in named.values())
+            continue
+        conflicts: dict[str, list[tuple[str, Scalar]]] = {}
+        for setting in named.values():
+            name = canonical(setting.name)
+            if name is not None:
+                told = ((place, scalar(name, value)) for place, value in setting.conflicts)
+                conflicts.setdefault(name, []).extend((place, value) for place, value in told if value is not None)
+        for kept in keep({name: setting.value for name, setting in named.items()}, source, nested=True):
+            yield Setting(kept.name, kept.value, source, tuple(conflicts.get(kept.name, ())))
+
+
+def _chosen(setting: Setting) -> Setting:
+    name = canonical(setting.name) or setting.name
+    value = scalar(name, setting.value) if name in KINDS else setting.value
+    return Setting(name, setting.value if value is None else value, setting.source, setting.conflicts)

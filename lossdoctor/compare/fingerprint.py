@@ -10,7 +10,7 @@ from lossdoctor.model import Diagnosis, Finding
 
 _MOMENT = r"(?:19|20)\d{2}[-_]?[01]\d[-_]?[0-3]\d(?:[-_t ]?[0-2]\d[-_:h]?[0-5]\d(?:[-_:m]?[0-5]\d)?)?"
 _HF_LOGDIR = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[0-3]\d[-_][0-2]\d-[0-5]\d-[0-5]\d(?:[-_][^/]*)?"
-_COUNTER = r"(?:checkpoint|seed|run|version|try|attempt|step|v)[-_=]?\d+"
+_COUNTER = r"(?:checkpoint|step)[-_=]?\d+|(?:seed|run|version|try|attempt|v)[-_=]?\d{1,5}"
 _CHANGING = re.compile(rf"(?<![a-z0-9])(?:{_MOMENT}(?:[-_][a-z0-9]{{8}})?|{_HF_LOGDIR}|{_COUNTER})(?![a-z0-9])")
 
 

@@ -77,8 +77,8 @@ def image(tag: bytes, rng: random.Random) -> bytes:
 
 def names(count: int) -> list[bytes]:
     """Tags of different lengths."""
-    kinds = ("loss", "grad_norm", "learning_rate", "accuracy", "perplexity/mean")
-    return [f"{'train' if i % 2 else 'validation'}/{kinds[i % len(kinds)]}{f'/layer_{i}' if i >= 10 else ''}".encode() for i in range(count)]
+    kinds = ("train/loss", "train/grad_norm", "train/learning_rate", "eval/accuracy", "eval/perplexity/mean")
+    return [f"{kinds[i % len(kinds)]}{f'/layer_{i}' if i >= len(kinds) else ''}".encode() for i in range(count)]
 
 
 def steady(tags: int, steps: int, style: Callable[[bytes, float], bytes]) -> Iterator[bytes]:

@@ -113,6 +113,11 @@ def from_rows(rows: Iterable[Mapping[str, Any]], columns: Columns | None = None,
     return columns
 
 
+def last_values(summary: Mapping[str, Any]) -> Columns:
+    """A run's summary as a history of one row: the last value of every key, which is all that is left of a run without its history."""
+    return from_rows([{key: value for key, value in summary.items() if key != "_wandb"}] if summary else [])
+
+
 def axis(columns: Columns, started: float | None = None) -> Axis:
     """Place the rows: on `train/global_step` or `trainer/global_step`, else on WandB's own `_step`.
 

@@ -9,12 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lossdoctor.errors import Unreadable
 from lossdoctor.limits import Limits
 from lossdoctor.model import Fault, Loss
 from lossdoctor.run.log import Log
 from lossdoctor.sources.files import read_bytes
 from lossdoctor.sources.wandb_local import assemble, sidecar
-from lossdoctor.sources.wandb_local.history import from_rows, number
+from lossdoctor.sources.wandb_local.history import from_rows, last_values, number
 
 HISTORY = "wandb-history.jsonl"
 _EVENTS = "wandb-events.jsonl"
@@ -31,12 +32,12 @@ def read(directory: Path, limits: Limits) -> Log:
     samples = [(time, row) for row in events if (time := number(row.get("_timestamp"))) is not None]
     notes: tuple[str, ...] = ()
     if path is None:
-        notes = ("the .wandb file of this run is not here: only its settings, summary and console output could be read",)
+        notes = ("the .wandb file of this run is not here: only its settings, last values and console output could be read",)
     exit_code = metadata.get("exitcode")
     return assemble.log(
         path or directory,
         directory.name,
-        from_rows(rows),
+        from_rows(rows) if rows else last_values(sidecar.summary(directory)),
         limits,
         config=sidecar.config(sidecar.find(directory, "config.yaml")),
         samples=samples,
@@ -44,8 +45,7 @@ def read(directory: Path, limits: Limits) -> Log:
         faults=faults + event_faults,
         exit_code=exit_code if isinstance(exit_code, int) else None,
         notes=notes,
-        extra=sidecar.hardware(metadata)
-        | ({} if rows else sidecar.summary(sidecar.json_object(sidecar.find(directory, "wandb-summary.json")))),
+        extra=sidecar.hardware(metadata),
         config_source="wandb config.yaml",
     )
 
@@ -56,8 +56,11 @@ def _rows(path: Path | None, limits: Limits) -> tuple[list[dict[str, Any]], tupl
     faults: list[Fault] = []
     if path is None:
         return rows, ()
+    try:
+        lines = read_bytes(path, limits.json_bytes).split(b"\n")
+    except Unreadable as error:
+        return rows, (Fault("unreadable-wandb", str(path), str(error), Loss.FATAL),)
     bad = 0
-    lines = read_bytes(path, limits.json_bytes).split(b"\n")
     for index, line in enumerate(lines, 1):
         if not line.strip():
             continue

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lossdoctor.errors import PathMissing, Unreadable
+from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, LogEvent, Loss
 from lossdoctor.run.log import Log
 from lossdoctor.sources.files import read_bytes
 from lossdoctor.sources.wandb_local import assemble, legacy, lockstep, records, sidecar
 from lossdoctor.sources.wandb_local.config import SOURCE
+from lossdoctor.sources.wandb_local.history import last_values
 
 _MARKS = (legacy.HISTORY, "wandb-summary.json", "wandb-metadata.json")
 
@@ -69,8 +70,6 @@ def _read_run(source: Path, limits: Limits) -> Log:
     faults: list[Fault] = []
     try:
         found = records.read(read_bytes(source, limits.file_bytes))
-    except PathMissing:
-        raise
     except Unreadable as error:
         found = records.Records()
         faults.append(Fault("unreadable-wandb", str(source), str(error), Loss.FATAL))
@@ -78,6 +77,10 @@ def _read_run(source: Path, limits: Limits) -> Log:
         if not found.count:
             faults.append(Fault("no-records", str(source), f"{source.name}: no readable record in this file", Loss.FATAL))
     columns, refused = lockstep.columns(found.history)
+    notes: tuple[str, ...] = ("this run was resumed",) if found.resumed else ()
+    if not found.history:
+        columns = last_values(records.summary(found) or sidecar.summary(directory if beside else None))
+        notes += ("no history row was written: the series hold the last values of the summary",) if columns.cells else ()
     faults += found.faults(str(source))
     faults += [
         Fault("bad-record", f"{source}:{found.offsets[row]}", "a history row that is no WandB record, left out") for row in refused[:20]
@@ -97,7 +100,7 @@ def _read_run(source: Path, limits: Limits) -> Log:
         started=found.started,
         exit_code=found.exit_code,
         extra=_extra(found, directory if beside else None),
-        notes=("this run was resumed",) if found.resumed else (),
+        notes=notes,
         config_source=config_source,
     )
 
@@ -112,6 +115,4 @@ def _extra(found: records.Records, directory: Path | None) -> assemble.Extra:
     values: assemble.Extra = sidecar.hardware(sidecar.json_object(sidecar.find(directory, "wandb-metadata.json"))) if directory else {}
     values |= {key: value for key, value in (("run_id", found.run_id), ("wandb_version", found.writer), ("gpu", found.gpu)) if value}
     values |= {key: value for key, value in (("runtime_seconds", found.runtime), ("gpu_count", found.gpu_count)) if value is not None}
-    if not found.history:
-        values |= sidecar.summary(records.summary(found))
     return values

@@ -12,7 +12,7 @@ from lossdoctor.errors import PathMissing, Unreadable
 from lossdoctor.limits import Limits
 from lossdoctor.model import LogEvent
 from lossdoctor.sources.files import read_bytes
-from lossdoctor.sources.wandb_local.history import number
+from lossdoctor.sources.log_events import find as find_events
 
 _SMALL = 16 << 20
 
@@ -72,8 +72,8 @@ def events(directory: Path, limits: Limits) -> tuple[LogEvent, ...]:
 
 
 def log_events(content: str, where: str) -> tuple[LogEvent, ...]:
-    """Log events in a text; a carriage return (a progress bar redrawing itself) ends a line too."""
-    return ()
+    """Log events in a text, with their line numbers."""
+    return find_events(content.split("\n"), where) if content else ()
 
 
 def hardware(metadata: Mapping[str, Any]) -> dict[str, float | int | str | None]:
@@ -82,6 +82,6 @@ def hardware(metadata: Mapping[str, Any]) -> dict[str, float | int | str | None]
     return ({"gpu": gpu} if isinstance(gpu, str) else {}) | ({"gpu_count": count} if isinstance(count, int) else {})
 
 
-def summary(values: Mapping[str, object]) -> dict[str, float | int | str | None]:
-    """The numbers of a summary as `summary/<key>`."""
-    return {f"summary/{key}": x for key, value in values.items() if (x := number(value)) is not None}
+def summary(directory: Path | None) -> dict[str, Any]:
+    """files/wandb-summary.json; writers from 0.31 leave none for an offline run."""
+    return json_object(find(directory, "wandb-summary.json")) if directory else {}

@@ -1,0 +1,160 @@
+"""The learning-rate schedule as it was logged."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossdoctor.detectors.curve import Curve, loss_curve, named_curve
+from lossdoctor.model import Evidence, Skip
+from lossdoctor.run import Run
+
+NO_RATE = Skip("fewer than 4 learning rates were logged", "transformers logs learning_rate by itself; elsewhere log scheduler.get_last_lr()")
+
+
+def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
+    """The learning rate is exactly 0 for `share` of the run or more, other than at its end."""
+    rate = _rate(run)
+    if rate is None:
+        return NO_RATE
+    zero = rate.values == 0
+    if not zero.any() or float(zero[:-1].mean()) < share:
+        return None
+    if not zero.all() and _ended_at(rate, 0.0) is not None and not _leading(zero, share):
+        return None  # zero only after a decay: the schedule ended early
+    span = _longest(zero, rate)
+    return Evidence({"share": float(zero.mean()), "always": bool(zero.all()), "rows": len(rate), "peak": float(rate.values.max())}, ("train/learning_rate",), span[0], (span,), margin=2.0 + 3.0 * float(zero.mean()), points=max(20, len(rate)))
+
+
+def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | Skip | None:
+    """The learning rate falls below `floor` of its peak with more than `left` of the run still to come."""
+    rate = _rate(run)
+    if rate is None:
+        return NO_RATE
+    peak = float(rate.values.max())
+    ended = _ended_at(rate, floor * peak)
+    if ended is None or peak <= 0:
+        return None
+    first, last = int(rate.steps[0]), max(int(rate.steps[-1]), 1)
+    rest = (last - ended) / max(last - first, 1)
+    if rest <= left or int((rate.steps >= ended).sum()) < 3:
+        return None
+    return Evidence({"ended_step": ended, "rest": rest, "peak": peak, "last": float(rate.values[-1])}, ("train/learning_rate",), ended, ((ended, last),), margin=rest / left, points=max(20, len(rate)))
+
+
+def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
+    """The learning rate jumps up by `rise` of its peak after it had decayed: the schedule was started again.
+
+    Cosine restarts and cyclic schedules come back to a peak again and again, in equal distances and by plan (a scheduler type that says
+    so); a plan that is known to be anything else is not excused by regularity.
+    """
+    rate = _rate(run)
+    if rate is None:
+        return NO_RATE
+    values = rate.values
+    peak = float(values.max())
+    if peak <= 0:
+        return None
+    kind = str(run.setting("lr_scheduler_type") or "").lower()
+    if "restart" in kind or "cycl" in kind or "plateau" in kind:
+        return None
+    jumps = _jumps(rate, rise, peak)
+    if not len(jumps) or _regular(rate, jumps):
+        return None
+    onset = int(rate.steps[jumps[0]])
+    numbers = {"jumps": int(len(jumps)), "before": float(values[jumps[0] - 1]), "after": float(np.max(values[jumps[0] : jumps[0] + 3])), "peak": peak, "many": 1 if len(jumps) > most else 0}
+    spans = tuple((int(rate.steps[j - 1]), int(rate.steps[j])) for j in jumps[:20])
+    return Evidence(numbers, ("train/learning_rate",), onset, spans, margin=max(1.0, (numbers["after"] - numbers["before"]) / (rise * peak)), points=max(20, len(rate)))
+
+
+def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Skip | None:
+    """The learning rate is still rising after `share` of the planned steps (or of the run, where the plan is unknown)."""
+    rate = _rate(run)
+    if rate is None:
+        return NO_RATE
+    values = rate.values
+    peak_at = int(np.argmax(values >= 0.999 * values.max()))
+    end = max(int(rate.steps[-1]), run.planned_steps or 0)
+    warm = int(rate.steps[peak_at]) / max(end, 1)
+    rising = np.diff(values[: peak_at + 1])
+    if peak_at < least_rows or warm < share or values[0] > 0.5 * values[peak_at] or float((rising > 0).mean()) < 0.9:
+        return None
+    numbers = {"warmup_steps_found": int(rate.steps[peak_at]), "share_found": warm, "end": end, "peak": float(values[peak_at]), "never_decayed": peak_at >= len(values) - 2}
+    return Evidence(numbers, ("train/learning_rate",), int(rate.steps[0]), ((int(rate.steps[0]), int(rate.steps[peak_at])),), margin=warm / share, points=max(20, len(rate)))
+
+
+def no_warmup(run: Run, *, start: float, jump: float, sigmas: float) -> Evidence | Skip | None:
+    """The first logged learning rate is `start` of the peak or more, and the loss jumps by `jump` of its first value within the first rows."""
+    rate = _rate(run)
+    loss = loss_curve(run)
+    if rate is None:
+        return NO_RATE
+    if len(loss) < 8:
+        return Skip("fewer than 8 values of the training loss", "log more often")
+    peak = float(rate.values.max())
+    warmup = run.number("warmup_steps") or run.number("warmup_ratio") or 0.0
+    if peak <= 0 or rate.values[0] < start * peak or warmup > 0:
+        return None
+    rows = max(4, min(len(loss) // 5, 40))
+    first, top = float(loss.values[0]), float(np.max(loss.values[1:rows]))
+    settled = loss.after(int(loss.steps[min(rows, len(loss) - 2)]))
+    if top < (1 + jump) * first or top - first < sigmas * max(settled.noise, loss.noise * 0.2):
+        return None
+    at = 1 + int(np.argmax(loss.values[1:rows]))
+    numbers = {"first_loss": first, "top": top, "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]), "peak": peak, "jump_found": top / first - 1 if first > 0 else None}
+    return Evidence(numbers, ("train/loss", "train/learning_rate"), int(loss.steps[0]), ((int(loss.steps[0]), int(loss.steps[at])),), margin=(top / first - 1) / jump if first > 0 else 2.0, points=max(20, len(loss)))
+
+
+def _rate(run: Run) -> Curve | None:
+    rate = named_curve(run, "train/learning_rate")
+    return rate if len(rate) >= 4 else None
+
+
+def _ended_at(rate: Curve, floor: float) -> int | None:
+    """The step from which the rate stays at or below `floor` to the end, after having been above it; None if it does not."""
+    above = np.flatnonzero(rate.values > floor)
+    if not len(above) or above[-1] >= len(rate) - 1:
+        return None
+    return int(rate.steps[above[-1] + 1])
+
+
+def _leading(zero: np.ndarray, share: float) -> bool:  # type: ignore[type-arg]
+    """Whether the zeros stand at the beginning for `share` of the rows."""
+    first = int(np.argmin(zero)) if not zero.all() else len(zero)
+    return first >= max(3, share * len(zero))
+
+
+def _longest(zero: np.ndarray, rate: Curve) -> tuple[int, int]:  # type: ignore[type-arg]
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], zero.astype(np.int8), [0]))))
+    starts, ends = edges[::2], edges[1::2] - 1
+    best = int(np.argmax(ends - starts))
+    return int(rate.steps[starts[best]]), int(rate.steps[ends[best]])
+
+
+def _jumps(rate: Curve, rise: float, peak: float) -> np.ndarray:  # type: ignore[type-arg]
+    """Rows at which the rate turns up by `rise` of the peak (within three rows) after it had fallen by as much from its highest so far."""
+    values = rate.values
+    found = []
+    highest, lowest, i = float(values[0]), float(values[0]), 1
+    low_at = 0
+    for i in range(1, len(values)):
+        value = float(values[i])
+        if value < lowest:
+            lowest, low_at = value, i
+        fell = highest - lowest
+        if fell >= rise * peak and value - lowest >= rise * peak:
+            found.append(low_at + 1)
+            highest, lowest, low_at = value, value, i
+        elif value > highest and fell < rise * peak:
+            highest, lowest, low_at = value, value, i
+        elif found and value > highest:
+            highest, lowest, low_at = value, value, i
+    return np.asarray(found, dtype=np.intp)
+
+
+def _regular(rate: Curve, jumps: np.ndarray) -> bool:  # type: ignore[type-arg]
+    """At least three restarts in equal distances (within 15 %) to the same peak (within 15 %): a cyclic schedule by plan."""
+    if len(jumps) < 3:
+        return False
+    gaps = np.diff(rate.steps[jumps]).astype(float)
+    tops = np.array([rate.values[a:b].max() for a, b in zip(jumps, [*jumps[1:], len(rate)], strict=True)])[:-1]
+    return bool(np.ptp(gaps) <= 0.3 * np.median(gaps) and np.ptp(tops) <= 0.3 * np.median(tops))

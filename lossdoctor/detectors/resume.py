@@ -1,0 +1,67 @@
+"""Where a run was continued, and whether it went on as if nothing had happened."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossdoctor.detectors.curve import Curve, loss_curve, named_curve
+from lossdoctor.model import Evidence
+from lossdoctor.run import Run, Signal
+
+
+def resume_discontinuity(run: Run, *, sigmas: float, jump: float) -> Evidence | None:
+    """A restart shows in the order of the steps (they fall back), in an epoch that jumps back, or in a learning rate that starts again
+    where the level of the loss breaks by `sigmas` noise scales and `jump` of the level."""
+    loss = run.signal("train/loss")
+    if loss is None or len(loss) < 6:
+        return None
+    back = np.flatnonzero(np.diff(loss.segments) > 0) + 1
+    if len(back):
+        at = int(back[0])
+        redone = int(loss.steps[at - 1] - loss.steps[at])
+        shift = _shift(loss_curve(run), int(loss.steps[at]))
+        numbers = {"kind": "steps fall back", "restarts": int(len(back)), "resumed_step": int(loss.steps[at]), "redone_steps": redone, "shift": shift[0], "shift_sigmas": shift[1], "died_step": int(loss.steps[at - 1])}
+        return Evidence(numbers, ("train/loss",), int(loss.steps[at]), ((int(loss.steps[at]), int(loss.steps[at - 1])),), margin=3.0, points=len(loss))
+    return _epoch_break(loss) or _rate_break(run, sigmas, jump)
+
+
+def _epoch_break(loss: Signal) -> Evidence | None:
+    """The epoch counter falls back while the steps go on: the data loader began again."""
+    known = np.isfinite(loss.epochs)
+    epochs, steps = loss.epochs[known], loss.steps[known]
+    falls = np.flatnonzero((np.diff(epochs) < -0.05) & (np.diff(steps) > 0))
+    if not len(falls):
+        return None
+    at = int(falls[0]) + 1
+    numbers = {"kind": "the epoch falls back", "restarts": int(len(falls)), "resumed_step": int(steps[at]), "redone_steps": 0, "shift": 0.0, "shift_sigmas": 0.0, "died_step": int(steps[at - 1])}
+    return Evidence(numbers, ("train/loss",), int(steps[at]), ((int(steps[at - 1]), int(steps[at])),), margin=2.0, points=len(loss))
+
+
+def _rate_break(run: Run, sigmas: float, jump: float) -> Evidence | None:
+    """A learning rate that drops and ramps up again, with a break of the loss level at the same place."""
+    rate, curve = named_curve(run, "train/learning_rate"), loss_curve(run)
+    if len(rate) < 6 or len(curve) < 20 or rate.values.max() <= 0:
+        return None
+    peak = float(rate.values.max())
+    change = np.diff(rate.values) / peak
+    usual = float(np.median(np.abs(change)))
+    # A drop far beyond the schedule's own slope, after which the rate rises again.
+    drops = [int(i) + 1 for i in np.flatnonzero(change < -max(0.02, 8 * usual)) if (rate.values[i + 1 : i + 40].max() if i + 1 < len(rate) else 0) > rate.values[i + 1] * 1.02]
+    rises = [int(i) + 1 for i in np.flatnonzero(change > max(0.1, 8 * usual)) if i > 2]
+    for at in sorted(drops + rises):
+        step = int(rate.steps[at])
+        shift, score = _shift(curve, step)
+        if abs(score) >= sigmas and abs(shift) >= jump:
+            numbers = {"kind": "the learning rate starts again and the loss level breaks", "restarts": 1, "resumed_step": step, "redone_steps": 0, "shift": shift, "shift_sigmas": score, "died_step": int(rate.steps[at - 1])}
+            return Evidence(numbers, ("train/loss", "train/learning_rate"), step, ((int(rate.steps[at - 1]), step),), margin=abs(score) / sigmas, points=len(curve))
+    return None
+
+
+def _shift(curve: Curve, step: int) -> tuple[float, float]:
+    """Relative change of the level across `step` (ten rows on each side) and the same in noise scales of the medians."""
+    before, after = curve.values[curve.steps < step][-10:], curve.values[curve.steps >= step][:10]
+    if len(before) < 3 or len(after) < 3:
+        return 0.0, 0.0
+    change = float(np.median(after) - np.median(before))
+    scale = max(curve.noise, 1e-9) * 1.25 * float(np.sqrt(1 / len(before) + 1 / len(after)))
+    return change / max(abs(float(np.median(before))), 1e-9), change / scale

@@ -1,0 +1,73 @@
+"""Learning that has not come to an end: slow convergence and underfitting."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossdoctor.detectors.curve import Curve, curve_of, loss_curve
+from lossdoctor.detectors.levels import chance_level
+from lossdoctor.measures.trend import mann_kendall
+from lossdoctor.model import Evidence, Skip
+from lossdoctor.run import Run
+
+
+def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_share: float, least_fall: float) -> Evidence | Skip | None:
+    """Half of the drop is reached only after `half_share` of the run, the last fifth still gives `last_fifth` of it, and the drop is real:
+    `noise_share` of it covers the noise, and it is at least `least_fall` of the start."""
+    curve, name = _main(run)
+    if len(curve) < 5:
+        return Skip("fewer than 5 values of a loss", "log more often")
+    level = curve.level
+    start, end = float(np.median(level[: max(1, len(level) // 20)])), float(np.median(level[-max(1, len(level) // 20) :]))
+    drop = start - end
+    if drop <= 0 or drop < least_fall * abs(start) or curve.noise > noise_share * drop:
+        return None
+    progress = (start - level) / drop
+    half = _crossing(curve, progress, 0.5)
+    fifth = float(np.interp(0.8 * curve.span, curve.at - curve.steps[0], progress))
+    late = 1.0 - fifth
+    if half < half_share or late < last_fifth or mann_kendall(level[len(level) // 2 :]) > -1.5:
+        return None
+    last = int(curve.steps[-1])
+    numbers = {"start": start, "end": end, "drop": drop, "half_share_found": half, "last_fifth_found": late, "rows": len(curve), "fall": drop / abs(start), "signal": name}
+    return Evidence(numbers, (name,), int(curve.steps[0]), ((int(curve.steps[0]), last),), margin=min(half / half_share, late / last_fifth), points=len(curve))
+
+
+def underfitting(run: Run, *, tolerance: float, gap: float) -> Evidence | Skip | None:
+    """At its end the eval loss is no better than guessing (ln of the classes within `tolerance`), and train is within `gap` of it."""
+    for signal in run.eval_losses():
+        curve = curve_of(signal)
+        if len(curve) < 4:
+            continue
+        level = float(np.median(curve.values[-2:]))
+        chance = chance_level(run, level, tolerance)
+        train = loss_curve(run)
+        end = train.tail() if len(train) >= 3 else None
+        if chance is None or (end is not None and abs(end - level) > gap * level):
+            return None
+        numbers = {"level": level, "chance": chance[0], "chance_name": chance[1], "train": end, "evals": len(curve)}
+        return Evidence(numbers, (signal.name,), int(curve.steps[0]), ((int(curve.steps[0]), int(curve.steps[-1])),), margin=1.5, points=len(curve))
+    return Skip("fewer than 4 evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
+
+
+def _main(run: Run) -> tuple[Curve, str]:
+    """The training loss, or the eval loss where train was hardly logged."""
+    train = loss_curve(run)
+    if len(train) >= 5:
+        return train, "train/loss"
+    best = max(((curve_of(s), s.name) for s in run.eval_losses()), key=lambda pair: len(pair[0]), default=(train, "train/loss"))
+    return best if len(best[0]) > len(train) else (train, "train/loss")
+
+
+def _crossing(curve: Curve, progress: np.ndarray, value: float) -> float:  # type: ignore[type-arg]
+    """Share of the run at which the progress first reaches `value`, interpolated between bins."""
+    past = np.flatnonzero(progress >= value)
+    if not len(past):
+        return 1.0
+    i = int(past[0])
+    position = (curve.at - curve.steps[0]) / max(curve.span, 1)
+    if i == 0:
+        return float(position[0])
+    low, high = float(progress[i - 1]), float(progress[i])
+    weight = (value - low) / (high - low) if high > low else 1.0
+    return float(position[i - 1] + weight * (position[i] - position[i - 1]))

@@ -1,0 +1,83 @@
+"""Ranking the possible causes of a finding by what speaks for and against each in this run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lossdoctor.model import Cause, Scalar
+from lossdoctor.rulebook import CauseRule, Condition, Rule, fill
+
+UNKNOWN_PRIOR = 0.5  # the weight of everything that no rule names, in units of a common cause
+LEAST = 0.03  # a cause below this is noise on the page
+MOST = 5
+CLOSE = 0.6  # the second is close to the first from this ratio on
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    rule: CauseRule
+    score: float
+    speaks_for: tuple[str, ...]
+    against: tuple[str, ...]
+
+
+def rank(rule: Rule, facts: Mapping[str, Scalar]) -> tuple[Cause, ...]:
+    """The causes of a rule, most likely first; their likelihoods add up to less than 1, the rest is "something else".
+
+    The odds of a cause are its prior times (1 + weight) for every condition that holds for it, divided by (1 + weight) for every one that
+    holds against it. A fact that is not known speaks neither way.
+    """
+    weighed = sorted((_weigh(cause, facts) for cause in rule.causes), key=lambda w: -w.score)
+    total = sum(w.score for w in weighed) + UNKNOWN_PRIOR
+    ranked = [_cause(w, w.score / total, facts) for w in weighed]
+    kept = [cause for index, cause in enumerate(ranked[:MOST]) if index == 0 or cause.likelihood >= LEAST]
+    return tuple(_separate(kept))
+
+
+def _weigh(cause: CauseRule, facts: Mapping[str, Scalar]) -> _Weighed:
+    pro = [c for c in cause.speaks_for if holds(c, facts)]
+    con = [c for c in cause.against if holds(c, facts)]
+    odds = float(cause.prior) * math.prod(1 + c.weight for c in pro) / math.prod(1 + c.weight for c in con)
+    return _Weighed(cause, odds, tuple(fill(c.says, facts) for c in pro), tuple(fill(c.says, facts) for c in con))
+
+
+def holds(condition: Condition, facts: Mapping[str, Scalar]) -> bool:
+    """Whether a condition is met; False where its fact is unknown."""
+    value = facts.get(condition.fact)
+    if value is None:
+        return False
+    if condition.equals is not None and not _equal(value, condition.equals):
+        return False
+    if condition.at_least is None and condition.at_most is None:
+        return condition.equals is not None or bool(value)
+    if isinstance(value, bool | str) or math.isnan(value):
+        return False
+    return (condition.at_least is None or value >= condition.at_least) and (condition.at_most is None or value <= condition.at_most)
+
+
+def _equal(value: Scalar, wanted: Scalar) -> bool:
+    """Equality that does not take True for 1."""
+    return isinstance(value, bool) == isinstance(wanted, bool) and value == wanted
+
+
+def _cause(weighed: _Weighed, likelihood: float, facts: Mapping[str, Scalar]) -> Cause:
+    rule = weighed.rule
+    return Cause(
+        rule.name,
+        fill(rule.title, facts),
+        round(likelihood, 3),
+        weighed.speaks_for,
+        weighed.against,
+        fill(rule.test, facts),
+        fill(rule.snippet, facts).strip("\n"),
+    )
+
+
+def _separate(causes: Sequence[Cause]) -> list[Cause]:
+    """Where the first two stay close, say so in the first one's test."""
+    if len(causes) < 2 or causes[1].likelihood < CLOSE * causes[0].likelihood or not causes[0].test:
+        return list(causes)
+    words = f"This log does not settle whether it is '{causes[0].title}' or '{causes[1].title}'. {causes[0].test}"
+    return [replace(causes[0], test=words), *causes[1:]]

@@ -1,0 +1,209 @@
+"""Levels of the losses: against chance, against their own past, against each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from lossdoctor.diagnosis.progress import row_interval, steps_per_epoch
+from lossdoctor.measures.level import noise
+from lossdoctor.model import Scalar
+from lossdoctor.run import Run, Signal
+
+FACTS: Mapping[str, str] = {
+    "loss_start": "median of the first three training losses",
+    "loss_end": "median of the last tenth of the training losses",
+    "loss_min": "lowest training loss",
+    "loss_drop": "(start - end) / start",
+    "early_drop_share": "share of the fall of the loss that its first tenth gave",
+    "loss_noise": "noise of one row / level",
+    "loss_zero_share": "share of training losses that are exactly 0",
+    "zero_loss_nan_norm": "the loss is exactly 0 where the gradient norm is NaN",
+    "zero_loss_zero_norm": "the loss is exactly 0 where the gradient norm is exactly 0",
+    "finite_loss_nan_norm": "share of rows with a finite, non-zero loss and a gradient norm that is not finite",
+    "nonfinite_rows": "training losses that are NaN or Inf",
+    "repeats_each_epoch": "losses one epoch apart are equal to 4 digits",
+    "ln_vocab": "ln(vocab_size): the loss of a uniform guess over the vocabulary",
+    "ln_labels": "ln(num_labels): the loss of a uniform guess over the classes",
+    "start_vs_ln_vocab": "first losses / ln(vocab_size)",
+    "end_vs_ln_vocab": "last losses / ln(vocab_size)",
+    "end_vs_ln_labels": "last losses / ln(num_labels)",
+    "end_is_chance": "the last losses lie within 5 % of a uniform guess",
+    "is_pretrained": "the first losses lie far below those of an untrained model",
+    "eval_points": "evals",
+    "eval_first": "first eval loss",
+    "eval_last": "last eval loss",
+    "eval_min": "lowest eval loss",
+    "eval_min_share": "step of the lowest eval loss / last step",
+    "eval_min_epoch": "epoch of the lowest eval loss",
+    "eval_constant": "all eval losses are equal to all digits",
+    "eval_near_zero": "the last eval loss is below 0.01",
+    "eval_nonfinite": "eval losses that are NaN or Inf",
+    "eval_fall": "(first - lowest eval loss) / first",
+    "eval_over_train": "first eval loss / training loss at that step",
+    "eval_metric_constant": "an eval metric other than the loss is equal to all digits in three or more evals",
+    "train_fall_after_best": "fall of the training loss after the lowest eval loss, as a share",
+    "rows_before_onset": "training losses logged before the onset",
+    "nan_at_once": "at most two rows were logged before the onset",
+    "loss_before_onset": "median of the ten rows before the onset",
+    "level_after": "median of the last third of the rows after the onset",
+    "after_ratio": "level after / before the onset",
+    "back_to_floor": "the loss came back to within 10 % of its level before the onset",
+    "after_is_chance": "the loss stays within 10 % of a uniform guess or of its start",
+    "onset_at_eval": "the row of the onset is the first after an eval, and evals are rare",
+}
+
+
+def whole(run: Run) -> dict[str, Scalar]:
+    found = _evals(run)
+    loss = run.signal("train/loss")
+    if loss is None:
+        return found
+    found |= {"nonfinite_rows": int((~np.isfinite(loss.values)).sum()), "loss_zero_share": float((loss.values == 0).mean())} | _with_norm(
+        run, loss
+    )
+    rows = loss.in_order
+    if len(rows) < 3:
+        return found
+    start, end = float(np.median(rows.values[:3])), float(np.median(rows.values[-max(3, len(rows) // 10) :]))
+    tenth = float(np.median(rows.values[: max(3, len(rows) // 10)][-3:]))
+    found |= {
+        "loss_start": start,
+        "loss_end": end,
+        "loss_min": float(rows.values.min()),
+        "loss_drop": (start - end) / start if start > 0 else None,
+        "early_drop_share": (start - tenth) / (start - end) if len(rows) >= 20 and start > end else None,
+        "loss_noise": noise(rows.values) / abs(end) if end and len(rows) >= 8 else None,
+        "repeats_each_epoch": _repeats(run, rows),
+    }
+    return found | _against_chance(run, start, end)
+
+
+def _with_norm(run: Run, loss: Signal) -> dict[str, Scalar]:
+    norm = run.signal("train/grad_norm")
+    if norm is None:
+        return {}
+    _, mine, its = np.intersect1d(loss.steps, norm.steps, return_indices=True)
+    if not len(mine):
+        return {}
+    values, norms = loss.values[mine], norm.values[its]
+    return {
+        "zero_loss_nan_norm": bool(((values == 0) & ~np.isfinite(norms)).any()),
+        "zero_loss_zero_norm": bool(((values == 0) & (norms == 0)).any()),
+        "finite_loss_nan_norm": float((np.isfinite(values) & (values != 0) & ~np.isfinite(norms)).mean()),
+    }
+
+
+def _repeats(run: Run, rows: Signal) -> bool | None:
+    """Whether the same batch gives the same loss an epoch later: no weight moved."""
+    length = steps_per_epoch(run)
+    lag = round(length / row_interval(rows)) if length else 0
+    if lag < 2 or len(rows) < 2 * lag:
+        return None
+    same = np.isclose(rows.values[:-lag], rows.values[lag:], rtol=1e-4, atol=0)
+    return bool(same.mean() > 0.9 and np.ptp(rows.values[:lag]) > 0)
+
+
+def _against_chance(run: Run, start: float, end: float) -> dict[str, Scalar]:
+    vocabulary, labels = run.number("vocab_size"), run.number("num_labels")
+    word = math.log(vocabulary) if vocabulary and vocabulary > 1 and run.task != "classification" else None
+    label = math.log(labels) if labels and labels > 1 and run.task == "classification" else None
+    chance = word or label
+    return {
+        "ln_vocab": word,
+        "ln_labels": label,
+        "start_vs_ln_vocab": start / word if word else None,
+        "end_vs_ln_vocab": end / word if word else None,
+        "end_vs_ln_labels": end / label if label else None,
+        "end_is_chance": abs(end / chance - 1) <= 0.05 if chance else None,
+        "is_pretrained": start < 0.6 * word if word else None,
+    }
+
+
+def _evals(run: Run) -> dict[str, Scalar]:
+    signal = next(run.eval_losses(), None)
+    if signal is None:
+        return {"eval_points": 0, "eval_metric_constant": _metric_constant(run)}
+    rows = signal.in_order
+    found: dict[str, Scalar] = {
+        "eval_points": len(signal),
+        "eval_nonfinite": int((~np.isfinite(signal.values)).sum()),
+        "eval_metric_constant": _metric_constant(run),
+    }
+    if not len(rows):
+        return found
+    best = int(np.argmin(rows.values))
+    length = steps_per_epoch(run)
+    first, lowest, last = float(rows.values[0]), float(rows.values[best]), float(rows.values[-1])
+    found |= {
+        "eval_first": first,
+        "eval_last": last,
+        "eval_min": lowest,
+        "eval_min_share": int(rows.steps[best]) / max(1, run.last_step),
+        "eval_min_epoch": int(rows.steps[best]) / length if length else None,
+        "eval_constant": len(rows) >= 3 and bool(np.ptp(rows.values) == 0),
+        "eval_near_zero": last < 0.01,
+        "eval_fall": (first - lowest) / first if first > 0 else None,
+    }
+    return found | _beside_train(run, rows, best)
+
+
+def _metric_constant(run: Run) -> bool | None:
+    """A constant metric while the model trains: constant predictions."""
+    counted = [
+        s
+        for name, s in run.signals.items()
+        if name.startswith("eval/") and not name.endswith(("loss", "second", "runtime", "epoch", "samples"))
+    ]
+    usable = [s for s in counted if len(s) >= 3 and s.values[0] not in {0.0, 1.0}]
+    return any(bool(np.ptp(s.values) == 0) for s in usable) if usable else None
+
+
+def _beside_train(run: Run, evals: Signal, best: int) -> dict[str, Scalar]:
+    loss = run.signal("train/loss")
+    rows = loss.in_order if loss is not None else None
+    if rows is None or len(rows) < 6:
+        return {}
+    beside = rows.values[rows.steps <= evals.steps[0]][-5:]
+    after = rows.values[rows.steps > evals.steps[best]]
+    before = rows.values[rows.steps <= evals.steps[best]][-5:]
+    fall = None
+    if len(after) >= 3 and len(before) >= 3:
+        fall = 1 - float(np.median(after[-5:])) / float(np.median(before)) if float(np.median(before)) > 0 else None
+    return {
+        "eval_over_train": float(evals.values[0] / np.median(beside)) if len(beside) and np.median(beside) > 0 else None,
+        "train_fall_after_best": fall,
+    }
+
+
+def at(run: Run, onset: int) -> dict[str, Scalar]:
+    loss = run.signal("train/loss")
+    if loss is None:
+        return {}
+    earlier = int((loss.steps < onset).sum())
+    found: dict[str, Scalar] = {"rows_before_onset": earlier, "nan_at_once": earlier <= 2, "onset_at_eval": _at_eval(run, loss, onset)}
+    rows = loss.in_order
+    before, after = rows.values[rows.steps < onset][-10:], rows.values[rows.steps >= onset]
+    if len(before) < 3 or len(after) < 3:
+        return found
+    floor, level = float(np.median(before)), float(np.median(after[-max(3, len(after) // 3) :]))
+    start = float(np.median(rows.values[:3]))
+    chance = [c for name in ("ln_vocab", "ln_labels") if isinstance(c := _against_chance(run, start, level)[name], float)]
+    return found | {
+        "loss_before_onset": floor,
+        "level_after": level,
+        "after_ratio": level / floor if floor > 0 else None,
+        "back_to_floor": level <= 1.1 * floor if floor > 0 else None,
+        "after_is_chance": any(abs(level / c - 1) <= 0.1 for c in [*chance, start] if c > 0) if floor < 0.8 * start else None,
+    }
+
+
+def _at_eval(run: Run, loss: Signal, onset: int) -> bool | None:
+    """Whether an eval stands right before the onset, where evals are rare enough for that to mean something."""
+    signal = next(run.eval_losses(), None)
+    if signal is None or len(signal) < 2 or row_interval(signal) < 5 * row_interval(loss):
+        return None
+    earlier = signal.steps[signal.steps < onset]
+    return bool(len(earlier)) and onset - int(earlier.max()) <= row_interval(loss)

@@ -1,0 +1,146 @@
+"""Memory, step times and what the logs said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from lossdoctor.model import Scalar
+from lossdoctor.run import Run, Signal
+
+Floats = npt.NDArray[np.float64]
+
+EVENT_KINDS = (
+    "oom",
+    "host-oom",
+    "killed",
+    "dataloader-killed",
+    "sigterm",
+    "hangup",
+    "interrupt",
+    "preempted",
+    "time-limit",
+    "crash",
+    "nccl-timeout",
+    "nccl-error",
+    "device-assert",
+    "cuda-error",
+    "no-space",
+    "nan-message",
+    "loss-scale",
+    "traceback",
+)
+
+FACTS: Mapping[str, str] = {
+    "memory_rise": "largest ratio of a memory reading's last tenth to its second tenth",
+    "memory_signal": "the reading that rose most",
+    "memory_is_rising": "a memory reading rose by 5 % or more after the first tenth",
+    "memory_is_constant": "every memory reading of the second half stays within 2 %",
+    "memory_peak_share": "highest share of the GPU's memory in use, in percent",
+    "gpu_utilization": "95th percentile of the GPU utilisation, in percent",
+    "step_time_late_ratio": "seconds a step in the last tenth / median",
+    "step_time_last_ratio": "seconds a step of the last row / median",
+    "step_time_jump": "seconds a step after the onset / before it",
+    "says_nothing": "no log tells of the end",
+    "last_event": "kind of the last thing a log said in words",
+    "last_event_text": "what it said",
+    "tried_mib": "what the allocator was asked for",
+    "total_gib": "what the GPU has",
+    "allocated_gib": "what was allocated at the out-of-memory error",
+    "free_mib": "what was free at the out-of-memory error",
+    "onset_at_save": "the onset is the first row after a checkpoint",
+    "ended_at_save": "the last step is one at which a checkpoint was due",
+    **{f"event.{kind}": f"a log says {kind}" for kind in EVENT_KINDS},
+}
+
+
+def whole(run: Run) -> dict[str, Scalar]:
+    return _memory(run) | _times(run) | _events(run) | {"ended_at_save": _due(run, run.last_step)}
+
+
+def _memory(run: Run) -> dict[str, Scalar]:
+    readings = {n: s.finite.values for n, s in run.signals.items() if n.endswith("/memory") and len(s.finite) >= 20}
+    rises = {name: _late_over_early(values) for name, values in readings.items()}
+    found: dict[str, Scalar] = {}
+    if rises:
+        name = max(rises, key=lambda key: rises[key])
+        halves = [values[len(values) // 2 :] for values in readings.values()]
+        found = {
+            "memory_rise": rises[name],
+            "memory_signal": name,
+            "memory_is_rising": rises[name] >= 1.05,
+            "memory_is_constant": all(float(np.ptp(half)) <= 0.02 * float(half.max()) for half in halves),
+        }
+    shares = [s.finite.values for n, s in run.signals.items() if n.endswith("/memory_utilization") and len(s.finite)]
+    busy = [s.finite.values for n, s in run.signals.items() if n.endswith("/utilization") and len(s.finite)]
+    return found | {
+        "memory_peak_share": max((float(v.max()) for v in shares), default=None),
+        "gpu_utilization": max((float(np.quantile(v, 0.95)) for v in busy), default=None),
+    }
+
+
+def _late_over_early(values: Floats) -> float:
+    tenth = max(2, len(values) // 10)
+    early = float(np.median(values[tenth : 2 * tenth]))
+    return float(np.median(values[-tenth:])) / early if early > 0 else 1.0
+
+
+def _intervals(run: Run) -> tuple[npt.NDArray[np.int64], Floats] | None:
+    """Steps and seconds a step of the rows of the training loss."""
+    loss = run.signal("train/loss")
+    if loss is None or not np.isfinite(loss.times).sum() > 10:
+        return None
+    return _per_step(loss)
+
+
+def _per_step(loss: Signal) -> tuple[npt.NDArray[np.int64], Floats] | None:
+    moves, waits = np.diff(loss.steps), np.diff(loss.times)
+    good = (moves > 0) & np.isfinite(waits) & (waits > 0)
+    return (loss.steps[1:][good], waits[good] / moves[good]) if good.sum() >= 10 else None
+
+
+def _times(run: Run) -> dict[str, Scalar]:
+    found = _intervals(run)
+    if found is None:
+        return {}
+    _, seconds = found
+    usual = float(np.median(seconds))
+    late = float(np.median(seconds[-max(3, len(seconds) // 10) :]))
+    return {"step_time_late_ratio": late / usual, "step_time_last_ratio": float(seconds[-1]) / usual}
+
+
+def _events(run: Run) -> dict[str, Scalar]:
+    if not run.events:
+        return {"says_nothing": True}
+    last = run.events[-1]
+    found: dict[str, Scalar] = {f"event.{event.kind}": True for event in run.events if event.kind in EVENT_KINDS}
+    found |= {"says_nothing": not found, "last_event": last.kind, "last_event_text": last.text}
+    for event in run.events:
+        if event.kind in {"oom", "host-oom"}:
+            found |= {name: event.numbers.get(name) for name in ("tried_mib", "total_gib", "allocated_gib", "free_mib")}
+    return found
+
+
+def _due(run: Run, step: int) -> bool | None:
+    every = run.number("save_steps")
+    if run.setting("save_strategy") != "steps" or every is None or every < 1:
+        return None
+    return step > 0 and step % int(every) == 0
+
+
+def at(run: Run, onset: int) -> dict[str, Scalar]:
+    found: dict[str, Scalar] = {}
+    intervals = _intervals(run)
+    if intervals is not None:
+        steps, seconds = intervals
+        before, after = seconds[steps < onset], seconds[steps >= onset]
+        if len(before) >= 5 and len(after) >= 3:
+            found["step_time_jump"] = float(np.median(after)) / float(np.median(before))
+    loss = run.signal("train/loss")
+    kept = [c.step for c in run.checkpoints if c.step < onset]
+    if loss is not None and kept:
+        rows = loss.steps[(loss.steps > max(kept)) & (loss.steps < onset)]
+        found["onset_at_save"] = not len(rows)
+    return found

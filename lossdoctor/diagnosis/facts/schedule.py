@@ -1,0 +1,124 @@
+"""The learning rate: its course, and where it stood at the onset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lossdoctor.diagnosis.progress import row_interval, warmup_end
+from lossdoctor.model import Scalar
+from lossdoctor.run import Run, Signal
+from lossdoctor.run.task import LANGUAGE_MODEL
+
+# Usual peak learning rates of supervised fine-tuning with AdamW.
+TYPICAL_LORA = 2e-4
+TYPICAL_FULL = 2e-5
+
+FACTS: Mapping[str, str] = {
+    "lr_peak": "highest learning rate logged (else the setting)",
+    "lr_first": "first learning rate logged",
+    "lr_last": "last learning rate logged",
+    "lr_moves": "the learning rate changes during the run",
+    "lr_always_zero": "the learning rate is 0 in every row",
+    "lr_zero_rows": "rows with a learning rate of exactly 0 after the first row and before the last",
+    "lr_repeats": "rows of a moving schedule on which the learning rate stood still",
+    "lr_typical": "usual peak learning rate for this kind of fine-tuning",
+    "lr_vs_typical": "peak learning rate / the usual one",
+    "warmup_end": "step at which the learning rate stops rising",
+    "warmup_share": "warmup / planned (else reached) steps",
+    "no_warmup": "the learning rate starts at its peak",
+    "onset_step": "where the finding begins",
+    "onset_share": "onset / last step",
+    "lr_at_onset": "learning rate at the onset",
+    "lr_share_at_onset": "learning rate at the onset / peak",
+    "lr_phase": "warmup, peak, decay or constant, at the onset",
+    "lr_zero_at_onset": "no step with a learning rate above 1e-8 was taken before the onset",
+    "onset_in_warmup": "the onset lies in the warmup",
+    "onset_at_warmup_end": "the onset lies within 5 % of the run of the end of warmup",
+    "lr_jump_at_onset": "largest rise of the learning rate from row to row near the onset, outside of warmup, as a ratio",
+}
+
+
+def whole(run: Run) -> dict[str, Scalar]:
+    rate = _rate(run)
+    setting = run.number("learning_rate")
+    end = warmup_end(run)
+    found: dict[str, Scalar] = {
+        "lr_peak": setting,
+        "warmup_end": end,
+        "warmup_share": None if end is None else end / max(1, run.planned_steps or run.last_step),
+        "no_warmup": None if rate is None and run.number("warmup_steps") is None and run.number("warmup_ratio") is None else end is None,
+    }
+    if rate is not None:
+        found |= _course(rate.values)
+    return found | _against_typical(run, found["lr_peak"])
+
+
+def _rate(run: Run) -> Signal | None:
+    rate = run.signal("train/learning_rate")
+    rows = rate.in_order if rate is not None else None
+    return rows if rows is not None and len(rows) else None
+
+
+def _course(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, Scalar]:
+    peak = float(values.max())
+    between = (values > values.min()) & (values < peak * (1 - 1e-6))
+    still = (np.diff(values) == 0) & between[1:]
+    moving = len(np.unique(values)) > 10 and still.mean() < 0.5 if len(values) > 1 else False
+    return {
+        "lr_peak": peak if peak > 0 else None,
+        "lr_first": float(values[0]),
+        "lr_last": float(values[-1]),
+        "lr_moves": bool(np.ptp(values) > 1e-3 * abs(peak)),
+        "lr_always_zero": peak == 0,
+        "lr_zero_rows": int((values[1:-1] == 0).sum()),
+        "lr_repeats": int(still.sum()) if moving else 0,
+    }
+
+
+def _against_typical(run: Run, peak: Scalar) -> dict[str, Scalar]:
+    """Only for the fine-tuning of language models, where usual values exist."""
+    lora = run.setting("lora_r") is not None
+    if run.task != LANGUAGE_MODEL or not isinstance(peak, float) or not (lora or run.setting("base_model") is not None):
+        return {}
+    typical = TYPICAL_LORA if lora else TYPICAL_FULL
+    return {"lr_typical": typical, "lr_vs_typical": peak / typical}
+
+
+def at(run: Run, onset: int) -> dict[str, Scalar]:
+    end, rate = warmup_end(run), _rate(run)
+    found: dict[str, Scalar] = {"onset_step": onset, "onset_share": onset / run.last_step if run.last_step else None}
+    if end is not None:
+        slack = max(2 * (row_interval(rate) if rate is not None else 1), 0.05 * run.last_step)
+        found |= {"onset_in_warmup": onset < end, "onset_at_warmup_end": abs(onset - end) <= slack}
+    if rate is None or float(rate.values.max()) <= 0:
+        return found
+    row = max(0, int(np.searchsorted(rate.steps, onset, side="right")) - 1)
+    value, peak = float(rate.values[row]), float(rate.values.max())
+    return found | {
+        "lr_at_onset": value,
+        "lr_share_at_onset": value / peak,
+        "lr_phase": _phase(rate, row, end),
+        "lr_zero_at_onset": float(rate.values[: row + 1].max()) <= 1e-8,
+        "lr_jump_at_onset": _jump(rate, row, end),
+    }
+
+
+def _phase(rate: Signal, row: int, end: int | None) -> str:
+    peak = float(rate.values.max())
+    if end is not None and rate.steps[row] < end:
+        return "warmup"
+    after = rate.values[rate.steps >= end] if end is not None else rate.values
+    if np.ptp(after) <= 0.01 * peak:
+        return "constant"
+    return "peak" if rate.values[row] >= 0.9 * peak else "decay"
+
+
+def _jump(rate: Signal, row: int, end: int | None) -> float | None:
+    """Largest row-to-row ratio within two rows of the onset, rows of the warmup aside."""
+    low, high = max(0, row - 2), min(len(rate), row + 3)
+    steps, values = rate.steps[low:high], rate.values[low:high]
+    usable = (values[:-1] > 0) & ((steps[1:] > end) if end is not None else np.True_)
+    ratios = values[1:][usable] / values[:-1][usable]
+    return float(ratios.max()) if len(ratios) else None

@@ -1,0 +1,76 @@
+"""Lead time: how early a monitor could have seen a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from lossdoctor.run import Run
+
+PREFIXES = 64
+MAX_CALLS = 40
+CHECKS = 6  # later prefixes on which the rule must still fire
+REFINE = 6  # halvings between two looks: the answer is exact to 1/64 of the distance between them
+
+
+def detectable_step(run: Run, fires: Callable[[Run], bool], *, last: int) -> int | None:
+    """The earliest step from which on the rule fires and keeps firing; None where it does not fire at `last` either.
+
+    Looked for by bisection over the evals and 64 even prefixes; then a few later prefixes are tried, and where one stays silent the search
+    goes on behind it, since a rule can fire on a prefix and be silent again on a longer one. About 20 calls of `fires`, never more than 40.
+    """
+    looks = _looks(run, last)
+    seen: dict[int, bool] = {}
+
+    def fired(step: int) -> bool:
+        if step not in seen:
+            seen[step] = fires(run.until(step))
+        return seen[step]
+
+    if not looks or not fired(looks[-1]):
+        return None
+    first = _settled(looks, fired, seen)
+    inner = _rows_between(run, looks[first - 1] if first else None, looks[first])
+    return _bisect(inner, fired, budget=min(REFINE, MAX_CALLS - len(seen)))
+
+
+def _settled(looks: list[int], fired: Callable[[int], bool], seen: dict[int, bool]) -> int:
+    """Index of the first look from which on every look that was tried fires."""
+    low, high = -1, len(looks) - 1
+    while True:
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if fired(looks[middle]) else (middle, high)
+        probes = np.unique(np.linspace(high, len(looks) - 1, CHECKS + 2).astype(int))[1:-1]
+        silent = next((int(p) for p in probes[::-1] if not fired(looks[p])), None)
+        if silent is None or len(seen) > MAX_CALLS - REFINE - len(looks).bit_length():
+            return high if silent is None else max(high, silent + 1)
+        low, high = silent, len(looks) - 1
+
+
+def _bisect(steps: list[int], fired: Callable[[int], bool], budget: int) -> int:
+    """The earliest of `steps` that fires, given that the last one does and that firing lasts."""
+    low, high = -1, len(steps) - 1
+    while high - low > 1 and budget > 0:
+        middle, budget = (low + high) // 2, budget - 1
+        low, high = (low, middle) if fired(steps[middle]) else (middle, high)
+    return steps[high]
+
+
+def _looks(run: Run, last: int) -> list[int]:
+    """The evals (thinned) and even prefixes up to `last`, rising."""
+    even = np.linspace(0, last, PREFIXES + 1)[1:].round().astype(np.int64)
+    evals = next(run.eval_losses(), None)
+    steps = evals.steps[evals.steps <= last] if evals is not None else even[:0]
+    if len(steps) > PREFIXES:
+        steps = steps[np.linspace(0, len(steps) - 1, PREFIXES).astype(int)]
+    return [int(step) for step in np.unique(np.concatenate((even, steps, [last]))) if step >= run.first_step]
+
+
+def _rows_between(run: Run, after: int | None, until: int) -> list[int]:
+    """Logged steps in (after, until]; a row is the only moment at which anything new is known."""
+    parts = [s.steps[(s.steps <= until) & (s.steps > (after if after is not None else -1))] for s in run.signals.values()]
+    steps = np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+    found = [int(step) for step in steps]
+    return found if found and found[-1] == until else [*found, until]

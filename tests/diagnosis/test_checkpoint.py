@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+
+from lossdoctor.diagnosis.checkpoint import advise, best_eval_step
+from lossdoctor.model import Checkpoint, Severity
+
+from .samples import finding, run
+
+EVALS = ([100, 200, 300, 400], [1.4, 1.1, 1.3, 1.5])
+KEPT = tuple(Checkpoint(step, f"out/checkpoint-{step}", whole=True, resumable=True) for step in (200, 300, 400))
+
+
+def test_the_best_eval_wins_and_is_there():
+    advice = advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("overfitting", 300)])
+    assert (advice.best_step, advice.exists, advice.path) == (200, True, "out/checkpoint-200")
+    assert advice.resume_command is None
+
+
+def test_a_best_step_that_was_not_kept_names_the_nearest():
+    advice = advise(run({"eval_loss": EVALS}, checkpoints=KEPT[1:]), [])
+    assert (advice.best_step, advice.exists, advice.nearest_kept) == (200, False, 300)
+    assert advise(run({"eval_loss": EVALS}), []).exists is None
+
+
+def test_a_damaged_best_checkpoint_is_passed_over():
+    broken = Checkpoint(200, "out/checkpoint-200", whole=False, problem="truncated")
+    advice = advise(run({"eval_loss": EVALS}, checkpoints=(broken, *KEPT[1:])), [])
+    assert (advice.exists, advice.nearest_kept) == (False, 300)
+
+
+def test_after_a_nan_the_newest_clean_one_is_resumed():
+    loss = (range(10, 401, 10), [2.0] * 33 + [np.nan] * 7)
+    advice = advise(run({"loss": loss, "eval_loss": EVALS}, checkpoints=KEPT), [finding("nan-loss", 340)])
+    assert (advice.best_step, advice.exists) == (300, True)
+    assert advice.resume_command == "trainer.train(resume_from_checkpoint='out/checkpoint-300')"
+    assert "1 newer one is damaged or from after it" in advice.reason
+
+
+def test_a_checkpoint_between_the_last_good_row_and_the_onset_is_not_trusted():
+    loss = (range(10, 401, 10), [2.0] * 33 + [np.nan] * 7)
+    kept = (*KEPT, Checkpoint(335, "out/checkpoint-335", whole=True))
+    assert advise(run({"loss": loss}, checkpoints=kept), [finding("nan-loss", 340)]).best_step == 300
+
+
+def test_weights_that_are_not_finite_are_never_advised():
+    kept = (*KEPT[:2], Checkpoint(400, "out/checkpoint-400", whole=True, weights_finite=False))
+    assert advise(run({"loss": ([400], [1.0])}, checkpoints=kept), []).best_step == 300
+
+
+def test_nothing_clean_left_says_start_again():
+    advice = advise(run({"loss": ([1, 2], [np.nan, np.nan])}, checkpoints=KEPT), [finding("nan-loss", 1)])
+    assert (advice.exists, advice.path) == (False, None)
+    assert "start again from the base model" in advice.reason
+
+
+def test_a_note_spoils_nothing():
+    assert advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("divergence", 1, Severity.NOTE)]).best_step == 200
+
+
+def test_a_cut_off_run_is_resumed_from_its_newest_whole_checkpoint():
+    kept = (*KEPT[:2], Checkpoint(400, "out/checkpoint-400", whole=False, problem="truncated"))
+    advice = advise(run({"loss": (range(410), np.ones(410)), "eval_loss": EVALS}, checkpoints=kept), [finding("cliff", 409)])
+    assert advice.best_step == 300
+    assert advice.resume_command == "trainer.train(resume_from_checkpoint='out/checkpoint-300')"
+
+
+def test_a_checkpoint_without_optimizer_state_gets_no_resume_command():
+    kept = (Checkpoint(100, "c", whole=True, resumable=False),)
+    advice = advise(run({"loss": (range(410), np.ones(410))}, checkpoints=kept), [finding("cliff", 409)])
+    assert advice.resume_command is None
+    assert "no optimizer state" in advice.reason
+
+
+def test_one_lucky_eval_in_a_noisy_curve_does_not_win():
+    noise = np.array([0.05, -0.04, 0.03, -0.05, 0.04, -0.03] * 5)
+    trend = np.abs(np.linspace(-1, 1, 30)) * 0.1 + 2.0
+    values = trend + noise
+    values[27] = values.min() - 0.001
+    assert best_eval_step(run({"eval_loss": (range(30), values)})) < 25
+    assert best_eval_step(run({"eval_loss": (range(30), trend)})) in {14, 15}
+
+
+def test_without_an_eval_the_newest_whole_one_is_named():
+    assert advise(run({"loss": ([400], [1.0])}, checkpoints=KEPT), []).best_step == 400
+    assert advise(run({"loss": ([400], [1.0])}), []).best_step is None

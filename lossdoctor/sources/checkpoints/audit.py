@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +18,17 @@ from lossdoctor.sources.files import LFS_HEADER, read_bytes
 from lossdoctor.sources.regular_file import open_regular, stays_inside
 
 STATE = "trainer_state.json"
-NUMBERED = re.compile(r"(?i)(?:ch\w*point|ckpt|global_step|steps?|iter|epoch)[-_=]?(\d{1,18})$")
+NUMBERED = re.compile(r"(?i)(?:^|[-_.])(?:ch\w*point|ckpt|global_step|steps?|iter|epoch)[-_=]?(\d{1,18})$")
 _GLOBAL_STEP = re.compile(rb'"global_step"\s*:\s*(\d{1,18})\b')
 _NOT_WEIGHTS = re.compile(
     r"(?i)(training_args|optimizer|scheduler|scaler|rng_state|random_states|sampler|lr_scheduler|zero_pp_rank|.*optim_states).*"
 )
 _WEIGHTS = re.compile(r"(?i).*\.(?:safetensors|bin|pt|pth|ckpt)")
+_NAMED_WEIGHTS = re.compile(r"(?i)(?:pytorch_model|adapter_model|model|consolidated|diffusion_pytorch_model|optimizer|scheduler)\b")
 _OF_SHARDS = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)")
 _OPTIMIZERS = ("optimizer.pt", "optimizer.bin")
 _SCHEDULERS = ("scheduler.pt", "scheduler.bin", "lr_scheduler.pt")
-_SHARDED_OPTIMIZER = re.compile(r"(?:global_step\d+|optimizer_\d+|pytorch_model_fsdp_\d+)")
+SHARDED_OPTIMIZER = re.compile(r"(?:global_step\d+|optimizer_\d+|pytorch_model_fsdp_\d+)")
 _HEAD = 1 << 16
 _INDEX_BYTES = 32 << 20
 
@@ -62,8 +63,9 @@ def audit(directory: Path, scan: Scan) -> Checkpoint:
     scheduler and trainer state lie beside whole weights.
     """
     sizes = file_sizes(directory, scan.root)
-    weights = sorted(name for name in sizes if _WEIGHTS.fullmatch(name) and not _NOT_WEIGHTS.fullmatch(name))
-    parts = [_weights(directory / name, scan) for name in weights] + list(_missing_shards(directory, sizes, weights))
+    weights = weight_names(sizes)
+    parts = [part for name in weights if (part := _weights(directory / name, scan)) is not None]
+    parts += list(_missing_shards(directory, sizes, weights))
     state_problem = _state_problem(directory, sizes)
     whole = _all(part.whole for part in parts) if parts else None
     problems = [part.problem for part in parts if part.problem]
@@ -85,6 +87,11 @@ def audit(directory: Path, scan: Scan) -> Checkpoint:
         resumable=_resumable(directory, sizes) and state_problem is None and whole is True,
         weights_finite=finite,
     )
+
+
+def weight_names(sizes: Iterable[str]) -> list[str]:
+    """Those of the file names that hold a model's weights, by name: states of optimizer, scheduler and random generators do not."""
+    return sorted(name for name in sizes if _WEIGHTS.fullmatch(name) and not _NOT_WEIGHTS.fullmatch(name))
 
 
 def file_sizes(directory: Path, root: Path) -> dict[str, int]:
@@ -124,12 +131,15 @@ def step_of(directory: Path) -> int:
     return int(named[1]) if named else 0
 
 
-def _weights(path: Path, scan: Scan) -> _Part:
+def _weights(path: Path, scan: Scan) -> _Part | None:
+    """Check one file; None where neither its name nor its start says that torch or safetensors wrote it (a vocabulary in a .bin)."""
     try:
         with open_regular(path) as file:
             if file.read(len(LFS_HEADER)) == LFS_HEADER:
                 return _Part(None, f"{path.name} is a git-lfs pointer, the weights are not here: run git lfs pull")
             if path.suffix.lower() != ".safetensors":
+                if not torch_files.looks_like(file) and not _NAMED_WEIGHTS.match(path.name):
+                    return None
                 told = torch_files.check(file, scan.limits, crc=scan.weights, progress=scan.progress)
                 return _Part(True if told else None)
             tensors = safetensors.header(file)
@@ -137,7 +147,7 @@ def _weights(path: Path, scan: Scan) -> _Part:
                 return _Part(True)
             bad = safetensors.non_finite(file, tensors, scan.progress)
             problem = f"{path.name}: {len(bad)} of {len(tensors)} tensors hold NaN or Inf (the first is {bad[0][:100]})" if bad else None
-            return _Part(True, problem, not bad)
+            return _Part(True, problem, False if bad else True if safetensors.is_scannable(tensors) else None)
     except OSError as error:
         return _Part(None, f"{path.name}: {error.strerror or error}")
     except LossdoctorError as error:
@@ -175,17 +185,18 @@ def _state_problem(directory: Path, sizes: Mapping[str, int]) -> str | None:
 
 def _training_state(path: Path, sizes: Mapping[str, int], scan: Scan) -> str | None:
     """What is wrong with a file that a resume needs; None where nothing is, or where it is not there."""
-    return _weights(path, scan).problem if path.name in sizes else None
+    part = _weights(path, scan) if path.name in sizes else None
+    return part.problem if part else None
 
 
 def _resumable(directory: Path, sizes: Mapping[str, int]) -> bool:
-    sharded = any(_SHARDED_OPTIMIZER.fullmatch(entry.name) for entry in directory.iterdir() if entry.is_dir())
+    sharded = any(SHARDED_OPTIMIZER.fullmatch(entry.name) for entry in directory.iterdir() if entry.is_dir())
     optimizer = sharded or any(name in sizes for name in _OPTIMIZERS)
     scheduler = sharded or any(name in sizes for name in _SCHEDULERS)
     return STATE in sizes and optimizer and scheduler
 
 
-def _all(answers: Iterator[bool | None]) -> bool | None:
+def _all(answers: Iterable[bool | None]) -> bool | None:
     """False where one is False, else None where one is unknown, else True."""
     known = list(answers)
     return False if False in known else None if None in known else True

@@ -9,7 +9,7 @@ from pathlib import Path
 from lossdoctor.errors import LossdoctorError, Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Checkpoint, Fault, Loss
-from lossdoctor.sources.checkpoints.audit import NUMBERED, STATE, Scan, audit, file_sizes
+from lossdoctor.sources.checkpoints.audit import NUMBERED, SHARDED_OPTIMIZER, STATE, Scan, audit, file_sizes, weight_names
 from lossdoctor.sources.regular_file import stays_inside
 
 _DEPTH = 3
@@ -38,12 +38,23 @@ def find(
             found.append(audit(home, scan))
         except (LossdoctorError, OSError) as error:
             faults.append(Fault("unreadable-checkpoint", str(home), f"{error}. Whether it can be used is unknown.", Loss.BENIGN))
-    faults += [
-        Fault("lfs-pointer", found_one.path, str(found_one.problem), Loss.BENIGN)
-        for found_one in found
-        if "git-lfs pointer" in (found_one.problem or "")
-    ]
+    if directory not in homes:
+        faults += _final_model(directory, scan)
+    pointers = [checkpoint for checkpoint in found if "git-lfs pointer" in (checkpoint.problem or "")]
+    faults += [Fault("lfs-pointer", checkpoint.path, str(checkpoint.problem), Loss.BENIGN) for checkpoint in pointers]
     return tuple(sorted(found, key=lambda checkpoint: (checkpoint.step, checkpoint.path))), tuple(faults)
+
+
+def _final_model(directory: Path, scan: Scan) -> Iterator[Fault]:
+    """Damage to weights that lie in the output directory without a trainer state: of an unknown step, so they are no checkpoint."""
+    try:
+        if weight_names(file_sizes(directory, directory)):
+            model = audit(directory, scan)
+            if model.whole is False or model.weights_finite is False:
+                detail = f"the model in the output directory cannot be used: {model.problem}"
+                yield Fault("damaged-weights", str(directory), detail, Loss.BENIGN)
+    except (LossdoctorError, OSError):
+        return  # the walk has reported the directory already
 
 
 def newest_whole(checkpoints: Sequence[Checkpoint], before_step: int | None = None) -> Checkpoint | None:
@@ -73,11 +84,13 @@ def _homes(root: Path, limits: Limits, faults: list[Fault]) -> Iterator[Path]:
             faults.append(Fault("too-many-files", str(root), detail, Loss.LOSSY))
             return
         is_numbered = NUMBERED.search(directory.name) is not None
-        has_weights = any(name.endswith(_WEIGHT_SUFFIXES) and name != "training_args.bin" for name in names)
+        has_weights = bool(weight_names(names))
         below = [child for child in inner if NUMBERED.search(child.name)]
-        if (is_numbered and (not below or STATE in names)) or (STATE in names and (has_weights or not below)):
+        is_home = not below or has_weights if STATE in names else is_numbered and not below
+        if is_home:
             yield directory
-        pending.extend((child, depth + 1) for child in inner if not is_numbered)
+        # DeepSpeed's global_step500 inside a checkpoint is a part of it; alone it is a checkpoint itself.
+        pending.extend((child, depth + 1) for child in inner if not (is_home and SHARDED_OPTIMIZER.fullmatch(child.name)))
 
 
 def _subdirectories(directory: Path, root: Path, faults: list[Fault]) -> list[Path]:

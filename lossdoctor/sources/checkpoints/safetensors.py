@@ -117,6 +117,11 @@ def non_finite(file: BinaryIO, tensors: tuple[Tensor, ...], progress: Progress |
     return tuple(bad)
 
 
+def is_scannable(tensors: tuple[Tensor, ...]) -> bool:
+    """Whether `non_finite` can judge every float tensor; 8-bit floats it cannot."""
+    return all(tensor.dtype in _NON_FINITE or not tensor.dtype.startswith(("F", "BF")) for tensor in tensors)
+
+
 def _is_finite(file: BinaryIO, tensor: Tensor, kind: tuple[str, int, int], buffer: memoryview, progress: Progress | None) -> bool:
     width, positive, negative = kind
     file.seek(tensor.begin)

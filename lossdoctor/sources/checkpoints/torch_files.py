@@ -16,6 +16,12 @@ _LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _CHUNK = 4 << 20
 
 
+def looks_like(file: BinaryIO) -> bool:
+    """Whether the file starts as torch.save starts one, zip or legacy."""
+    file.seek(0)
+    return file.read(len(_LEGACY_START)).startswith((ZIP_MAGIC, _LEGACY_START))
+
+
 def check(file: BinaryIO, limits: Limits = LIMITS, *, crc: bool = False, progress: Progress | None = None) -> bool:
     """True where the archive is whole; False where the format (torch < 1.6) does not tell.
 

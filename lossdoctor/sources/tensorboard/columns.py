@@ -58,7 +58,7 @@ def _read_group(batch: Batch, length: int, records: Ints, events: Events, table:
     while len(records) >= FEWEST and misses < MISSES:
         start = int(batch.starts[records[0]])
         payload = batch.data[start : start + length]
-        layout = _proved(payload, events) if is_whole(batch.data, start, length) else None
+        layout = _proved(payload, events) if is_whole(payload, batch.data, start + length) else None
         if layout is None:
             misses += 1
             records, words = records[1:], [word[1:] for word in words]
@@ -77,7 +77,7 @@ def _words(batch: Batch, length: int, records: Ints) -> list[Words]:
     count = (length + FOOTER + 7) // 8
     everywhere = np.ndarray((len(batch.data) - 8 * count + 1,), dtype=f"V{8 * count}", buffer=batch.data, strides=(1,))
     rows = everywhere[batch.starts[records]].view("<u8").reshape(-1, count)
-    return list(np.ascontiguousarray(rows.T))
+    return list(rows.T.copy())
 
 
 def _proved(payload: bytes, events: Events) -> Layout | None:

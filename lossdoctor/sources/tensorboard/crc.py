@@ -30,7 +30,6 @@ def declared_length(header: bytes) -> int | None:
     return length if masked(header[:8]) == crc else None
 
 
-def is_whole(data: bytes, start: int, length: int) -> bool:
-    """Whether the payload of `length` bytes at `start` agrees with the CRC behind it."""
-    end = start + length
-    return masked(data[start:end]) == int.from_bytes(data[end : end + FOOTER], "little")
+def is_whole(payload: bytes, data: bytes, end: int) -> bool:
+    """Whether a payload agrees with the CRC behind it, which stands at `end` of `data`."""
+    return masked(payload) == int.from_bytes(data[end : end + FOOTER], "little")

@@ -84,13 +84,16 @@ class Events:
 
     def _value(self, event: Any, value: Any, record: int, offset: int) -> list[Point]:
         kind = value.WhichOneof("value")
+        if kind in MEDIA:
+            self.others[MEDIA[kind]] += 1
+            return []
+        if kind == "simple_value":
+            return [Point(record, value.tag, event.step, event.wall_time, value.simple_value)]
         plugin = value.metadata.plugin_data.plugin_name
         if plugin == b"hparams":
             self._hparams(value.metadata.plugin_data.content, offset)
-        elif kind == "simple_value":
-            return [Point(record, value.tag, event.step, event.wall_time, value.simple_value)]
-        elif kind != "tensor":
-            self.others[MEDIA.get(kind or "", "empty summary")] += 1
+        elif kind is None:
+            self.others["empty summary"] += 1
         elif value.tensor.dtype == tensors.STRING and plugin in (b"text", b""):
             self._text(value, offset)
         elif plugin not in (b"scalars", b"") or (plugin == b"" and tensors.elements(value.tensor) != 1):

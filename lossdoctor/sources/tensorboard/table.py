@@ -64,12 +64,10 @@ class Table:
         count = len(rows.record)
         if not count:
             return
-        ends = np.cumsum(np.bincount(rows.record))
-        place = rows.place + ends[rows.record] - np.bincount(rows.record)[rows.record]
-        in_order = np.empty(count, dtype=np.int64)
-        in_order[place] = np.arange(count)
         small = rows.tag.astype(np.uint16) if len(self.chunks) <= 1 << 16 else rows.tag  # numpy sorts 16 bits by radix
-        order = in_order[np.argsort(small[in_order], kind="stable")]
+        order = np.argsort(small, kind="stable")
+        if np.any((np.diff(rows.record[order]) < 0) & (np.diff(small[order]) == 0)):
+            order = np.lexsort((rows.place, rows.record, rows.tag))
         tags = rows.tag[order]
         steps, wall_times, values = rows.steps[order], rows.wall_times[order], rows.values[order]
         edges = np.flatnonzero(np.diff(tags, prepend=-1, append=-1))

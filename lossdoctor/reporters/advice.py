@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from lossdoctor.model import CheckpointAdvice, Diagnosis, Finding, Fix, Loss, Verdict
-from lossdoctor.reporters.wording import change, number
+from lossdoctor.reporters.wording import change, number, sentence
 
 MOST_STEPS = 3
 
@@ -86,7 +86,7 @@ def next_steps(diagnosis: Diagnosis) -> tuple[NextStep, ...]:
     steps: list[NextStep] = []
     if diagnosis.checkpoint.best_step is not None and diagnosis.verdict is not Verdict.PASS:
         reason = diagnosis.checkpoint.reason
-        steps.append(NextStep(decision(diagnosis), reason, diagnosis.checkpoint.resume_command or ""))
+        steps.append(NextStep(decision(diagnosis).removesuffix("."), reason, diagnosis.checkpoint.resume_command or ""))
     steps += _for_findings(diagnosis)
     if len(steps) < MOST_STEPS and diagnosis.verdict is Verdict.INCONCLUSIVE:
         steps += _for_missing(diagnosis)
@@ -104,7 +104,9 @@ def _for_findings(diagnosis: Diagnosis) -> list[NextStep]:
     for group in loud[:1]:
         fix = first_fix(group)
         if fix is not None:
-            steps.append(NextStep(f"Change one setting: {change(fix.setting, fix.current, fix.proposed)}", fix.why, setting_code(fix)))
+            steps.append(
+                NextStep(f"Change one setting: {change(fix.setting, fix.current, fix.proposed, '→')}", sentence(fix.why), setting_code(fix))
+            )
         for cause in group.finding.causes[:1]:
             if cause.test or cause.snippet:
                 title = (
@@ -118,8 +120,8 @@ def _for_findings(diagnosis: Diagnosis) -> list[NextStep]:
     for group in loud[1:]:
         fix = first_fix(group)
         if fix is not None:
-            title = f"After that, in a run of its own: {change(fix.setting, fix.current, fix.proposed)}"
-            steps.append(NextStep(title, f"For {_small(group.finding.title)}: {fix.why}", setting_code(fix)))
+            title = f"After that, in a run of its own: {change(fix.setting, fix.current, fix.proposed, '→')}"
+            steps.append(NextStep(title, sentence(f"For {_small(group.finding.title)}: {fix.why}"), setting_code(fix)))
     return steps
 
 
@@ -137,4 +139,5 @@ def setting_code(fix: Fix) -> str:
 
 def _small(title: str) -> str:
     """A title inside a sentence: first letter small unless it is an acronym or a name such as NaN."""
-    return title[0].lower() + title[1:] if len(title) > 1 and title[0].isupper() and title[1:2].islower() and title[:3] != "NaN" else title
+    plain = title[:1].isupper() and (title[1:2].islower() or title[1:2] == " ") and title[:3] != "NaN"
+    return title[0].lower() + title[1:] if plain else title

@@ -26,7 +26,7 @@ _WIRE = {"speaks_for": "for", "current": "from", "proposed": "to"}
 _MODEL = {wire: name for name, wire in _WIRE.items()}
 _RENAMED_IN = {"causes", "fixes"}
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-_NUMERIC = frozenset({"numbers", "value", "conflicts", "current", "proposed", "cost", "confidence", "likelihood", "epochs"})
+_NUMERIC = frozenset({"numbers", "value", "conflicts", "current", "proposed", "cost", "confidence", "likelihood", "epochs", "deltas"})
 
 
 def json(diagnoses: Sequence[Diagnosis], options: Options) -> str:

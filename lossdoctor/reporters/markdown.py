@@ -16,8 +16,10 @@ from lossdoctor.reporters.terminal.curves import chosen, ends
 from lossdoctor.reporters.timeline import timeline
 
 LIMIT_BYTES = 60_000
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@])")
-_LINE_START = re.compile(r"^(\s*)([-+>=:]|\d+[.)])")
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_LINE_START = re.compile(r"^(\s*)([-+=:#](?=\s|$)|#)")
+_NUMBERED = re.compile(r"^(\s*\d+)([.)])(?=\s|$)")
+_ACTIVE = re.compile(r"[@#](?=\w)|(?<=:)//|(?<=www)\.")
 _ICONS = {Verdict.FAIL: "❌", Verdict.WARN: "⚠️", Verdict.PASS: "✅", Verdict.INCONCLUSIVE: "❔"}
 
 
@@ -31,8 +33,10 @@ def markdown(diagnoses: Sequence[Diagnosis], options: Options) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that renders as itself in GitHub-flavoured Markdown: no markup, no HTML, no mention, no table cell."""
-    return _LINE_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text))
+    """Text that renders as itself in GitHub-flavoured Markdown: no markup, no HTML, no table cell, and, by an empty comment in
+    their middle, no mention, no reference and no bare link."""
+    quoted = _NUMBERED.sub(r"\1\\\2", _LINE_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text)))
+    return _ACTIVE.sub(lambda m: f"<!-- -->{m[0]}" if m[0][0] in "/." else f"{m[0]}<!-- -->", quoted)
 
 
 def code(text: str) -> str:
@@ -69,12 +73,15 @@ def _run(d: Diagnosis) -> Iterator[str]:
         yield from _causes(loud)
         yield from _trigger(loud)
         yield from _detection(loud)
+    if d.baseline is not None:
+        yield from ("", f"### Against the baseline {escape(', '.join(d.baseline.names))}")
+        yield from (f"- {escape(said)}" for said in wording.against(d.baseline))
     yield from _timeline(d)
     steps = next_steps(d)
     if steps:
         yield from ("", "### Action items")
         for step in steps:
-            yield f"- [ ] **{escape(step.title)}** {escape(step.detail)}".rstrip()
+            yield f"- [ ] **{escape(step.title)}.** {escape(step.detail)}".rstrip()
             if step.code:
                 yield "\n" + "\n".join("  " + line for line in block(step.code, "python").splitlines())
     yield from _checked(d)
@@ -93,7 +100,8 @@ def _causes(loud: Sequence[Group]) -> Iterator[str]:
     for group in loud:
         f = group.finding
         where = f", {wording.steps_of(f)}" if wording.steps_of(f) else ""
-        yield f"\n**{group.letter}. {escape(f.title)}** ({code(f.rule)} {escape(f.code)}, {f.severity.value}, confidence {f.confidence:.2f}{where})\n"
+        head = f"({code(f.rule)} {escape(f.code)}, {f.severity.value}, confidence {f.confidence:.2f}{where})"
+        yield f"\n**{group.letter}. {escape(f.title)}** {head}\n"
         yield escape(f.message)
         if f.found:
             yield f"\nFound {escape(f.found)}; limit {escape(f.limit)}."
@@ -135,7 +143,8 @@ def _timeline(d: Diagnosis) -> Iterator[str]:
 
 def _checked(d: Diagnosis) -> Iterator[str]:
     yield from ("", "### What was checked")
-    yield f"{len(d.findings)} fired, {len(d.healthy)} healthy, {len(d.not_evaluated)} not evaluated, {len(d.suppressed)} suppressed, {len(d.crashed)} crashed."
+    counts = {"fired": d.findings, "healthy": d.healthy, "not evaluated": d.not_evaluated, "suppressed": d.suppressed, "crashed": d.crashed}
+    yield ", ".join(f"{len(group)} {word}" for word, group in counts.items()) + "."
     if d.crashed or d.not_evaluated:
         yield ""
     yield from (f"- crashed: {code(n.rule)} {escape(n.reason)}" for n in d.crashed)
@@ -168,6 +177,7 @@ def _fitted(sections: Sequence[str]) -> str:
         head = section.encode()[: max(room, 0)].decode("utf-8", "ignore").rpartition("\n")[0] if index <= 1 else ""
         left = len(sections) - index - (1 if head else 0)
         fence = "\n```" if head.count("\n```") % 2 else ""
-        note = f"_Cut here: a comment holds 64 kB. {wording.counted(left, 'more run') + ' left out. ' if left else ''}The JSON and HTML reports have everything._"
+        rest = f"{wording.counted(left, 'more run')} left out. " if left else ""
+        note = f"_Cut here: a comment holds 64 kB. {rest}The JSON and HTML reports have everything._"
         return f"{text}\n{head}{fence}\n\n{note}\n"
     return text

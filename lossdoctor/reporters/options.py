@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+
+def _ignore(problem: str) -> None:
+    """The default of `Options.complain`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +17,7 @@ class Options:
     `stable` leaves out versions, writes floats with 4 significant digits and makes paths relative, so that a committed report changes only
     when the diagnosis does. `series` adds the decimated signals to JSON (report files need them, standard output does not). `verbosity` is
     -1 (quiet), 0 or 1. `width` (columns), `colour` and `unicode` describe the terminal. `command` is the command line to reproduce the
-    report, where known.
+    report, where known. `complain` is told, in a sentence, what a report had to leave out because drawing it failed.
     """
 
     stable: bool = False
@@ -22,3 +27,4 @@ class Options:
     colour: bool = False
     unicode: bool = True
     command: str = ""
+    complain: Callable[[str], None] = _ignore

@@ -9,7 +9,7 @@ from lossdoctor.reporters.advice import letter
 from lossdoctor.reporters.wording import counted
 
 MOST_ROWS = 40
-_SELDOM = 6
+_SELDOM = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,12 @@ def _marks(diagnosis: Diagnosis) -> list[Moment]:
     for kind, marks in by_kind.items():
         if kind in {"onset", "detectable"} and diagnosis.findings:
             continue
+        name = kind.replace("-", " ")
         if len(marks) > _SELDOM:
-            text = f"{len(marks)} of them, the last at step {marks[-1].step}"
-            moments.append(Moment(marks[0].step, kind, text))
+            text = f"{marks[0].label}; {len(marks)} of the kind, the last at step {marks[-1].step}"
+            moments.append(Moment(marks[0].step, name, text))
         else:
-            moments += [Moment(m.step, kind, m.label) for m in marks]
+            moments += [Moment(m.step, name, m.label) for m in marks]
     return moments
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import PurePath
 
-from lossdoctor.model import Diagnosis, Finding, Scalar, Severity, Verdict
+from lossdoctor.model import Baseline, Diagnosis, Finding, MetricDelta, Scalar, Severity, Verdict
 
 CURVES_ARE_SILENT = "Curves cannot show silent bugs: look at samples of the model's output as well."
 VERDICT_WORDS = {Verdict.PASS: "PASS", Verdict.WARN: "WARN", Verdict.FAIL: "FAIL", Verdict.INCONCLUSIVE: "INCONCLUSIVE"}
@@ -93,9 +93,33 @@ def sources_of(diagnosis: Diagnosis) -> str:
     return label if not rest else f"{label} + {counted(rest, 'more source')}"
 
 
+def sentence(text: str) -> str:
+    """With a capital letter in front and a full stop behind, unless the first word is a name such as `bf16` or `max_grad_norm`."""
+    first = text.split(" ", 1)[0]
+    text = text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+    return text if not text or text[-1] in ".!?:`)" else text + "."
+
+
 def change(name: str, current: Scalar, proposed: Scalar, arrow: str = "->") -> str:
     """A setting's change: `num_train_epochs 3 -> 1`; without the old value where no log told it."""
     return f"{name} {arrow} {number(proposed)}" if current is None else f"{name} {number(current)} {arrow} {number(proposed)}"
+
+
+def moved(delta: MetricDelta) -> str:
+    """A metric against its baseline: `eval/loss 1.21 -> 1.35 (worse, beyond noise)`."""
+    judged = {True: "better", False: "worse", None: "changed"}[delta.better] if delta.beyond else "within noise"
+    if delta.beyond is None:
+        judged = "noise unknown"
+    return f"{delta.metric} {number(delta.base)} → {number(delta.now)} ({judged}{', beyond noise' if delta.beyond else ''})"
+
+
+def against(baseline: Baseline) -> tuple[str, ...]:
+    """What the comparison with the last good run says, a sentence each."""
+    if baseline.refused:
+        return tuple(f"not comparable with {', '.join(baseline.names)}: {reason}" for reason in baseline.refused)
+    said = [moved(d) for d in baseline.deltas]
+    said += [f"fixed: {note.title} ({note.rule})" for note in baseline.fixed]
+    return tuple(said) or (f"nothing changed beyond noise against {', '.join(baseline.names)}",)
 
 
 def bill(diagnosis: Diagnosis) -> tuple[str, ...]:

@@ -19,12 +19,40 @@ from lossdoctor.reporters.prepare import prepare
 from .samples import ALL, hockey_stick, many
 
 CONTRACT = {
-    "schema_version", "argument", "path", "name", "verdict", "gate", "headline", "findings", "suppressed", "crashed", "healthy", "not_evaluated",
-    "faults", "checkpoint", "cost", "settings", "sources", "versions",
-}  # fmt: skip
+    "schema_version",
+    "argument",
+    "path",
+    "name",
+    "verdict",
+    "gate",
+    "headline",
+    "findings",
+    "suppressed",
+    "crashed",
+    "healthy",
+    "not_evaluated",
+    "faults",
+    "checkpoint",
+    "cost",
+    "settings",
+    "sources",
+    "versions",
+}
 FINDING = {
-    "rule", "code", "severity", "confidence", "onset_step", "span", "detectable_step", "numbers", "message", "baseline", "causes", "fixes", "explained_by",
-}  # fmt: skip
+    "rule",
+    "code",
+    "severity",
+    "confidence",
+    "onset_step",
+    "span",
+    "detectable_step",
+    "numbers",
+    "message",
+    "baseline",
+    "causes",
+    "fixes",
+    "explained_by",
+}
 
 
 def refuse(text: str) -> float:

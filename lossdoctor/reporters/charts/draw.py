@@ -7,20 +7,16 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from lossdoctor.model import Severity
 from lossdoctor.reporters.charts.layout import ROW, Size, bracket_rows, mark_labels, share, spread, step_label
 from lossdoctor.reporters.charts.palette import LIGHT
 from lossdoctor.reporters.charts.panel import Line, Panel, Shade
+from lossdoctor.reporters.charts.pen import Pen
 from lossdoctor.reporters.charts.scale import Scale
 from lossdoctor.reporters.wording import number
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HATCHES = {Severity.ERROR: "//", Severity.WARNING: "\\\\", Severity.NOTE: "-"}
-_FONT = 11.5
-_SMALL = 10.5
 _DASHES = {"warmup-end": (0, (6, 2, 1, 2)), "epoch": (0, (1, 3)), "resume": (0, (5, 3)), "detectable": (0, (2, 2))}
 
 
@@ -66,18 +62,17 @@ def figure(panel: Panel, size: Size, colours: Mapping[str, str] = LIGHT) -> Figu
     axes.set_axis_off()
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
-    pen = _Pen(axes, colours, axis, height)
+    pen = Pen(axes, colours, axis, height)
     title = panel.title + (f" ({panel.unit})" if panel.unit else "") + (", log scale" if panel.scale.log else "")
-    pen.text(-(size.left - 8) / axis, 1 + (top - 12) / height, title, "text", weight="bold", size=_FONT + 0.5)
+    pen.text(-(size.left - 8) / axis, 1 + (top - 12) / height, title, "text", bold=True)
     _frame(pen, panel, size)
     for shade in panel.shades:
         if shade.filled:
             _shade(pen, panel, shade)
     _marks(pen, panel)
-    for name, value in panel.limits:
+    for _, value in panel.limits:
         if not panel.scale.cuts(value):
             pen.line([0, 1], [panel.scale.unit(value)] * 2, "limit", 1.2, style=(0, (6, 3)))
-            pen.text(0.005, panel.scale.unit(value) + 4 / height, f"{name} {number(value)}", "limit", size=_SMALL, va="bottom")
     for line in panel.lines:
         _line(pen, panel.scale, panel, line)
     _ends(pen, panel, size)
@@ -87,77 +82,27 @@ def figure(panel: Panel, size: Size, colours: Mapping[str, str] = LIGHT) -> Figu
     return made
 
 
-class _Pen:
-    """Draws on the unit square of an axes with colours named by role."""
-
-    def __init__(self, axes: Axes, colours: Mapping[str, str], width: float, height: float) -> None:
-        self.axes, self.colours, self.width, self.height = axes, colours, width, height
-
-    def text(
-        self,
-        x: float,
-        y: float,
-        words: str,
-        role: str,
-        *,
-        size: float = _FONT,
-        ha: str = "left",
-        va: str = "center",
-        weight: str = "normal",
-    ) -> None:
-        self.axes.text(x, y, words, color=self.colours[role], fontsize=size, ha=ha, va=va, weight=weight, parse_math=False, clip_on=False)
-
-    def line(self, xs: list[float], ys: list[float], role: str, width: float = 1.0, *, style: Any = "-", clip: bool = True) -> None:
-        self.axes.plot(
-            xs,
-            ys,
-            color=self.colours[role],
-            linewidth=width,
-            linestyle=style,
-            solid_joinstyle="round",
-            solid_capstyle="round",
-            clip_on=clip,
-        )
-
-    def dots(self, xs: list[float], ys: list[float], role: str, shape: str, size: float, *, hollow: bool = False) -> None:
-        face = self.colours["background" if hollow else role]
-        self.axes.plot(
-            xs, ys, linestyle="none", marker=shape, markersize=size, color=self.colours[role], markerfacecolor=face, markeredgewidth=1.4, clip_on=False
-        )  # fmt: skip
-
-    def box(self, left: float, right: float, severity: Severity) -> None:
-        from matplotlib.patches import Rectangle
-
-        role = severity.value
-        width = max(right - left, 1.5 / self.width)
-        self.axes.add_patch(Rectangle((left, 0), width, 1, facecolor=self.colours[role], edgecolor="none", linewidth=0, alpha=0.08))
-        hatched = Rectangle(
-            (left, 0), width, 1, facecolor="none", edgecolor=self.colours[role], linewidth=0, hatch=HATCHES[severity], alpha=0.42
-        )
-        self.axes.add_patch(hatched)
-
-
-def _frame(pen: _Pen, panel: Panel, size: Size) -> None:
+def _frame(pen: Pen, panel: Panel, size: Size) -> None:
     for value, label in panel.scale.ticks(5 if pen.height > 150 else 4):
         y = panel.scale.unit(value)
         pen.line([0, 1], [y, y], "grid", 0.8)
-        pen.text(-6 / pen.width, y, label, "muted", ha="right", size=_SMALL)
+        pen.text(-6 / pen.width, y, label, "muted", ha="right", small=True)
     pen.line([0, 1], [0, 0], "axis", 1.0, clip=False)
     ticks = [
-        t for t, _ in Scale(panel.first, max(panel.last, panel.first + 1)).ticks(7 if size.width > 600 else 3) if float(t).is_integer()
+        t for t, _ in Scale(panel.first, max(panel.last, panel.first + 1)).ticks(7 if size.width > 600 else 4) if float(t).is_integer()
     ]
     for step in ticks:
         x = share(panel, step)
         pen.line([x, x], [0, -4 / pen.height], "axis", 1.0, clip=False)
-        pen.text(x, -8 / pen.height, step_label(step), "muted", ha="center", va="top", size=_SMALL)
-    pen.text(1 + 24 / pen.width, -8 / pen.height, "step", "muted", va="top", size=_SMALL)
+        pen.text(x, -8 / pen.height, step_label(step), "muted", ha="center", va="top", small=True)
+    pen.text(1 + 24 / pen.width, -8 / pen.height, "step", "muted", va="top", small=True)
 
 
-def _shade(pen: _Pen, panel: Panel, shade: Shade) -> None:
+def _shade(pen: Pen, panel: Panel, shade: Shade) -> None:
     pen.box(share(panel, shade.first), share(panel, shade.last), shade.severity)
 
 
-def _marks(pen: _Pen, panel: Panel) -> None:
+def _marks(pen: Pen, panel: Panel) -> None:
     epochs = [m for m in panel.marks if m.kind == "epoch"]
     for mark in panel.marks:
         if mark.kind in _DASHES and (mark.kind != "epoch" or len(epochs) <= 40):
@@ -169,10 +114,10 @@ def _marks(pen: _Pen, panel: Panel) -> None:
     if used is not None and panel.first <= used <= panel.last:
         x = share(panel, used)
         pen.dots([x], [0.0], "text", "s", 6.5)
-        pen.text(x, -21 / pen.height, f"use {used}", "text", size=_SMALL, weight="bold", ha="center", va="top")
+        pen.text(x, -21 / pen.height, f"use {used}", "text", small=True, bold=True, ha="center", va="top")
 
 
-def _line(pen: _Pen, scale: Scale, panel: Panel, line: Line) -> None:
+def _line(pen: Pen, scale: Scale, panel: Panel, line: Line) -> None:
     thin_role = f"{line.role}-raw" if line.smooth else line.role
     for piece in line.pieces:
         xs, ys = [share(panel, s) for s, _ in piece], [scale.unit(v) for _, v in piece]
@@ -193,24 +138,37 @@ def _line(pen: _Pen, scale: Scale, panel: Panel, line: Line) -> None:
             left, right = share(panel, first), share(panel, last)
             pen.line([left, max(right, left + 2 / pen.width)], [0.985, 0.985], "error", 3)
             near = left > 0.7
-            pen.text(
-                left + (-4 if near else 2) / pen.width, 0.985 - 12 / pen.height, f"NaN/Inf from {first}", "error", size=_SMALL, weight="bold", ha="right" if near else "left"
-            )  # fmt: skip
+            x, side = left + (-4 if near else 2) / pen.width, "right" if near else "left"
+            pen.text(x, 0.985 - 12 / pen.height, f"NaN/Inf from {first}", "error", small=True, bold=True, ha=side)
             break
 
 
-def _ends(pen: _Pen, panel: Panel, size: Size) -> None:
+def _ends(pen: Pen, panel: Panel, size: Size) -> None:
     """The lines' names and last values at their right ends, moved apart where they would touch."""
     ended = [(line, line.smooth or line.pieces) for line in panel.lines if line.pieces]
     heights = [min(max(panel.scale.unit(drawn[-1][-1][1]), 0.02), 0.98) for _, drawn in ended]
+    limits = [(name, value) for name, value in panel.limits if not panel.scale.cuts(value)]
+    placed = spread([*heights, *(panel.scale.unit(v) for _, v in limits)], 26 / pen.height)
     room = int((size.right - 10) / 6.2)
-    for (line, drawn), y in zip(ended, spread(heights, 25 / pen.height), strict=True):
+    alone = len(ended) == 1 and panel.key != "loss"
+    for (line, drawn), height in zip(ended, placed[: len(ended)], strict=True):
         x = share(panel, drawn[-1][-1][0])
         anchor = max(x, 0.0) + 8 / pen.width if x > 0.9 else 1 + 8 / pen.width
-        name = _short(line.title, panel.title)[:room]
-        pen.text(anchor, y + 6 / pen.height, name, line.role, weight="bold", size=_SMALL)
+        name = "" if alone else _short(line.title, panel.title)[:room]
+        y = height - 6 / pen.height if alone and limits else height
+        pen.text(anchor, y + 6 / pen.height, name, line.role, bold=True, small=True)
         gone = bool(line.nonfinite) and line.nonfinite[-1][1] > line.pieces[-1][-1][0]
-        pen.text(anchor, y - 6 / pen.height, "NaN/Inf" if gone else number(line.pieces[-1][-1][1], 3), line.role, size=_SMALL)
+        pen.text(anchor, y - 6 / pen.height, "NaN/Inf" if gone else number(line.pieces[-1][-1][1], 3), line.role, small=True)
+
+    for (name, value), y in zip(limits, placed[len(ended) :], strict=True):
+        pen.text(
+            1 + 8 / pen.width,
+            y,
+            f"{'clip' if name == 'max_grad_norm' else 'limit'} {number(value, 3)}",
+            "limit",
+            small=True,
+            bold=True,
+        )
 
 
 def _short(title: str, panel_title: str) -> str:
@@ -218,16 +176,16 @@ def _short(title: str, panel_title: str) -> str:
     return words or "last"
 
 
-def _off_scale(pen: _Pen, panel: Panel) -> None:
+def _off_scale(pen: Pen, panel: Panel) -> None:
     for off in panel.off_scale:
         x = share(panel, off.step)
         y = 1 - 5 / pen.height if off.up else 5 / pen.height
         pen.dots([x], [y], "text", "^" if off.up else "v", 6)
         side = "right" if x > 0.8 else "left"
-        pen.text(x + (-7 if side == "right" else 7) / pen.width, y, number(off.value, 3), "text", size=_SMALL, ha=side)
+        pen.text(x + (-7 if side == "right" else 7) / pen.width, y, number(off.value, 3), "text", small=True, ha=side)
 
 
-def _best(pen: _Pen, panel: Panel) -> None:
+def _best(pen: Pen, panel: Panel) -> None:
     if panel.best is not None:
         x, y = share(panel, panel.best[0]), panel.scale.unit(panel.best[1])
         pen.dots([x], [y], "eval", "D", 8, hollow=True)
@@ -238,23 +196,23 @@ def _best(pen: _Pen, panel: Panel) -> None:
             y + offset / pen.height,
             f"best {number(panel.best[1], 3)} at {panel.best[0]}",
             "eval",
-            size=_SMALL,
-            weight="bold",
+            small=True,
+            bold=True,
             ha=side,
         )
 
 
-def _brackets(pen: _Pen, panel: Panel, rows: list[list[Shade]], labels: list[Any], height: float) -> None:
+def _brackets(pen: Pen, panel: Panel, rows: list[list[Shade]], labels: list[Any], height: float) -> None:
     y = 1 + 8 / height
     for label in labels:
-        pen.text(label.x + (-2 if label.left else 2) / pen.width, y, label.text, "muted", size=_SMALL, ha="right" if label.left else "left")
+        pen.text(label.x + (-2 if label.left else 2) / pen.width, y, label.text, "muted", small=True, ha="right" if label.left else "left")
     base = y + (ROW / height if labels else 0)
     for i, row in enumerate(rows):
         level = base + i * ROW / height
         for shade in row:
             left, right = share(panel, shade.first), share(panel, shade.last)
             start = left + (10 + 5 * len(shade.letter)) / pen.width
-            pen.text(left, level, shade.letter, shade.severity.value, weight="bold", size=_FONT)
+            pen.text(left, level, shade.letter, shade.severity.value, bold=True)
             if right > start:
                 pen.line([start, right], [level, level], shade.severity.value, 2.2, clip=False)
                 pen.line([right, right], [level - 3 / height, level + 3 / height], shade.severity.value, 2.2, clip=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lossdoctor.model import Mark
 from lossdoctor.reporters.charts.panel import Panel, Shade
@@ -89,13 +90,13 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     """Move labels apart to at least `gap`, as little as may be, keeping their order."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     moved = list(heights)
-    for below, above in zip(order, order[1:], strict=False):
+    for below, above in pairwise(order):
         moved[above] = max(moved[above], moved[below] + gap)
     excess = max((moved[i] for i in order), default=0) - 1
     if excess > 0:
         for i in order:
             moved[i] -= excess
-        for below, above in zip(order, order[1:], strict=False):
+        for below, above in pairwise(order):
             moved[above] = max(moved[above], moved[below] + gap)
     return moved
 

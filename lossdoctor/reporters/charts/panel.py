@@ -12,7 +12,6 @@ from lossdoctor.reporters.charts.palette import LINES
 from lossdoctor.reporters.charts.scale import Scale, scale_for
 from lossdoctor.reporters.charts.thin import Point, nonfinite_runs, pieces, smooth, thin
 from lossdoctor.reporters.signals import family, look
-from lossdoctor.reporters.wording import number
 
 SPARSE = 40
 MOST_SHADES = 8
@@ -76,13 +75,13 @@ def panels(d: Diagnosis, columns: int) -> tuple[Panel, ...]:
     views = {v.signal: v for v in d.series if v.steps}
     if not views:
         return ()
-    first, last = extent(d)
+    reach = extent(d)
     families: dict[str, list[SeriesView]] = {}
     for view in views.values():
         families.setdefault(family(view.signal), []).append(view)
     used = dict.fromkeys(family(s) for f in d.findings for s in f.signals if s in views)
     order = [k for k in ("loss", *used, *families) if k in families]
-    return tuple(_panel(d, key, families[key], first, last, columns) for key in dict.fromkeys(order))
+    return tuple(_panel(d, key, families[key], reach, columns) for key in dict.fromkeys(order))
 
 
 def extent(d: Diagnosis) -> tuple[int, int]:
@@ -98,6 +97,7 @@ def zoom(panel: Panel, first: int, last: int, columns: int) -> Panel:
             line,
             pieces=tuple(p for p in (_inside(piece, first, last, columns) for piece in line.pieces) if p),
             smooth=tuple(p for p in (_inside(piece, first, last, columns) for piece in line.smooth) if p),
+            nonfinite=tuple(run for run in line.nonfinite if run[1] >= first and run[0] <= last),
         )
         for line in panel.lines
     )
@@ -112,16 +112,15 @@ def _inside(piece: Sequence[Point], first: int, last: int, columns: int) -> tupl
     return tuple(thin([p for p in piece if first <= p[0] <= last], columns, first, last))
 
 
-def _panel(d: Diagnosis, key: str, views: Sequence[SeriesView], first: int, last: int, columns: int) -> Panel:
+def _panel(d: Diagnosis, key: str, views: Sequence[SeriesView], reach: tuple[int, int], columns: int) -> Panel:
+    first, last = reach
     ordered = sorted(views, key=lambda v: (v.signal != "train/loss", v.signal != "eval/loss", v.signal))[: len(LINES)]
     names = {v.signal for v in ordered}
     shades = _shades(d, key, names)
     keep = {s for shade in shades for s in (shade.first, shade.last)}
-    lines = tuple(_line(v, role, columns, first, last, keep) for v, role in zip(ordered, LINES, strict=False))
+    lines = tuple(_line(v, role, columns, reach, keep) for v, role in zip(ordered, LINES, strict=False))
     shown = look(ordered[0].signal)
-    title = (
-        "loss" if key == "loss" else shown.title if len(ordered) == 1 else shown.title.partition(" ")[2].partition(" ")[2] or shown.title
-    )
+    title = shown.title if len(ordered) == 1 and key != "loss" else key.replace("gpu/", "GPU ").replace("_", " ")
     panel = Panel(
         key=key,
         title=title,
@@ -133,21 +132,22 @@ def _panel(d: Diagnosis, key: str, views: Sequence[SeriesView], first: int, last
         shades=shades,
         marks=tuple(m for m in d.marks if first <= m.step <= last),
         limits=_limits(d, key),
-        used_checkpoint=d.checkpoint.best_step if d.checkpoint.exists else None,
+        used_checkpoint=d.checkpoint.best_step if d.checkpoint.exists and key == "loss" else None,
         best=_best(d, ordered, lines),
     )
-    return _scaled(panel, keep=[v for s in shades for v in _around(lines, s)])
+    loud = [s for s in shades if s.severity is not Severity.NOTE]
+    return _scaled(panel, keep=[v for s in loud for v in _around(lines, s)])
 
 
-def _line(view: SeriesView, role: str, columns: int, first: int, last: int, keep: set[int]) -> Line:
+def _line(view: SeriesView, role: str, columns: int, reach: tuple[int, int], keep: set[int]) -> Line:
     shown = look(view.signal)
     whole = pieces(view, shown.divisor)
     count = sum(len(p) for p in whole)
     smoothed: tuple[tuple[Point, ...], ...] = ()
     if count > 2 * SPARSE and view.signal not in {"train/learning_rate", "train/loss_scale"}:
         window = max(count // 40, 5) | 1
-        smoothed = tuple(tuple(thin(smooth(p, window), columns // 2, first, last, keep)) for p in whole)
-    drawn = tuple(tuple(thin(p, columns, first, last, keep)) for p in whole)
+        smoothed = tuple(tuple(thin(smooth(p, window), columns // 2, *reach, keep)) for p in whole)
+    drawn = tuple(tuple(thin(p, columns, *reach, keep)) for p in whole)
     return Line(view.signal, shown.title, role, drawn, smoothed, count <= SPARSE, tuple(nonfinite_runs(view)))
 
 
@@ -199,43 +199,3 @@ def _loudest(cut: Sequence[Point], first: int, last: int) -> list[Point]:
         if slot not in by_stretch or abs(value) > abs(by_stretch[slot][1]):
             by_stretch[slot] = (step, value)
     return sorted(sorted(by_stretch.values(), key=lambda p: -abs(p[1]))[:MOST_OFF_SCALE])
-
-
-def describe(panel: Panel) -> str:
-    """The chart in sentences, for readers who do not see it."""
-    said = [
-        f"{panel.title}{' in ' + panel.unit if panel.unit else ''} over steps {panel.first} to {panel.last}{', logarithmic' if panel.scale.log else ''}."
-    ]
-    for line in panel.lines:
-        points = [p for piece in line.pieces for p in piece]
-        if points:
-            low, high = min(points, key=lambda p: p[1]), max(points, key=lambda p: p[1])
-            said.append(
-                f"{line.title}: {number(points[0][1])} at step {points[0][0]}, {number(points[-1][1])} at step {points[-1][0]},"
-                f" lowest {number(low[1])} at {low[0]}, highest {number(high[1])} at {high[0]}."
-            )
-        said += [f"{line.title} is not finite from step {a} to {b}." for a, b in line.nonfinite[:3]]
-    said += [f"Span {s.letter} ({s.severity.value}): steps {s.first} to {s.last}." for s in panel.shades[:12]]
-    said += [f"{name} = {number(value)}." for name, value in panel.limits]
-    said += [f"Off the scale: {number(o.value)} at step {o.step}." for o in panel.off_scale]
-    return " ".join(said)
-
-
-def table(panel: Panel, rows: int = 12) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """Header and rows of the chart's values at about `rows` steps, each the nearest logged point at or before that step."""
-    head = ("step", *(line.title for line in panel.lines))
-    steps = sorted(
-        {s for line in panel.lines for piece in line.pieces for s, _ in piece}
-        | {s for line in panel.lines for run in line.nonfinite for s in run}
-    )
-    if not steps:
-        return head, ()
-    picked = sorted({steps[round(i * (len(steps) - 1) / max(rows - 1, 1))] for i in range(rows)})
-    return head, tuple((str(step), *(_value_at(line, step) for line in panel.lines)) for step in picked)
-
-
-def _value_at(line: Line, step: int) -> str:
-    if any(a <= step <= b for a, b in line.nonfinite):
-        return "not finite"
-    before = [v for piece in line.pieces for s, v in piece if s <= step]
-    return number(before[-1]) if before else "-"

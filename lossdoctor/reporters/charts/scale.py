@@ -1,5 +1,7 @@
-"""The vertical axis: where it begins and ends, and whether it is logarithmic. Values are mapped to 0..1 here, so that no value can upset the
-drawing library."""
+"""The vertical axis: where it begins and ends, and whether it is logarithmic.
+
+Values are mapped to 0..1 here, so that none of them, 1e308 or 5e-324, can upset the drawing library.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from lossdoctor.reporters.wording import number
 
 _LOG_FROM = 60.0
 _ROOM = 0.06
-_OUTLIER_REACH = 1.5
+_OUTLIER_REACH = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Scale:
 def scale_for(values: Sequence[float], *, keep: Sequence[float] = ()) -> Scale:
     """A scale for finite values: the robust range, with `keep` inside where that does not flatten the rest.
 
-    Outliers beyond 1.5 times the middle 96 % are left off the scale. Logarithmic where all values are positive and the robust range spans a
+    Outliers beyond 0.6 times the middle 96 % are left off the scale. Logarithmic where all values are positive and the robust range spans a
     factor of 60 or more (learning curves that start at 11 and end at 0.1 do).
     """
     ordered = sorted(v for v in values if math.isfinite(v))

@@ -13,14 +13,21 @@ from xml.etree import ElementTree as ET
 from lossdoctor.reporters.charts.draw import svg as drawn
 from lossdoctor.reporters.charts.layout import Size
 from lossdoctor.reporters.charts.palette import LIGHT
-from lossdoctor.reporters.charts.panel import Panel, describe
+from lossdoctor.reporters.charts.panel import Panel
+from lossdoctor.reporters.charts.say import describe
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _ROLES = {colour: role for role, colour in LIGHT.items()}
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 _DEFAULTS = {
-    "fill-opacity": "1", "stroke-opacity": "1", "opacity": "1", "stroke-linejoin": "miter", "stroke-linecap": "butt", "text-anchor": "start", "font-weight": "400",
-}  # fmt: skip
+    "fill-opacity": "1",
+    "stroke-opacity": "1",
+    "opacity": "1",
+    "stroke-linejoin": "miter",
+    "stroke-linecap": "butt",
+    "text-anchor": "start",
+    "font-weight": "400",
+}
 _SKIPPED = {"font-family", "font", "font-style", "font-variant", "font-stretch", "-inkscape-font-specification"}
 
 

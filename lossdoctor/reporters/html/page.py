@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from lossdoctor.model import Diagnosis, Finding, Fix, Loss
-from lossdoctor.reporters.advice import Group, NextStep, decision, first_fix, groups, next_steps
+from lossdoctor.model import Diagnosis, Finding, Fix, Loss, SeriesView
+from lossdoctor.reporters.advice import Group, NextStep, first_fix, groups, next_steps
 from lossdoctor.reporters.charts.layout import CROP, MAIN, NARROW, SMALL
-from lossdoctor.reporters.charts.panel import Panel, describe, panels, table, zoom
-from lossdoctor.reporters.charts.svg import inline
+from lossdoctor.reporters.charts.panel import Panel, panels, zoom
 from lossdoctor.reporters.html.budget import Budget
+from lossdoctor.reporters.html.chart import Chart, chart
 from lossdoctor.reporters.signals import amount
 from lossdoctor.reporters.terminal.curves import chosen
 from lossdoctor.reporters.timeline import Moment, timeline
 
 _WORTH_ZOOMING = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A drawn chart with its description and a table of its values; `error` says why it could not be drawn."""
-
-    title: str
-    svg: str
-    narrow: str
-    about: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    error: str = ""
+_SECTIONS = (
+    "top",
+    "next",
+    "curves",
+    "faults",
+    "findings",
+    "checked",
+    "baseline",
+    "timeline",
+    "checkpoints",
+    "cost",
+    "settings",
+    "reproduce",
+    "index",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,6 @@ class RunPage:
 
     d: Diagnosis
     anchor: str
-    decision: str
     steps: tuple[NextStep, ...]
     main: Chart | None
     charts: tuple[Chart, ...]
@@ -62,7 +63,7 @@ class RunPage:
     left_out: int
 
 
-def run_page(d: Diagnosis, index: int, runs: int, budget: Budget) -> RunPage:
+def run_page(d: Diagnosis, index: int, runs: int, budget: Budget, complain: Callable[[str], None]) -> RunPage:
     """Draw and collect everything for one run's section; `index` counts from 0 and makes anchors unique where there are several runs."""
     anchor = "" if runs == 1 else f"run-{index + 1}-"
     drawn = panels(d, budget.columns)
@@ -73,11 +74,10 @@ def run_page(d: Diagnosis, index: int, runs: int, budget: Budget) -> RunPage:
     return RunPage(
         d=d,
         anchor=anchor,
-        decision=decision(d),
         steps=next_steps(d),
-        main=_chart(drawn[0], f"{key}m", budget.narrow) if drawn else None,
-        charts=tuple(_small(p, f"{key}s{i}") for i, p in enumerate(others[: budget.charts])),
-        cards=_cards(d, drawn, anchor, key, budget),
+        main=chart(drawn[0], f"{key}m", complain, MAIN, NARROW if budget.narrow else None) if drawn else None,
+        charts=tuple(chart(p, f"{key}s{i}", complain, SMALL) for i, p in enumerate(others[: budget.charts])),
+        cards=_cards(d, drawn, (anchor, key), budget, complain),
         timeline=timeline(d),
         damaged=any(f.loss is not Loss.BENIGN for f in d.faults),
         best=best_eval(d),
@@ -86,76 +86,58 @@ def run_page(d: Diagnosis, index: int, runs: int, budget: Budget) -> RunPage:
 
 
 def best_eval(d: Diagnosis) -> str:
-    """The lowest eval loss, or what the index shows instead: the lowest train loss."""
-    for view in chosen(d):
-        known = [v for v in view.values if v is not None]
-        if known and view.signal.endswith("loss") and (view.signal == "eval/loss" or not any(v.signal == "eval/loss" for v in d.series)):
-            name = "" if view.signal == "eval/loss" else " (train)"
-            return amount(view.signal, min(known)) + name
-    return "-"
+    """The lowest eval loss for the index, a dash where none was logged."""
+    known = [v for view in d.series if view.signal == "eval/loss" for v in view.values if v is not None]
+    return amount("eval/loss", min(known)) if known else "-"
+
+
+def telling(d: Diagnosis) -> SeriesView | None:
+    """The one curve for the index: the first signal of the first loud finding, else the eval loss, else the first of the terminal's."""
+    known = {v.signal: v for v in d.series if v.steps}
+    wanted = [*(s for f in d.loud for s in f.signals), "eval/loss", *(v.signal for v in chosen(d))]
+    return next((known[s] for s in wanted if s in known), None)
 
 
 def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "finding"
 
 
-def _cards(d: Diagnosis, drawn: Sequence[Panel], anchor: str, key: str, budget: Budget) -> tuple[Card, ...]:
+def _cards(
+    d: Diagnosis, drawn: Sequence[Panel], names: tuple[str, str], budget: Budget, complain: Callable[[str], None]
+) -> tuple[Card, ...]:
+    anchor, key = names
     cards: list[Card] = []
-    taken: set[str] = set()
+    taken = {anchor + name for name in _SECTIONS}
     for group in groups(d):
         name = anchor + slug(group.finding.rule)
         while name in taken:
             name += "-again"
-        taken.add(name)
+        taken |= {name, f"{name}-h"}
         fix = first_fix(group)
         more = tuple(f for f in group.finding.fixes if f != fix)
-        crop = _crop(group, drawn, f"{key}z{len(cards)}", budget) if len(cards) < budget.crops else None
+        zoomed = _zoomed(group, drawn, budget) if len(cards) < budget.crops else None
+        crop = chart(zoomed, f"{key}z{len(cards)}", complain, CROP) if zoomed is not None else None
         cards.append(Card(group.letter, group.finding, name, fix, more, crop, group.explained))
     return tuple(cards)
 
 
-def _crop(group: Group, drawn: Sequence[Panel], prefix: str, budget: Budget) -> Chart | None:
-    """The chart of the finding's first drawn signal around its span; None where the span is most of the run, which the main chart shows."""
+def _zoomed(group: Group, drawn: Sequence[Panel], budget: Budget) -> Panel | None:
+    """The chart of the finding's first drawn signal around its span; None where the span is most of the run, which the main chart shows.
+
+    Where values stop being finite, what led there is worth seeing, not the void after it.
+    """
     f = group.finding
     span = f.span or (f.spans[0] if f.spans else None)
     panel = next((p for s in f.signals for p in drawn if s in {line.signal for line in p.lines}), None)
     if span is None or panel is None:
         return None
+    broken = [a for line in panel.lines for a, b in line.nonfinite if a <= span[1] and b >= span[0]]
+    if broken:
+        run = panel.last - panel.first
+        span = (max(broken[0] - run // 8, panel.first), min(broken[0] + run // 16, panel.last))
     room = max((span[1] - span[0]) * 0.6, (panel.last - panel.first) * 0.06, 2)
     first, last = max(int(span[0] - room), panel.first), min(int(span[1] + room), panel.last)
     if last - first > _WORTH_ZOOMING * (panel.last - panel.first):
         return None
     own = replace(panel, shades=tuple(s for s in panel.shades if s.letter == group.letter))
-    return _small(zoom(own, first, last, budget.columns), prefix, CROP)
-
-
-def _chart(panel: Panel, prefix: str, narrow: bool) -> Chart:
-    head, rows = table(panel)
-    try:
-        wide = inline(panel, MAIN, prefix)
-        small = inline(panel, NARROW, prefix + "n") if narrow else ""
-    except Exception as error:
-        return _failed(panel, error)
-    return Chart(panel.title, wide, small, describe(panel), head, rows)
-
-
-def _small(panel: Panel, prefix: str, size: object = SMALL) -> Chart:
-    head, rows = table(panel, 8)
-    try:
-        drawn = inline(panel, CROP if size is CROP else SMALL, prefix)
-    except Exception as error:
-        return _failed(panel, error)
-    return Chart(panel.title, drawn, "", describe(panel), head, rows)
-
-
-def _failed(panel: Panel, error: Exception) -> Chart:
-    head, rows = table(panel)
-    return Chart(
-        panel.title,
-        "",
-        "",
-        describe(panel),
-        head,
-        rows,
-        f"This chart could not be drawn ({type(error).__name__}); its values are in the table.",
-    )
+    return zoom(own, first, last, budget.columns)

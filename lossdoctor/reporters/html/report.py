@@ -17,12 +17,11 @@ from lossdoctor.reporters.advice import setting_code
 from lossdoctor.reporters.charts.palette import DARK, LIGHT
 from lossdoctor.reporters.html.budget import TABLE_ONLY_ABOVE, budget_for
 from lossdoctor.reporters.html.embed import embedded
-from lossdoctor.reporters.html.page import best_eval, run_page
+from lossdoctor.reporters.html.page import best_eval, run_page, telling
 from lossdoctor.reporters.json_report import EMBEDDED_ID
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.prepare import prepare
 from lossdoctor.reporters.sparkline import sparkline
-from lossdoctor.reporters.terminal.curves import chosen
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -39,7 +38,7 @@ def html(diagnoses: Sequence[Diagnosis], options: Options) -> str:
     detailed = ordered if len(ordered) <= TABLE_ONLY_ABOVE else []
     style, script = _style(), _read("report.js")
     page = _environment().get_template("report.html.j2").render(
-        runs=[run_page(d, i, len(ordered), budget) for i, d in enumerate(detailed)],
+        runs=[run_page(d, i, len(ordered), budget, options.complain) for i, d in enumerate(detailed)],
         index=[_row(d) for d in ordered] if len(ordered) != 1 else [],
         detailed=bool(detailed),
         budget=budget,
@@ -56,8 +55,7 @@ def html(diagnoses: Sequence[Diagnosis], options: Options) -> str:
 
 
 def _row(d: Diagnosis) -> dict[str, object]:
-    views = chosen(d)
-    wanted = next((v for v in views if v.signal == "eval/loss"), views[0] if views else None)
+    wanted = telling(d)
     drawn = sparkline(wanted, 18, wanted.steps[0], wanted.steps[-1]) if wanted is not None else ""
     return {
         "d": d,
@@ -85,6 +83,7 @@ def _environment() -> Environment:
         number=wording.number,
         hours=wording.hours,
         likelihood=wording.likelihood,
+        sentence=wording.sentence,
         steps=wording.steps_of,
         code=setting_code,
         shell=shlex.quote,
@@ -93,6 +92,7 @@ def _environment() -> Environment:
         facts=wording.facts,
         sources_of=wording.sources_of,
         bill=wording.bill,
+        against=wording.against,
         glyphs=GLYPHS,
         counted=wording.counted,
         silent=wording.CURVES_ARE_SILENT,

@@ -36,7 +36,8 @@
     svg.addEventListener("pointerleave", () => { line.setAttribute("visibility", "hidden"); readout.textContent = ""; });
   });
   if (navigator.clipboard) document.querySelectorAll("pre").forEach((pre) => {
-    const text = pre.textContent;
+    const wanted = pre.querySelector("ins");
+    const text = wanted ? wanted.textContent.replace(/^\+ /, "") : pre.textContent;
     const button = document.createElement("button");
     button.type = "button";
     button.className = "copy";

@@ -50,6 +50,8 @@ def _run(d: Diagnosis, options: Options) -> Iterator[str]:
     for group in groups(d):
         yield from ("", *_finding(group, options)) if group.finding.severity is not Severity.NOTE else _finding(group, options)
     yield from _damage(d, options)
+    if d.baseline is not None:
+        yield from ("", *(line for said in wording.against(d.baseline) for line in _labelled("baseline", said, options)))
     if d.verdict is Verdict.INCONCLUSIVE:
         yield from _missing(d, options)
     yield ""

@@ -33,6 +33,11 @@ def prepare(diagnosis: Diagnosis, *, stable: bool = False) -> Diagnosis:
     return dataclasses.replace(prepared, versions={}) if stable else prepared
 
 
+def inert(value: T, *, stable: bool = False) -> T:
+    """The same for any tree of frozen dataclasses, tuples and mappings, such as a comparison."""
+    return _walk(value, "", _rewriter(()), _round if stable else _same)
+
+
 def _same(value: float) -> float:
     return value
 

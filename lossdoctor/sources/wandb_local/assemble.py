@@ -43,7 +43,7 @@ def log(
     _check(columns, limits, path.name)
     place = axis(columns, started)
     given = settings(config or {}, config_source)
-    steps, epochs = planned(given)
+    steps, epochs = planned(config or {})
     found = series(columns, place)
     return Log(
         kind=kind,

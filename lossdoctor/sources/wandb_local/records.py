@@ -43,6 +43,7 @@ class Records:
     gpu_count: int | None = None
     count: int = 0
     missing: int = 0
+    repeated: int = 0
     damage: list[framing.Damage] = field(default_factory=list)
 
     def faults(self, where: str) -> tuple[Fault, ...]:
@@ -62,6 +63,10 @@ class Records:
                     f"{self.missing} records are missing by their running numbers; each may be a row of the history",
                 )
             )
+        if self.repeated:
+            found.append(
+                Fault("repeated-records", where, f"{self.repeated} records come a second time by their running numbers and were left out")
+            )
         return tuple(found)
 
 
@@ -75,8 +80,10 @@ def read(data: bytes) -> Records:
             found.damage.append(framing.Damage("bad-record", offset, offset + len(payload)))
             continue
         number, kind, start, stop = head
-        if number > previous + 1:
-            found.missing += number - previous - 1
+        if 0 < number <= previous:
+            found.repeated += 1
+            continue
+        found.missing += max(0, number - previous - 1)
         previous = number
         found.count += 1
         if kind == _HISTORY:
@@ -91,7 +98,18 @@ def read(data: bytes) -> Records:
                 _take(found, messages.Record.FromString(payload))
             except DecodeError:
                 found.damage.append(framing.Damage("bad-record", offset, offset + len(payload)))
+    if not previous:
+        _drop_repeated(found)
     return found
+
+
+def _drop_repeated(found: Records) -> None:
+    """Some writers leave the numbers out; as every row has its own time, an equal row is a copy of a piece of the file."""
+    once: dict[bytes, int] = {}
+    for row, offset in zip(found.history, found.offsets, strict=True):
+        once.setdefault(row, offset)
+    found.repeated = len(found.history) - len(once)
+    found.history, found.offsets = list(once), list(once.values())
 
 
 def summary(found: Records) -> dict[str, object]:

@@ -78,6 +78,8 @@ def _read_run(source: Path, limits: Limits) -> Log:
             faults.append(Fault("no-records", str(source), f"{source.name}: no readable record in this file", Loss.FATAL))
     columns, refused = lockstep.columns(found.history)
     notes: tuple[str, ...] = ("this run was resumed",) if found.resumed else ()
+    if found.count and found.exit_code is None:
+        notes += ("no exit record: the run was killed, was still running, or its notebook was closed",)
     if not found.history:
         columns = last_values(records.summary(found) or sidecar.summary(directory if beside else None))
         notes += ("no history row was written: the series hold the last values of the summary",) if columns.cells else ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from lossdoctor.limits import Limits
 from lossdoctor.model import LogEvent
 from lossdoctor.sources.files import read_bytes
 from lossdoctor.sources.log_events import find as find_events
+from lossdoctor.sources.settings import yaml_subset
 
 _SMALL = 16 << 20
 
@@ -44,25 +44,16 @@ def json_object(path: Path | None) -> dict[str, Any]:
 
 
 def config(path: Path | None) -> dict[str, Any]:
-    """The values of a `config.yaml`; refused as a whole where it uses aliases, which is how YAML bombs are made."""
+    """The values of a `config.yaml`: every key of it holds a mapping with `value`. Empty where it cannot be read."""
     if path is None:
         return {}
-    import yaml  # type: ignore[import-untyped, unused-ignore]
-
-    class Loader(yaml.SafeLoader):  # type: ignore[misc, unused-ignore]
-        """Takes `5e-05` for a number, as JSON and YAML 1.2 do; YAML 1.1 wants a dot there, and WandB writes none."""
-
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+"), list("-+0123456789"))
     try:
-        source = read_bytes(path, _SMALL).decode(errors="replace")
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(source, Loader)):
-            return {}
-        value = yaml.load(source, Loader)  # noqa: S506 - a SafeLoader with one more spelling of a number
-    except (Unreadable, PathMissing, yaml.YAMLError, RecursionError, ValueError, TypeError):
+        found = yaml_subset.load(read_bytes(path, _SMALL).decode(errors="replace"))
+    except (Unreadable, PathMissing):
         return {}
-    if not isinstance(value, dict):
+    if not isinstance(found, dict):
         return {}
-    return {str(key): entry["value"] for key, entry in value.items() if isinstance(entry, dict) and "value" in entry}
+    return {str(key): entry["value"] for key, entry in found.items() if isinstance(entry, dict) and "value" in entry}
 
 
 def events(directory: Path, limits: Limits) -> tuple[LogEvent, ...]:

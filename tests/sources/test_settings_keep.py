@@ -168,6 +168,33 @@ def test_merging_makes_the_names_of_other_sources_canonical() -> None:
     assert merge([hparams]) == (Setting("max_grad_norm", 0.0, "events"), Setting("num_train_epochs", 4, "wandb config"))
 
 
+STATE = "trainer_state.json"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "state", "expected"),
+    [
+        ({"max_steps": -1}, {"max_steps": 480}, {"max_steps": 480}),
+        ({"max_steps": 480, "num_train_epochs": 3.0}, {"num_train_epochs": 7}, {"max_steps": 480, "num_train_epochs": 7}),
+        ({"num_train_epochs": 3.0}, {"num_train_epochs": 3}, {"num_train_epochs": 3.0}),
+        ({"eval_steps": 0.1, "eval_strategy": "steps"}, {"eval_steps": 48}, {"eval_steps": 48, "eval_strategy": "steps"}),
+        ({"eval_strategy": "no", "save_strategy": "epoch"}, {"eval_steps": 9, "save_steps": 9}, {"eval_strategy": "no", "save_strategy": "epoch"}),
+        ({}, {"eval_steps": 500, "logging_steps": 10}, {"eval_steps": 500, "logging_steps": 10}),
+    ],
+)  # fmt: skip
+def test_what_the_trainer_computed_is_no_conflict(arguments: dict[str, Any], state: dict[str, Any], expected: dict[str, Scalar]) -> None:
+    merged = merge([keep(arguments, "training_args.bin"), tuple(Setting(name, value, STATE) for name, value in state.items())])
+    assert {setting.name: setting.value for setting in merged} == expected
+    assert not any(setting.conflicts for setting in merged)
+
+
+def test_a_real_disagreement_with_the_state_stays() -> None:
+    merged = merge([(Setting("logging_steps", 5, "args.json"),), (Setting("logging_steps", 10, STATE),)])
+    assert merged == (Setting("logging_steps", 5, "args.json", ((STATE, 10),)),)
+    chosen = merge([(Setting("num_train_epochs", 9, "--set"), Setting("max_steps", 5, "a")), (Setting("num_train_epochs", 2, STATE),)])
+    assert chosen[1] == Setting("num_train_epochs", 9, "--set", ((STATE, 2),))
+
+
 @pytest.mark.parametrize(
     ("one", "other", "equal"),
     [

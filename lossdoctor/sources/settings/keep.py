@@ -152,6 +152,9 @@ def _derived(raw: Mapping[Any, Any], values: dict[str, Scalar]) -> dict[str, Sca
     if isinstance(warmup, float) and 0 < warmup < 1:  # transformers 5: a float below 1 is a share of the steps
         del values["warmup_steps"]
         values["warmup_ratio"] = warmup
+    steps = values.get("max_steps")
+    if isinstance(steps, int) and steps <= 0:  # -1: the epochs decide
+        del values["max_steps"]
     if values.get("max_length") == _GENERATION_MAX_LENGTH and "num_beams" in raw and "max_seq_length" not in raw:
         del values["max_length"]  # the generation default of a model config, not the length of the training samples
     if isinstance(by_length := raw.get("group_by_length"), bool):

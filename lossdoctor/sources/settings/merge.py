@@ -10,6 +10,8 @@ from lossdoctor.sources.settings.keep import keep, scalar
 from lossdoctor.sources.settings.names import KINDS, canonical
 
 CHOSEN = "--set"
+STATE = "trainer_state.json"
+_INTERVALS = ("eval", "save", "logging")
 
 
 def merge(groups: Sequence[tuple[Setting, ...]]) -> tuple[Setting, ...]:
@@ -21,8 +23,8 @@ def merge(groups: Sequence[tuple[Setting, ...]]) -> tuple[Setting, ...]:
     """
     first: dict[str, Setting] = {}
     others: dict[str, list[tuple[str, Scalar]]] = {}
-    for group in groups:
-        for setting in _canonical(group):
+    for group in _without_echoes([tuple(_canonical(group)) for group in groups]):
+        for setting in group:
             decided = first.setdefault(setting.name, setting)
             told = [*setting.conflicts] if decided is setting else [(setting.source, setting.value), *setting.conflicts]
             kept = others.setdefault(setting.name, [])
@@ -58,6 +60,35 @@ def _canonical(group: Sequence[Setting]) -> Iterator[Setting]:
                 conflicts.setdefault(name, []).extend((place, value) for place, value in told if value is not None)
         for kept in keep({name: setting.value for name, setting in named.items()}, source, nested=True):
             yield Setting(kept.name, kept.value, source, tuple(conflicts.get(kept.name, ())))
+
+
+def _without_echoes(groups: list[tuple[Setting, ...]]) -> list[tuple[Setting, ...]]:
+    """Settle what trainer_state.json says in other terms than the arguments, where both are right.
+
+    The state holds what the trainer computed: the epochs that `max_steps` comes to (then the argument had no effect), steps where the
+    argument was a share of the run, and default intervals of what was switched off.
+    """
+    told: dict[str, Setting] = {}
+    for group in groups:
+        for setting in group:
+            if setting.source != STATE:
+                told.setdefault(setting.name, setting)
+    computed = {setting.name: setting.value for group in groups for setting in group if setting.source == STATE}
+    idle = {f"{kind}_steps" for kind in _INTERVALS if (s := told.get(f"{kind}_strategy")) is not None and s.value != "steps"}
+    decided = {name for name in computed if (s := told.get(name)) is not None and s.source != CHOSEN and _is_overruled(s, told)}
+
+    def stays(setting: Setting) -> bool:
+        if setting.name in idle:
+            return setting.source != STATE
+        return setting.name not in decided or setting.source in {STATE, CHOSEN}
+
+    return [tuple(filter(stays, group)) for group in groups]
+
+
+def _is_overruled(setting: Setting, told: dict[str, Setting]) -> bool:
+    if setting.name == "num_train_epochs":
+        return "max_steps" in told
+    return setting.name.endswith("_steps") and isinstance(setting.value, float) and 0 < setting.value < 1
 
 
 def _chosen(setting: Setting) -> Setting:

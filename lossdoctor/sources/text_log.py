@@ -1,0 +1,248 @@
+"""Plain text logs: what a training script printed, with the progress bars, colours and tracebacks between.
+
+A line is a row where it holds a counter and a metric (see `text_log_line`), a dict that the HuggingFace Trainer printed
+(`text_log_trainer`), or one of the block formats (`text_log_blocks`). Everything else is looked at for events (`log_events`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TextIO
+
+from lossdoctor.errors import Unreadable
+from lossdoctor.limits import LIMITS, Limits
+from lossdoctor.model import Fault, LogEvent, Loss
+from lossdoctor.run.log import Log
+from lossdoctor.sources import axes
+from lossdoctor.sources.log_events import LogEvents
+from lossdoctor.sources.progress_bar import ProgressBar
+from lossdoctor.sources.rows import Rows
+from lossdoctor.sources.text_lines import decode_head, lines, open_text, plain, run_name
+from lossdoctor.sources.text_log_blocks import Blocks
+from lossdoctor.sources.text_log_clock import Clock
+from lossdoctor.sources.text_log_line import Line, parse, parse_dict
+from lossdoctor.sources.text_log_trainer import Plan, TrainerRow, closed, place
+
+_SUFFIXES = frozenset(("", ".log", ".txt", ".out", ".err", ".stdout", ".stderr", ".rtf"))
+_JOB_SUFFIX = re.compile(r"\.(?:o|e|out|err|log)[-.]?\d+$")
+_SCANNED = 4 << 20
+_STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)")
+_PLANNED = re.compile(r"Total optimization steps\s*=\s*([\d,]+)")
+_EPOCHS = re.compile(r"Num Epochs\s*=\s*([\d,]+)")
+
+
+def looks_like(path: Path, head: bytes, limits: Limits = LIMITS) -> bool:
+    """Whether a file of a log's name holds a metric line or a log event: in its head, else in its first 4 MiB."""
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES and not _JOB_SUFFIX.search(path.name.lower()):
+        return False
+    text = decode_head(head)
+    if "\x00" in text[:1024]:
+        return False
+    try:
+        with open_text(path, limits) as file:
+            reader = _Reader(path, limits)
+            scanned = 0
+            for number, line, _ in lines(file, limits.text_line_bytes):
+                reader.feed(number, line)
+                scanned += len(line)
+                if reader.found_anything():
+                    return True
+                if scanned > _SCANNED:
+                    return False
+    except (Unreadable, OSError):
+        return False
+    return False
+
+
+def read(source: Path | TextIO, limits: Limits = LIMITS) -> list[Log]:
+    """Read a log from a file or a stream (standard input); raises Unreadable where no line holds a metric or a known message."""
+    if isinstance(source, Path):
+        with open_text(source, limits) as text:
+            return [_read(text, source, run_name(source), limits)]
+    return [_read(source, Path("-"), "stdin", limits)]
+
+
+def _read(text: TextIO, path: Path, name: str, limits: Limits) -> Log:
+    reader = _Reader(path, limits)
+    whole, number = True, 0
+    for number, line, whole in lines(text, limits.text_line_bytes):
+        reader.feed(number, line)
+        reader.cut += not whole
+    if not whole:
+        reader.unended = number
+    return reader.log(name)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One pass over the segments of a log."""
+
+    path: Path
+    limits: Limits
+    bar: ProgressBar = field(default_factory=ProgressBar)
+    clock: Clock = field(default_factory=Clock)
+    blocks: Blocks = field(default_factory=Blocks)
+    trainer: list[TrainerRow] = field(default_factory=list)
+    planned_steps: int | None = None
+    planned_epochs: float | None = None
+    finished: bool = False
+    cut: int = 0
+    unended: int = 0
+    events: LogEvents = field(init=False)
+    rows: Rows = field(init=False)
+    scales: list[tuple[int, float]] = field(default_factory=list)
+    _waiting: int = 0
+
+    def __post_init__(self) -> None:
+        self.events = LogEvents(self.path.name)
+        self.rows = Rows(self.limits)
+
+    def feed(self, number: int, segment: str) -> None:
+        """Take one segment in."""
+        text = plain(segment)
+        if "%|" in text and self.bar.feed(text):
+            self._settle()
+            if "=" in text and self.blocks.feed(text, self.clock):
+                self._add_blocks()
+            return
+        if self._metrics(number, text):
+            return
+        event = self.events.feed(text, number, self.step)
+        if event is None:
+            self._settings(text)
+        elif event.kind == "loss-scale" and "to" in event.numbers and self.step is not None:
+            self.scales.append((self.step, event.numbers["to"]))
+
+    @property
+    def step(self) -> int | None:
+        """Where training stands."""
+        return self.clock.step if self.clock.step is not None else self.bar.step
+
+    def found_anything(self) -> bool:
+        return bool(self.rows.points or self.trainer or self.events.found())
+
+    def log(self, name: str) -> Log:
+        steps: list[int] = []
+        notes, step_is = [], "epoch" if self.clock.by_epoch and self.rows.points else "step"
+        self.blocks.flush()
+        self._add_blocks()
+        if self.trainer:
+            placed = place(self.trainer, Plan(self.planned_steps, self.planned_epochs, self.bar.step, self.bar.total))
+            if not self.rows.points:
+                step_is = placed.step_is
+            for row, at in zip(self.trainer, placed.steps, strict=True):
+                self.rows.add(row.values, at, row.epoch, row.time)
+            notes.append(placed.note)
+            steps = placed.steps
+        for at, scale in self.scales:
+            self.rows.add({"loss_scale": scale}, at)
+        events = self._placed_events(steps)
+        if not self.rows.points and not events:
+            raise Unreadable(f"{self.path.name}: no line holds a metric with its step, and none a message that is known")
+        return Log(
+            kind="text",
+            path=self.path,
+            name=name,
+            series=self.rows.series(),
+            events=events,
+            faults=tuple(self._faults()),
+            planned_steps=self.planned_steps or self.clock.plan() or (self.bar.total if self.trainer or not self.rows.points else None),
+            planned_epochs=self.planned_epochs or (float(self.clock.epochs) if self.clock.epochs else None),
+            finished=True if self.finished else None,
+            reached_step=self.rows.reached,
+            started=self.rows.started,
+            step_is=step_is,
+            framework="transformers" if self.trainer else "",
+            notes=tuple(notes),
+        )
+
+    def _placed_events(self, steps: list[int]) -> tuple[LogEvent, ...]:
+        """The events, those among the Trainer's rows at the step of the row before them."""
+        if not steps or self.clock.step is not None:
+            return self.events.found()
+        lines_ = [row.line for row in self.trainer]
+
+        def at(line: float) -> int | None:
+            index = bisect_right(lines_, line) - 1
+            return steps[index] if index >= 0 else None
+
+        placed = []
+        for event in self.events.found():
+            step = at(int(event.where.rpartition(":")[2])) if event.kind != "more-events" else None
+            last = at(event.numbers["last_line"]) if "last_line" in event.numbers else None
+            placed.append(replace(event, step=step, numbers={**event.numbers, **({} if last is None else {"last_step": float(last)})}))
+        return tuple(placed)
+
+    def _metrics(self, number: int, text: str) -> bool:
+        """Take a row in; False where the segment is none."""
+        if "': " in text or '": ' in text:
+            line = parse_dict(text)
+            if line is not None:
+                self._add_dict(number, line, _time(text))
+                return True
+        if self.blocks.feed(text, self.clock):
+            self._add_blocks()
+            return True
+        if not ("tep" in text or "ter" in text or "poch" in text or "pdate" in text or "STEP" in text or "EPOCH" in text):
+            return False
+        line = parse(text)
+        if line is None:
+            return False
+        at = self.clock.place(line)
+        if not line.values:
+            self.blocks.open(line, at)
+            return False
+        if at is None:
+            return False
+        self.rows.add(line.values, at, self.clock.epoch(line), _time(text))
+        return True
+
+    def _add_dict(self, number: int, line: Line, time: float) -> None:
+        epoch = math.nan if line.epoch is None else line.epoch
+        if line.step is not None:
+            at = self.clock.place(line)
+            self.rows.add(line.values, line.step if at is None else at, epoch, time)
+            return
+        closing = closed(line.values)
+        self.finished |= closing is not None
+        if "loss" in line.values:
+            self.bar.confirm()
+        self.trainer.append(TrainerRow(number, closing or line.values, epoch, time, self.bar.step))
+        self._waiting += 1
+
+    def _settle(self) -> None:
+        """The bar was redrawn: rows that were printed since then lie where it stands now."""
+        for row in self.trainer[len(self.trainer) - self._waiting :] if self._waiting else ():
+            row.bar = self.bar.step
+        self._waiting = 0
+
+    def _add_blocks(self) -> None:
+        for values, at, epoch in self.blocks.take():
+            self.rows.add(values, at, epoch)
+
+    def _settings(self, text: str) -> None:
+        if "Total optimization steps" in text and (match := _PLANNED.search(text)):
+            self.planned_steps = int(match[1].replace(",", "")) or None
+        elif "Num Epochs" in text and (match := _EPOCHS.search(text)) and len(match[1]) < 9:
+            self.planned_epochs = float(match[1].replace(",", ""))
+
+    def _faults(self) -> list[Fault]:
+        found = []
+        if self.unended:
+            detail = "the log ends inside a line: its last value may be cut short"
+            found.append(Fault("unterminated-line", f"{self.path.name}:{self.unended}", detail, Loss.BENIGN))
+        if cut := self.cut - bool(self.unended):
+            found.append(Fault("long-line", self.path.name, f"{cut} lines were cut at {self.limits.text_line_bytes} characters"))
+        return found
+
+
+def _time(text: str) -> float:
+    """The wall time that a line starts with; NaN where it has none."""
+    stamp = _STAMP.search(text, 0, 80)
+    moment = axes.wall_time(f"{stamp[1]}-{stamp[2]}-{stamp[3]} {stamp[4]}") if stamp else None
+    return math.nan if moment is None else moment

@@ -16,7 +16,7 @@ _ABSURD = 1e9
 
 
 def settings(config: Mapping[str, Any], source: str = SOURCE) -> tuple[Setting, ...]:
-    """The hyperparameters of a config under their TrainingArguments names; names that are not on the list, secrets among them, are dropped."""
+    """The hyperparameters of a config under their TrainingArguments names; others, secrets among them, are dropped."""
     return keep({key: value for key, value in config.items() if key != "_wandb"}, source, nested=True)
 
 

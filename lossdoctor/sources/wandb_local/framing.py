@@ -43,6 +43,7 @@ def records(data: bytes, damage: list[Damage]) -> Iterator[tuple[int, bytes]]:
     if data[:HEADER] != MAGIC:
         raise Unreadable("not a WandB file: its first bytes are not :W&B version 0")
     size, position, start = len(data), HEADER, HEADER
+    zeros = -1
     parts: list[bytes] = []
     unpack, crc32 = _CHUNK.unpack_from, zlib.crc32
     while position + HEADER <= size:
@@ -75,9 +76,14 @@ def records(data: bytes, damage: list[Damage]) -> Iterator[tuple[int, bytes]]:
                 damage[-1] = Damage(damage[-1].kind, damage[-1].start, stop)
             position = stop
             continue
+        if zeros < 0:
+            zeros = len(data.rstrip(b"\0"))
+        if position >= zeros:
+            damage.append(Damage("torn-record", start if parts else position, size))
+            return
         found = _next_chunk(data, position + 1, scan=len(damage) < _SCANS)
         begin = start if parts else position
-        torn = found >= size and (len(body) < length or not any(data[position:]))
+        torn = found >= size and len(body) < length
         parts = []
         if damage and damage[-1].stop == begin and not torn:
             damage[-1] = Damage(damage[-1].kind, damage[-1].start, found)

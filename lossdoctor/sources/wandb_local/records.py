@@ -13,6 +13,8 @@ from lossdoctor.sources.wandb_local import framing, messages
 from lossdoctor.sources.wandb_local.history import decode
 
 _HISTORY, _SUMMARY = 2, 3
+# First bytes of the fields that may follow history or summary: control (16), uuid (19), _info (200).
+_BEHIND = (0x82, 0x9A, 0xC2)
 _NAMED_DAMAGE = 20
 _WORDS = {
     "torn-record": (Loss.BENIGN, "the file ends inside a record: its writer was cut off; all records before it are read"),
@@ -133,9 +135,12 @@ def _head(payload: bytes) -> tuple[int, int, int, int] | None:
         length, at = _varint(payload, at)
     except IndexError:
         return None
-    if tag & 7 != 2 or at + length > len(payload):
+    kind, stop = tag >> 3, at + length
+    if tag & 7 != 2 or stop > len(payload):
         return None
-    return number, tag >> 3, at, at + length
+    if kind in {_HISTORY, _SUMMARY} and stop < len(payload) and payload[stop] not in _BEHIND:
+        return None
+    return number, kind, at, stop
 
 
 def _varint(payload: bytes, at: int) -> tuple[int, int]:

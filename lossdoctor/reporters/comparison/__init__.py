@@ -9,7 +9,7 @@ from typing import Any
 from lossdoctor.compare import Comparison
 from lossdoctor.errors import UsageError
 from lossdoctor.reporters.options import Options
-from lossdoctor.reporters.prepare import prepare, prepared_tree
+from lossdoctor.reporters.prepare import inert, prepare
 
 FORMATS = {
     "text": "lossdoctor.reporters.comparison.text:text",
@@ -25,7 +25,7 @@ def render(comparison: Comparison, format: str, **options: Any) -> str:  # noqa:
         raise UsageError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
     module, name = FORMATS[format].split(":")
     chosen = Options(**options)
-    safe = prepared_tree(replace(comparison, runs=()), stable=chosen.stable)
+    safe = inert(replace(comparison, runs=()), stable=chosen.stable)
     runs = tuple(prepare(run, stable=chosen.stable) for run in comparison.runs)
     text: str = getattr(import_module(module), name)(replace(safe, runs=runs), chosen)
     return text

@@ -12,11 +12,21 @@ from lossdoctor.reporters.options import Options
 
 
 def json(comparison: Comparison, options: Options) -> str:
-    """One object: the fields of `Comparison`; each run as name, path, verdict, headline, steps, epochs and hours; curves only with `series`. Numbers that are not
-    finite are null."""
+    """One object with the fields of `Comparison`; a run as name, path, verdict, headline, steps, epochs, hours; curves only with `series`.
+
+    Numbers that are not finite are null.
+    """
     raw: dict[str, Any] = msgspec.to_builtins(comparison)
     raw["runs"] = [
-        {"name": r.name, "path": r.path, "verdict": r.verdict, "headline": r.headline, "steps": r.steps, "epochs": r.epochs, "hours": r.cost.hours}
+        {
+            "name": r.name,
+            "path": r.path,
+            "verdict": r.verdict,
+            "headline": r.headline,
+            "steps": r.steps,
+            "epochs": r.epochs,
+            "hours": r.cost.hours,
+        }
         for r in comparison.runs
     ]
     if not options.series:

@@ -25,7 +25,9 @@ def _lines(c: Comparison) -> Iterator[str]:
         rows = [(d.metric, number(d.base), number(d.now), words.change(d), words.judged(d)) for d in versus.deltas]
         yield from _table(("metric", names[0], names[versus.run], "change", "beyond noise?"), rows)
     yield from ("## Runs", "")
-    yield from _table(("run", "size", "verdict", "headline"), [(n, words.size(r), str(r.verdict), r.headline) for n, r in zip(names, c.runs, strict=True)])
+    yield from _table(
+        ("run", "size", "verdict", "headline"), [(n, words.size(r), str(r.verdict), r.headline) for n, r in zip(names, c.runs, strict=True)]
+    )
     yield from ("## Settings that differ", "")
     yield from _table(("setting", *names), [(row.name, *(words.value(v) for v in row.values)) for row in c.settings])
     yield from (f"{counted(c.same_settings, 'other known setting')} the same.", "", "## Findings", "")

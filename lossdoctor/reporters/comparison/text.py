@@ -57,5 +57,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], options: Options 
     for row in cut:
         padded = [cell + " " * (width - cells(cell)) for cell, width in zip(row, widths, strict=True)]
         if options is not None:
-            padded = [paint(p, _STATE_STYLE[c], colour=options.colour) if c in _STATE_STYLE else p for p, c in zip(padded, row, strict=True)]
+            padded = [
+                paint(p, _STATE_STYLE[c], colour=options.colour) if c in _STATE_STYLE else p for p, c in zip(padded, row, strict=True)
+            ]
         yield ("  " + "  ".join(padded)).rstrip()

@@ -36,8 +36,8 @@ def html(diagnoses: Sequence[Diagnosis], options: Options) -> str:
     ordered = sorted(prepared, key=lambda d: wording.VERDICT_ORDER.index(d.verdict))
     budget = budget_for(len(ordered))
     detailed = ordered if len(ordered) <= TABLE_ONLY_ABOVE else []
-    style, script = _style(), _read("report.js")
-    page = _environment().get_template("report.html.j2").render(
+    style, script = style_sheet(), _read("report.js")
+    page = environment().get_template("report.html.j2").render(
         runs=[run_page(d, i, len(ordered), budget, options.complain) for i, d in enumerate(detailed)],
         index=[_row(d) for d in ordered] if len(ordered) != 1 else [],
         detailed=bool(detailed),
@@ -46,7 +46,7 @@ def html(diagnoses: Sequence[Diagnosis], options: Options) -> str:
         title=ordered[0].name if len(ordered) == 1 else f"{len(ordered)} runs",
         style=style,
         script=script,
-        policy=_policy(style, script),
+        policy=content_policy(style, script),
         data=embedded(ordered, budget, options) if detailed else "",
         data_id=EMBEDDED_ID,
         options=options,
@@ -72,7 +72,7 @@ def _counts(diagnoses: Sequence[Diagnosis]) -> str:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
+def environment() -> Environment:
     from jinja2 import Environment as JinjaEnvironment
     from jinja2 import FileSystemLoader, StrictUndefined
 
@@ -101,7 +101,7 @@ def _environment() -> Environment:
 
 
 @lru_cache(maxsize=1)
-def _style() -> str:
+def style_sheet() -> str:
     """The style sheet with the palette of the charts written into it, light and dark."""
 
     def variables(colours: dict[str, str]) -> str:
@@ -116,7 +116,7 @@ def _read(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
 
 
-def _policy(style: str, script: str) -> str:
+def content_policy(style: str, script: str) -> str:
     """Nothing may load; only this style sheet and this script, by their hashes."""
 
     def digest(text: str) -> str:

@@ -1,0 +1,76 @@
+"""A comparison as one HTML page: the curves of all runs on one chart a signal, then what differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lossdoctor.compare import Comparison
+from lossdoctor.model import SeriesView
+from lossdoctor.reporters.charts.layout import MAIN, NARROW
+from lossdoctor.reporters.charts.palette import LINES
+from lossdoctor.reporters.charts.panel import Line, Panel
+from lossdoctor.reporters.charts.scale import scale_for
+from lossdoctor.reporters.charts.thin import pieces, smooth, thin
+from lossdoctor.reporters.comparison import words
+from lossdoctor.reporters.html.chart import Chart, chart
+from lossdoctor.reporters.html.report import content_policy, environment, style_sheet
+from lossdoctor.reporters.options import Options
+from lossdoctor.reporters.signals import look
+
+COLUMNS = 400
+SPARSE = 40
+
+
+def html(comparison: Comparison, options: Options) -> str:
+    """The page. Charts lie over steps and show the base and the first three runs that can be compared with it."""
+    style = style_sheet()
+    template = environment().get_template("comparison.html.j2")
+    page: str = template.render(
+        c=comparison,
+        names=words.names(comparison),
+        charts=_charts(comparison, options),
+        style=style,
+        policy=content_policy(style, ""),
+        headline=words.headline,
+        parted=words.parted,
+        size=words.size,
+        change=words.change,
+        judged=words.judged,
+        value=words.value,
+    )
+    return page + "\n"
+
+
+def _charts(c: Comparison, options: Options) -> list[Chart]:
+    made = (_panel(c, curves.signal) for curves in c.curves)
+    return [chart(panel, f"v{i}", options.complain, MAIN, NARROW) for i, panel in enumerate(made) if panel is not None]
+
+
+def _panel(c: Comparison, signal: str) -> Panel | None:
+    refused = {versus.run for versus in c.versus if versus.refused}
+    named = zip(words.names(c), c.runs, strict=True)
+    views = [
+        (name, view)
+        for i, (name, run) in enumerate(named)
+        if i not in refused
+        for view in run.series
+        if view.signal == signal and any(v is not None for v in view.values)
+    ]
+    if len(views) < 2:
+        return None
+    first, last = min(min(v.steps) for _, v in views), max(max(v.steps) for _, v in views)
+    lines = tuple(_line(name, view, role, first, last) for (name, view), role in zip(views, LINES, strict=False))
+    values = [v for line in lines for piece in (line.smooth or line.pieces) for _, v in piece]
+    shown = look(signal)
+    left_out = f", {len(views) - len(lines)} more runs not drawn" if len(views) > len(lines) else ""
+    return Panel(f"versus {signal}", f"{shown.title}{left_out}", shown.unit, lines, scale_for(values), first, last)
+
+
+def _line(name: str, view: SeriesView, role: str, first: int, last: int) -> Line:
+    whole = pieces(view, look(view.signal).divisor)
+    count = sum(len(piece) for piece in whole)
+    line = Line(view.signal, name, role, tuple(tuple(thin(p, COLUMNS, first, last)) for p in whole), (), count <= SPARSE)
+    if count <= 2 * SPARSE:
+        return line
+    window = max(count // 40, 5) | 1
+    return replace(line, smooth=tuple(tuple(thin(smooth(p, window), COLUMNS // 2, first, last)) for p in whole))

@@ -23,7 +23,7 @@ _SENTENCES = frozenset(
     {"message", "headline", "detail", "reason", "why", "why_it_matters", "verify", "looks_like", "how_to_log", "remark", "found", "limit",
      "test", "problem", "resume_command", "path", "argument", "where", "reasons", "speaks_for", "against", "notes"}
 )  # fmt: skip
-_SENTENCE_CHARS = 2_000
+_SENTENCE_CHARS = 1_000
 
 
 def prepare(diagnosis: Diagnosis, *, stable: bool = False) -> Diagnosis:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -28,6 +29,15 @@ FLAGS = [
 ]
 
 
+_ON_3_AND_4 = """
+import fcntl, os, sys
+ours = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]]
+os.dup2(ours[0], 3)
+os.dup2(ours[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
 def find() -> str | None:
     """The browser that the tests may use: $LOSSDOCTOR_CHROMIUM, else the first one on the PATH."""
     named = os.environ.get("LOSSDOCTOR_CHROMIUM")
@@ -42,16 +52,9 @@ class Chromium:
         self.home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         theirs_in, self.out = os.pipe()
         self.back, theirs_out = os.pipe()
-        command = [
-            "/bin/sh",
-            "-c",
-            f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}',
-            program,
-            *FLAGS,
-            f"--user-data-dir={self.home.name}",
-            "about:blank",
-        ]
-        self.process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [program, *FLAGS, f"--user-data-dir={self.home.name}", "about:blank"]
+        wrapped = [sys.executable, "-IS", "-c", _ON_3_AND_4, str(theirs_in), str(theirs_out), *command]
+        self.process = subprocess.Popen(wrapped, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(theirs_in)
         os.close(theirs_out)
         self.buffer = b""

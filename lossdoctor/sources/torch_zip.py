@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
+import zlib
 from typing import BinaryIO
 
 from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
 
 ZIP_MAGIC = b"PK\x03\x04"
+# What zipfile raises for damaged archives (found by flipping bits), beyond BadZipFile.
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, LookupError, OverflowError, RuntimeError)
 _END = struct.Struct("<4s4H2LH")
 _END_64_LOCATOR = struct.Struct("<4sLQL")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -31,7 +34,7 @@ def open_zip(file: BinaryIO, limits: Limits = LIMITS) -> zipfile.ZipFile:
         raise ZipRefused(f"the archive declares {entries} entries, more than the limit of {limits.directory_entries}")
     try:
         return zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, struct.error) as error:
+    except ZIP_ERRORS as error:
         raise ZipRefused(f"damaged zip directory ({error})") from error
 
 

@@ -366,3 +366,20 @@ def test_every_cut_of_small_files_is_told(checkpoint: Path) -> None:
     for length in range(len(whole)):
         (checkpoint / "model.safetensors").write_bytes(whole[:length])
         assert only(checkpoint).whole is False, length
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_flipped_bits_never_escape(checkpoint: Path, name: str) -> None:
+    (checkpoint / "model.safetensors").unlink(missing_ok=name != "model.safetensors")
+    path = checkpoint / name
+    if name == "pytorch_model.bin":
+        write_torch(path, 64)
+    else:
+        write_safetensors(path, {"w": floats([1.0, 2.0])})
+    whole = path.read_bytes()
+    for bit in range(0, 8 * len(whole), 13):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        found = only(checkpoint, check_weights=True)
+        assert found.whole is not False or found.problem, bit

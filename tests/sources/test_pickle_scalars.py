@@ -307,6 +307,17 @@ def test_every_cut_of_a_zip_file_is_a_fault(tmp_path: Path) -> None:
         faulty(path)
 
 
+def test_every_flipped_bit_of_a_zip_file_is_a_fault_or_harmless(tmp_path: Path) -> None:
+    whole = torch_zip(tmp_path / "whole.bin", pickle.dumps({"lr": 0.25}, protocol=2)).read_bytes()
+    path = tmp_path / "flipped.bin"
+    for bit in range(0, 8 * len(whole), 5):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        value = read(path)
+        assert isinstance(value, Fault) or value == {"lr": 0.25}, bit
+
+
 def test_things_that_are_not_files(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

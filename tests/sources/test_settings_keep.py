@@ -178,7 +178,8 @@ STATE = "trainer_state.json"
         ({"max_steps": 480, "num_train_epochs": 3.0}, {"num_train_epochs": 7}, {"max_steps": 480, "num_train_epochs": 7}),
         ({"num_train_epochs": 3.0}, {"num_train_epochs": 3}, {"num_train_epochs": 3.0}),
         ({"eval_steps": 0.1, "eval_strategy": "steps"}, {"eval_steps": 48}, {"eval_steps": 48, "eval_strategy": "steps"}),
-        ({"eval_strategy": "no", "save_strategy": "epoch"}, {"eval_steps": 9, "save_steps": 9}, {"eval_strategy": "no", "save_strategy": "epoch"}),
+        ({"eval_strategy": "no"}, {"eval_steps": 500}, {"eval_strategy": "no"}),
+        ({"save_strategy": "epoch"}, {"save_steps": 500}, {"save_strategy": "epoch"}),
         ({}, {"eval_steps": 500, "logging_steps": 10}, {"eval_steps": 500, "logging_steps": 10}),
     ],
 )  # fmt: skip

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from typing import BinaryIO
 
 from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.sources.checkpoints.safetensors import Progress
-from lossdoctor.sources.torch_zip import ZIP_MAGIC, open_zip
+from lossdoctor.sources.torch_zip import ZIP_ERRORS, ZIP_MAGIC, open_zip
 
 _LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _CHUNK = 4 << 20
@@ -56,5 +55,5 @@ def _check_crc(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], progres
                 while chunk := stream.read(_CHUNK):
                     if progress is not None:
                         progress(len(chunk))
-        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, zlib.error) as error:
+        except ZIP_ERRORS as error:
             raise Unreadable(f"damaged: {str(error)[:120]}") from error

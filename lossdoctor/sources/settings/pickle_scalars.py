@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from lossdoctor.sources.files import LFS_HEADER
 from lossdoctor.sources.regular_file import open_regular
 from lossdoctor.sources.settings.pickle_machine import interpret
 from lossdoctor.sources.settings.pickle_values import PickleRefused
-from lossdoctor.sources.torch_zip import ZIP_MAGIC, open_zip
+from lossdoctor.sources.torch_zip import ZIP_ERRORS, ZIP_MAGIC, open_zip
 
 # torch/serialization.py: a legacy file is the pickles of this number, the protocol, the system's sizes, the object, the storage keys.
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -39,7 +38,7 @@ def read(path: Path, limits: Limits = LIMITS) -> Any | Fault:
             return _legacy(io.BytesIO(file.read(limits.pickle_bytes)), limits)
     except Unreadable as error:
         reason = str(error)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except ZIP_ERRORS as error:
         reason = f"{type(error).__name__}: {str(error)[:160]}"
     return Fault("unreadable-settings", str(path), f"{path.name} was not read: {reason}. The settings in it are unknown.", Loss.BENIGN)
 

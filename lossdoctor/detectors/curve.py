@@ -100,6 +100,12 @@ def named_curve(run: Run, name: str) -> Curve:
     return curve_of(found) if found is not None else Curve(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
+def spoiled(run: Run) -> bool:
+    """Whether the training loss holds NaN or Inf: then its shape tells nothing beyond that."""
+    loss = run.signal("train/loss")
+    return loss is not None and not bool(np.isfinite(loss.values).all())
+
+
 @lru_cache(maxsize=32)
 def warmup_end(run: Run) -> int:
     """The last step of warmup: where the learning rate first reaches 99 % of its peak, at most half of the run; without a learning rate

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lossdoctor.detectors.curve import Curve, loss_curve
+from lossdoctor.measures.level import noise, rolling_median
+from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 
@@ -19,7 +21,13 @@ def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, bl
     curve = loss_curve(run)
     if len(curve) < 5 or curve.scale <= 0:
         return None
-    return _open_climb(curve, blow_up, sigmas) or _above_start(curve, blow_up, sigmas) or _above_minimum(curve, rise, sigmas, share_of_fall) or _dwells_high(curve, blow_up, sigmas, long_share)
+    if (last := _last_words(run, curve, blow_up, sigmas)) is not None:
+        return last
+    if (shape := _open_climb(curve, blow_up, sigmas)) is not None:
+        return shape
+    if _jumped(curve, sigmas):
+        return None
+    return _above_start(curve, blow_up, sigmas) or _above_minimum(curve, rise, sigmas, share_of_fall) or _dwells_high(curve, blow_up, sigmas, long_share)
 
 
 def _unit(curve: Curve, floor_level: float) -> float:
@@ -39,21 +47,43 @@ def _above_minimum(curve: Curve, rise: float, sigmas: float, share_of_fall: floa
         return None
     if climb < rise * max(abs(bottom), 0.02 * gained):
         return None
-    # A curve that wanders comes back below its own past; a diverging one stays above all but its first rows.
     later = level[low + 1 :]
     if float(np.mean(later > bottom + 0.5 * climb)) < 0.25 and after > 8:
         return None
+    if _wanders(level, bottom + 0.5 * climb):
+        return None
     return _evidence(curve, low, bottom, end, "drift", climb / max(rise * abs(bottom), 1e-12))
+
+
+def _jumped(curve: Curve, sigmas: float) -> bool:
+    """Whether the loss jumped within three rows to its highest, fell back by two fifths and is not rising since: a spike or a shift of the
+    data, named by other rules."""
+    top = int(np.argmax(curve.values))
+    if top < 5 or top > len(curve) - 5:
+        return False
+    before = float(np.median(curve.values[max(0, top - 12) : top - 2]))
+    long_before = curve.values[max(0, top - 60) : max(1, top - 12)]
+    if len(long_before) >= 5 and before > float(np.median(long_before)) + 3 * curve.noise:
+        return False  # it had been climbing
+    height = float(curve.values[top]) - before
+    after = curve.values[top + 1 :]
+    end = float(np.median(after[-max(3, len(after) // 5) :]))
+    return height > 2 * sigmas * curve.noise and end < before + 0.6 * height and mann_kendall(after[len(after) // 4 :]) < 2
+
+
+def _wanders(level: np.ndarray, line: float) -> bool:  # type: ignore[type-arg]
+    """Whether the level crosses the line back and forth: it falls through it and comes up again more than twice. That is oscillation."""
+    above = level > line
+    return int((np.diff(above.astype(np.int8)) > 0).sum()) > 2
 
 
 def _above_start(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
     """A short good start followed by a blow-up is invisible to the minimum of a smoothed curve: compare with the first rows."""
     start = curve.head(min(5, max(1, len(curve) // 10)))
     end = curve.tail(0.2)
-    if start <= 0 or end < blow_up * start or end - start <= sigmas * _unit(curve, start):
+    if start <= 0 or end < blow_up * start or end - start <= sigmas * _unit(curve, start) or _wanders(curve.level, 0.5 * (start + end)):
         return None
-    beyond = np.flatnonzero(curve.values > start + 0.5 * (end - start))
-    return _evidence(curve, None, start, end, "above-start", end / (blow_up * start), onset=int(curve.steps[beyond[0]]))
+    return _evidence(curve, None, start, end, "above-start", end / (blow_up * start))
 
 
 def _dwells_high(curve: Curve, blow_up: float, sigmas: float, long_share: float) -> Evidence | None:
@@ -65,7 +95,7 @@ def _dwells_high(curve: Curve, blow_up: float, sigmas: float, long_share: float)
     low = float(best[-1])
     if high.mean() < long_share or len(level) < 12:
         return None
-    if end < 1.2 * low:
+    if end < 1.2 * low or _wanders(level, 0.5 * (low + float(np.max(level[high])))):
         return None
     first = int(np.flatnonzero(high)[0])
     bottom = int(np.argmin(level[: first + 1]))
@@ -96,15 +126,34 @@ def _open_climb(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
     return _evidence(curve, None, reference, last, "climbing", last / (blow_up * abs(reference)), onset=int(curve.steps[n - trailing]))
 
 
+def _onset(curve: Curve, since: int, bottom: float, end: float) -> int:
+    """The step at which the loss leaves its low level for good: after the last row within the noise of it before the climb is half done."""
+    rows = curve.steps >= since
+    values, steps = rolling_median(curve.values[rows], 3), curve.steps[rows]
+    half = int(np.argmax(values > bottom + 0.5 * (end - bottom)))
+    before = curve.values[curve.steps < steps[half]]
+    quiet = bottom + max(4 * noise(before[: max(8, len(before) // 2)]), 0.1 * abs(bottom), 2 * curve.quantum)
+    low = np.flatnonzero(values[:half] <= quiet)
+    return int(steps[int(low[-1]) + 1]) if len(low) else int(steps[half] if half else steps[0])
+
+
+def _last_words(run: Run, curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
+    """NaN follows a climb: the last finite rows stand `blow_up` times above the level before, by `sigmas` noise scales."""
+    signal = run.signal("train/loss")
+    if signal is None or len(curve) < 8 or np.isfinite(signal.values[-1]) or signal.steps[-1] <= curve.steps[-1]:
+        return None
+    reference = float(np.median(curve.values[-max(8, len(curve) // 4) : -2]))
+    last = float(curve.values[-1])
+    if last < blow_up * abs(reference) or last - reference < sigmas * curve.noise:
+        return None
+    rising = np.flatnonzero(curve.values <= reference + 3 * curve.noise)
+    onset = int(curve.steps[min(int(rising[-1]) + 1, len(curve) - 1)]) if len(rising) else int(curve.steps[-1])
+    return _evidence(curve, None, reference, last, "climb to NaN", last / (blow_up * abs(reference)), onset=onset)
+
+
 def _evidence(curve: Curve, low: int | None, bottom: float, end: float, shape: str, margin: float, onset: int | None = None) -> Evidence:
     if onset is None:
-        assert low is not None
-        beyond = np.flatnonzero(curve.level[low:] > bottom + 0.5 * (end - bottom))
-        first = low + (int(beyond[0]) if len(beyond) else 0)
-        # Walk back to where it left the noise.
-        while first > low and curve.level[first - 1] > bottom + 3 * _unit(curve, bottom):
-            first -= 1
-        onset = int(curve.at[first])
+        onset = _onset(curve, int(curve.at[low]) if low is not None else int(curve.steps[0]), bottom, end)
     last = int(curve.steps[-1])
     peak = float(np.max(curve.values[curve.steps >= onset]))
     ratio = end / bottom if bottom > 0 else float("inf")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import curve_of, loss_curve
-from lossdoctor.measures.level import rolling_median
+from lossdoctor.detectors.curve import Curve, curve_of, loss_curve
+from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
 
@@ -22,19 +22,31 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     rate = run.signal("train/learning_rate")
     if rate is not None and not (rate.values > 0).any():
         return None
-    values = rolling_median(curve.values, 3) if len(curve) >= 7 else curve.values
-    first, last = float(curve.values[0]), float(np.median(curve.values[-2:]))
-    moved = float(np.max(np.abs(values - first))) / max(abs(first), 1e-9)
+    turn = turn_of(signal)
+    if turn is not None and turn.rise >= 0.05 and turn.later >= 2:
+        return None  # it rises: overfitting
+    third = max(1, len(curve) // 3)
+    first, last = float(np.median(curve.values[:third])), float(np.median(curve.values[-third:]))
+    moved = abs(last - first) / max(abs(first), 1e-9)
     start, end = train.head(min(5, max(2, len(train) // 20))), train.tail()
     fell = (start - end) / abs(start) if start else 0.0
-    before = train.values[train.steps <= curve.steps[0]]
-    at_first = float(np.median(before[-3:])) if len(before) else start
-    fell_since = (at_first - end) / abs(at_first) if at_first else 0.0
-    if fell < train_fall or fell_since < 0.5 * train_fall or moved > most or moved > ratio * max(fell, fell_since):
+    early, late = _between(train, 0, int(curve.steps[third - 1])), _between(train, int(curve.steps[-third]), int(curve.steps[-1]))
+    fell_beside = (early - late) / abs(early) if early else 0.0
+    furthest = float(np.max(np.abs(curve.values - float(curve.values[0])))) / max(abs(float(curve.values[0])), 1e-9)
+    if fell < train_fall or fell_beside < 0.3 * train_fall or (moved > ratio * fell_beside and last < first) or furthest > most:
         return None
     span = (int(curve.steps[0]), int(curve.steps[-1]))
-    numbers = {"eval_first": first, "eval_last": last, "moved": moved, "train_start": start, "train_end": end, "fell": fell, "evals": len(curve), "identical": bool(np.ptp(curve.values) == 0), "fell_since": fell_since}
-    return Evidence(numbers, (signal.name, "train/loss"), span[0], (span,), margin=min(ratio * fell / max(moved, 1e-4), 10.0), points=4 * len(curve))
+    numbers = {"eval_first": first, "eval_last": last, "moved": moved, "train_start": start, "train_end": end, "fell": fell, "evals": len(curve), "identical": bool(np.ptp(curve.values) == 0), "fell_beside": fell_beside}
+    return Evidence(numbers, (signal.name, "train/loss"), span[0], (span,), margin=min(ratio * fell_beside / max(moved, 1e-4), 10.0), points=4 * len(curve))
+
+
+def _between(curve: Curve, first: int, last: int) -> float:
+    """Median of the training loss between two steps, or of its nearest rows where none lie there."""
+    rows = curve.values[(curve.steps > first) & (curve.steps <= last)]
+    if len(rows) >= 2:
+        return float(np.median(rows))
+    at = int(np.searchsorted(curve.steps, last))
+    return float(np.median(curve.values[max(0, at - 2) : at + 1]))
 
 
 def eval_missing(run: Run) -> Evidence | None:

@@ -6,13 +6,14 @@ import numpy as np
 
 from lossdoctor.detectors.curve import Curve, loss_curve, named_curve, warmup_end
 from lossdoctor.detectors.levels import relative_fall
+from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
 
 HOW = "transformers >= 4.38 logs grad_norm by itself; elsewhere log what clip_grad_norm_ returns"
 
 
-def constant_clipping(run: Run, *, some_share: float, constant_share: float, severe_factor: float, default_limit: float) -> Evidence | Skip | None:
+def constant_clipping(run: Run, *, some_share: float, constant_share: float, severe_factor: float, sgd_factor: float, default_limit: float) -> Evidence | Skip | None:
     """Share of post-warmup rows whose norm (logged before clipping) exceeds `max_grad_norm`.
 
     A limit that is not in the settings is taken as HF's default. `harm` says whether anything else points at the clipping: the median
@@ -38,7 +39,8 @@ def constant_clipping(run: Run, *, some_share: float, constant_share: float, sev
     if share < some_share or not known and run.framework not in ("transformers", ""):
         return None
     factor = float(np.median(np.minimum(1.0, limit / np.maximum(values, 1e-30))))
-    severe = share >= constant_share and factor <= severe_factor
+    sgd = "sgd" in str(run.setting("optim") or "").lower()
+    severe = known and share >= constant_share and factor <= (sgd_factor if sgd else severe_factor)
     p90 = float(np.quantile(values, 0.9))
     numbers = {"share": share, "limit": limit, "limit_known": known, "factor": factor, "median": float(np.median(values)), "p90": p90, "p95": float(np.quantile(values, 0.95)), "max": float(values.max()), "harm": 1 if severe else 0, "rows": len(steady)}
     span = (int(steady.steps[0]), int(steady.steps[-1]))
@@ -65,20 +67,32 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     lowest = float(np.min(steady.level))
     reference = min(max(early, 1e-12), 3 * max(lowest, 1e-12))
     staying = late >= factor * reference and late >= absolute
-    usual = max(min(median, early * 3), 1e-12)
-    bursts = values >= burst * usual
-    bursting = float(bursts.mean()) >= burst_share and peak >= absolute * 10 and int(bursts.sum()) >= 3
-    extreme = peak >= 1e4 * max(usual, 0.1) and int((values >= 1e3 * max(usual, 0.1)).sum()) >= 2
-    if not (staying or bursting or extreme):
+    # The lower quartile: where every second row bursts, the median is itself a burst.
+    usual = max(float(np.quantile(values, 0.25)), 0.1)
+    bursts = values >= max(burst * usual, 10 * absolute)
+    bursting = float(bursts.mean()) >= burst_share and int(bursts.sum()) >= 3
+    trouble = _with_loss_trouble(run, steady, values >= max(0.2 * burst * usual, 5 * absolute))
+    unclipped = run.number("max_grad_norm") == 0 and median >= 50 * absolute
+    if not (staying or bursting or trouble >= 3 or unclipped):
         return None
-    hits = np.flatnonzero(values >= min(factor * reference, burst * usual) if staying else bursts)
+    hits = np.flatnonzero(values >= factor * reference if staying else values >= 0.2 * burst * usual)
     onset = int(steady.steps[hits[0]]) if len(hits) else int(steady.steps[0])
     numbers = {
-        "early": early, "median": median, "late": late, "peak": peak, "ratio": late / reference if staying else peak / usual, "bursts": int(bursts.sum()), "burst_share_found": float(bursts.mean()), "kind": "staying" if staying else "bursts",
+        "early": early, "median": median, "late": late, "peak": peak, "ratio": late / reference if staying else peak / usual, "trouble": trouble, "bursts": int(bursts.sum()), "burst_share_found": float(bursts.mean()), "kind": "staying" if staying else "bursts" if bursting else "bursts with loss trouble" if trouble >= 3 else "large and not clipped",
         "rows": len(steady), "grave": 1 if peak >= 1e3 * max(usual, 0.1) or (staying and late >= 10 * factor * reference) else 0,
         "high_rows_absolute": int((values > 10).sum()), "p95": float(np.quantile(values, 0.95)), "mean": float(values.mean()),
     }  # fmt: skip
     return Evidence(numbers, ("train/grad_norm",), onset, ((onset, int(steady.steps[-1])),), margin=max(1.0, late / (factor * reference)) if staying else max(1.0, float(bursts.mean()) / burst_share), points=len(steady))
+
+
+def _with_loss_trouble(run: Run, norm: Curve, high: np.ndarray) -> int:  # type: ignore[type-arg]
+    """How many of the high norms go with a training loss 1.5 times its usual level within two rows."""
+    loss = loss_curve(run)
+    if len(loss) < 12 or not high.any():
+        return 0
+    usual = rolling_median(loss.values, max(5, len(loss) // 10) | 1)
+    bad = np.convolve(loss.values > 1.5 * np.abs(usual) + 3 * loss.noise, np.ones(5), "same") > 0
+    return int(np.isin(norm.steps[high], loss.steps[bad]).sum())
 
 
 def vanishing_gradients(run: Run, *, tiny: float, against_peak: float, flat: float) -> Evidence | Skip | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lossdoctor.detectors.curve import Curve, loss_curve, named_curve
+from lossdoctor.detectors.levels import log_classes, log_vocabulary
+from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
 
@@ -55,11 +57,11 @@ def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
     if peak <= 0:
         return None
     kind = str(run.setting("lr_scheduler_type") or "").lower()
-    if "restart" in kind or "cycl" in kind or "plateau" in kind:
-        return None
     jumps = _jumps(rate, rise, peak)
-    if not len(jumps) or _regular(rate, jumps):
+    if not len(jumps) or "cycl" in kind or "plateau" in kind or _regular(rate, jumps):
         return None
+    if "restart" in kind and all(values[j : j + max(3, len(values) // 20)].max() >= 0.9 * peak for j in jumps):
+        return None  # hard restarts come back to the full peak
     onset = int(rate.steps[jumps[0]])
     numbers = {"jumps": int(len(jumps)), "before": float(values[jumps[0] - 1]), "after": float(np.max(values[jumps[0] : jumps[0] + 3])), "peak": peak, "many": 1 if len(jumps) > most else 0}
     spans = tuple((int(rate.steps[j - 1]), int(rate.steps[j])) for j in jumps[:20])
@@ -94,10 +96,14 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float) -> Evidence
     warmup = run.number("warmup_steps") or run.number("warmup_ratio") or 0.0
     if peak <= 0 or rate.values[0] < start * peak or warmup > 0:
         return None
-    rows = max(4, min(len(loss) // 5, 40))
-    first, top = float(loss.values[0]), float(np.max(loss.values[1:rows]))
+    rows = max(4, min(len(loss) // 10, 40))
+    # Medians of three: one hard batch in the first rows is no instability.
+    first, top = float(loss.values[0]), float(np.max(rolling_median(loss.values[: rows + 2], 3)[1:rows]))
     settled = loss.after(int(loss.steps[min(rows, len(loss) - 2)]))
-    if top < (1 + jump) * first or top - first < sigmas * max(settled.noise, loss.noise * 0.2):
+    reference = log_vocabulary(run) or log_classes(run)
+    # Above what an untrained model scores is unstable beyond doubt; elsewhere the jump must be large.
+    needed = min((1 + jump) * first, max(1.15 * reference, 1.15 * first)) if reference is not None else (1 + jump) * first
+    if top < needed or top - first < sigmas * max(settled.noise, loss.noise * 0.2):
         return None
     at = 1 + int(np.argmax(loss.values[1:rows]))
     numbers = {"first_loss": first, "top": top, "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]), "peak": peak, "jump_found": top / first - 1 if first > 0 else None}

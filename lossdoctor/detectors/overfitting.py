@@ -8,6 +8,7 @@ import numpy as np
 
 from lossdoctor.detectors.curve import Curve, curve_of, loss_curve
 from lossdoctor.measures.level import noise, rolling_median
+from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
@@ -28,6 +29,7 @@ class Turn:
     later_higher: int
     rows: int
     last_step: int
+    trend: float
 
 
 def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float, early_epochs: float) -> Evidence | Skip | None:
@@ -50,11 +52,13 @@ def hockey_stick(run: Run, *, rise: float, sigmas: float, early_share: float, ea
 
 
 def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
+    if any(not np.isfinite(signal.values).all() for signal in run.eval_losses()):
+        return None  # a run that went NaN has other troubles
     turns = [turn for signal in run.eval_losses() if (turn := turn_of(signal)) is not None]
     if not turns:
         return Skip("fewer than 3 evaluations with a finite loss", "evaluate every 5-10 % of the steps (eval_steps)")
     worst = max(turns, key=lambda turn: turn.rise)
-    if worst.later < 2 or worst.rise < rise or worst.sigmas < sigmas:
+    if worst.later < 2 or worst.rise < rise or (worst.sigmas < sigmas and worst.trend < 3.0):
         return None
     return worst if _train_goes_on(run, worst) and not _forgives(run, worst) else None
 
@@ -65,16 +69,19 @@ def turn_of(signal: Signal) -> Turn | None:
     n = len(curve)
     if n < 3:
         return None
-    smooth = rolling_median(curve.values, 3 if n < 30 else 5) if n >= 7 else curve.values
+    width = 1 if n < 7 else 3 if n < 30 else 5
+    smooth = rolling_median(curve.values, width) if width > 1 else curve.values
     # The reflected ends of a rolling median hide a minimum at the first eval, which is typical.
     smooth = np.concatenate((curve.values[:1], smooth[1:]))
     low = int(np.argmin(smooth))
     minimum = float(smooth[low])
-    final = float(np.median(curve.values[-max(1, min(5, n // 6)) :]))
-    scatter = max(_scatter(curve, low), curve.quantum / 2)
+    last = max(1, min(5, n // 6))
+    final = float(np.median(curve.values[-last:]))
+    # Noise of the difference of a median of `width` and one of `last` evals.
+    scatter = max(_scatter(curve, low), curve.quantum / 2) * float(np.sqrt(1 / width + 1 / last)) * (1.25 if width > 1 else 1.0)
     floor = max(abs(minimum), 1e-3)
     later = smooth[low + 1 :]
-    return Turn(signal.name, low, int(curve.steps[low]), minimum, final, (final - minimum) / floor, (final - minimum) / scatter if scatter else np.inf, len(later), int((later > minimum).sum()), n, int(curve.steps[-1]))
+    return Turn(signal.name, low, int(curve.steps[low]), minimum, final, (final - minimum) / floor, (final - minimum) / scatter if scatter else np.inf, len(later), int((later > minimum).sum()), n, int(curve.steps[-1]), mann_kendall(curve.values[low:]))
 
 
 def _scatter(curve: Curve, low: int) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, warmup_end
+from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, spoiled, warmup_end
 from lossdoctor.detectors.levels import chance_level, log_vocabulary
 from lossdoctor.measures.trend import mann_kendall, theil_sen
 from lossdoctor.model import Evidence, Skip
@@ -35,14 +35,20 @@ def plateau(
     (within `still`); or never left by more than `never_moved` since the first rows.
     """
     curve = loss_curve(run)
+    if spoiled(run):
+        return None
     if len(curve) < 8 or curve.scale <= 0:
         return _from_eval(run, chance_tolerance)
-    found = flat_stretch(curve, run, drift)
+    vocabulary = log_vocabulary(run)
+    # Near ln(vocabulary) a slow drift is no learning yet; elsewhere it may be.
+    high = vocabulary is not None and curve.tail(0.5) >= vocabulary_share * vocabulary
+    found = flat_stretch(curve, run, 3 * drift if high else drift)
     level = found.level
     if level <= 10 * curve.quantum or level <= 0.05:
         return None
     chance = chance_level(run, level, chance_tolerance)
-    vocabulary = log_vocabulary(run)
+    if float(np.min(curve.level)) < 0.93 * level:
+        return None  # it has been better: divergence, a spike or a shift
     whole_fall = (found.start - level) / abs(found.start)
     numbers = {
         "level": level, "start": found.start, "flat_share_found": found.share, "drift_found": found.drift, "fall": whole_fall, "chance": chance[0] if chance else None,
@@ -59,17 +65,20 @@ def _why_high(run: Run, curve: Curve, found: Flat, fall: float, at_chance: bool,
               high_level: float, quick_share: float, still: float, never_moved: float) -> str:  # fmt: skip
     """The reason for calling the level high, or '' where there is none."""
     flat = found.share >= flat_share
-    if at_chance and (flat or fall <= 2 * never_moved):
+    narrow = abs(fall) <= never_moved and float(np.ptp(curve.level)) <= 3 * never_moved * abs(found.level)
+    if at_chance and (flat or narrow or (0 <= fall <= 2 * never_moved)):
         return "it is what guessing scores"
-    if not flat and fall > never_moved:
+    if not flat and not narrow:
         return ""
-    if vocabulary is not None and found.level >= vocabulary_share * vocabulary:
+    if vocabulary is not None and found.level >= vocabulary_share * vocabulary and flat:
         return "it is most of ln(vocabulary), where an untrained model starts"
     if vocabulary is None and found.level >= high_level and _cross_entropy(run):
         return "no language model that learns its task stays there"
     if flat and fall > 0.1 and found.since <= quick_share * len(curve.level) and found.drift <= still and found.level > 1.0 and len(curve) >= 30:
         return "it fell within the first steps and has not moved since"
-    if abs(fall) <= never_moved and found.level > 1.0 and len(curve) >= 20:
+    if narrow and _accuracy_stuck(run):
+        return "neither the loss nor the accuracy has moved"
+    if narrow and len(curve) >= 20 and (found.level >= 0.4 * vocabulary if vocabulary is not None else found.level >= 2.0 and _cross_entropy(run)):
         return "it has never left the level of the first rows"
     return ""
 
@@ -93,6 +102,15 @@ def flat_stretch(curve: Curve, run: Run, drift: float) -> Flat:
     part = level[int(0.6 * n) :]
     middle = float(np.median(part))
     return Flat(n - 1, 0.0, middle, 1.0, start - middle, start)
+
+
+def _accuracy_stuck(run: Run) -> bool:
+    """An accuracy that is far from 1 and has not moved by a hundredth over five evals."""
+    accuracy = run.signal("eval/accuracy")
+    if accuracy is None or len(accuracy) < 5:
+        return False
+    values = accuracy.finite.values
+    return len(values) >= 5 and float(np.ptp(values)) <= 0.01 and float(np.median(values)) < 0.8
 
 
 def _cross_entropy(run: Run) -> bool:

@@ -46,12 +46,15 @@ def _rate_break(run: Run, sigmas: float, jump: float) -> Evidence | None:
     change = np.diff(rate.values) / peak
     usual = float(np.median(np.abs(change)))
     # A drop far beyond the schedule's own slope, after which the rate rises again.
-    drops = [int(i) + 1 for i in np.flatnonzero(change < -max(0.02, 8 * usual)) if (rate.values[i + 1 : i + 40].max() if i + 1 < len(rate) else 0) > rate.values[i + 1] * 1.02]
-    rises = [int(i) + 1 for i in np.flatnonzero(change > max(0.1, 8 * usual)) if i > 2]
+    highest = np.maximum.accumulate(rate.values)
+    decayed = highest[:-1] - rate.values[:-1] > max(0.02, 8 * usual) * peak
+    # A drop far beyond the schedule's own slope after which the rate rises again, or a rise after a decay: warmup is neither.
+    drops = [int(i) + 1 for i in np.flatnonzero(change < -max(0.02, 8 * usual)) if rate.values[i + 1 : i + 40].max() > rate.values[i + 1] * 1.02]
+    rises = [int(i) + 1 for i in np.flatnonzero((change > max(0.02, 8 * usual)) & decayed)]
     for at in sorted(drops + rises):
         step = int(rate.steps[at])
         shift, score = _shift(curve, step)
-        if abs(score) >= sigmas and abs(shift) >= jump:
+        if score >= sigmas and shift >= jump:  # downwards is what learning does
             numbers = {"kind": "the learning rate starts again and the loss level breaks", "restarts": 1, "resumed_step": step, "redone_steps": 0, "shift": shift, "shift_sigmas": score, "died_step": int(rate.steps[at - 1])}
             return Evidence(numbers, ("train/loss", "train/learning_rate"), step, ((int(rate.steps[at - 1]), step),), margin=abs(score) / sigmas, points=len(curve))
     return None

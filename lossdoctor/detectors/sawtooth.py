@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, named_curve, warmup_end
+from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, named_curve, spoiled, warmup_end
 from lossdoctor.measures.level import Floats, rolling_median, sigma
 from lossdoctor.measures.oscillation import Peak, autocorrelation, strongest_period
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 
 LEAST_ROWS = 24
+LEAST_CYCLES = 5
 
 
 def sawtooth(run: Run, *, amplitude: float, against_drop: float, chance: float, share: float, full_batch_amplitude: float, eval_jitter: float) -> Evidence | None:
@@ -22,7 +23,7 @@ def sawtooth(run: Run, *, amplitude: float, against_drop: float, chance: float, 
     too far. Amplitudes are p95 - p5 of the detrended loss against its level, and against the total drop.
     """
     curve = loss_curve(run).after(warmup_end(run))
-    if len(curve) < LEAST_ROWS or curve.scale <= 0:
+    if spoiled(run) or len(curve) < LEAST_ROWS or curve.scale <= 0:
         return None
     values = curve.values
     trend = rolling_median(values, max(5, len(values) // 6) | 1)
@@ -44,13 +45,13 @@ def sawtooth(run: Run, *, amplitude: float, against_drop: float, chance: float, 
     if _steps_per_epoch(run) is not None and (_steps_per_epoch(run) or 9) <= 1.05 and run.step_is == "step" and swing >= full_batch_amplitude * level:
         return _evidence(run, curve, numbers | {"kind": "full-batch"}, swing / (full_batch_amplitude * level))
     jitter = _eval_jitter(run)
-    if jitter is not None and jitter >= eval_jitter and swing >= 2 * amplitude * level:
+    if jitter is not None and jitter >= eval_jitter and swing >= 2 * amplitude * level and curve.tail(0.2) <= 1.3 * curve.head(max(5, len(curve) // 5)):
         return _evidence(run, curve, numbers | {"kind": "eval-jitter"}, jitter / eval_jitter)
     return None
 
 
 def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float) -> Peak | None:
-    peak = strongest_period(rest)
+    peak = strongest_period(rest, LEAST_CYCLES)
     if peak is None or peak.share < share:
         return None
     if peak.chance <= chance:

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of, loss_curve
+from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, spoiled
 from lossdoctor.detectors.levels import chance_level
+from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
+from lossdoctor.run import task as tasks
 
 
-def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_share: float, least_fall: float) -> Evidence | Skip | None:
+def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_share: float, least_fall: float, high_level: float) -> Evidence | Skip | None:
     """Half of the drop is reached only after `half_share` of the run, the last fifth still gives `last_fifth` of it, and the drop is real:
-    `noise_share` of it covers the noise, and it is at least `least_fall` of the start."""
+    `noise_share` of it covers the noise, and it is at least `least_fall` of the start. A language model that ends above `high_level` nats
+    has not finished, whatever its last fifth gave."""
+    if any((turn := turn_of(signal)) is not None and turn.rise > 0.03 and turn.later >= 2 for signal in run.eval_losses()):
+        return None  # eval has turned up: more of the same would not help
     curve, name = _main(run)
+    if spoiled(run):
+        return None
     if len(curve) < 5:
         return Skip("fewer than 5 values of a loss", "log more often")
     level = curve.level
     start, end = float(np.median(level[: max(1, len(level) // 20)])), float(np.median(level[-max(1, len(level) // 20) :]))
     drop = start - end
-    if drop <= 0 or drop < least_fall * abs(start) or curve.noise > noise_share * drop:
+    if drop <= 0 or drop < least_fall * abs(start) or _roughness(curve) > noise_share * drop:
         return None
     progress = (start - level) / drop
     half = _crossing(curve, progress, 0.5)
     fifth = float(np.interp(0.8 * curve.span, curve.at - curve.steps[0], progress))
     late = 1.0 - fifth
-    if half < half_share or late < last_fifth or mann_kendall(level[len(level) // 2 :]) > -1.5:
+    unread = run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN) and run.step_is == "step" and high_level <= end and start <= 4 * high_level
+    if half < half_share or (late < last_fifth and not unread) or (len(level) >= 12 and mann_kendall(level[len(level) // 2 :]) > -1.5):
         return None
     last = int(curve.steps[-1])
     numbers = {"start": start, "end": end, "drop": drop, "half_share_found": half, "last_fifth_found": late, "rows": len(curve), "fall": drop / abs(start), "signal": name}
@@ -43,11 +51,21 @@ def underfitting(run: Run, *, tolerance: float, gap: float) -> Evidence | Skip |
         chance = chance_level(run, level, tolerance)
         train = loss_curve(run)
         end = train.tail() if len(train) >= 3 else None
-        if chance is None or (end is not None and abs(end - level) > gap * level):
+        if chance is None or level > (1 + tolerance) * chance[0] or (end is not None and abs(end - level) > gap * level):
             return None
         numbers = {"level": level, "chance": chance[0], "chance_name": chance[1], "train": end, "evals": len(curve)}
         return Evidence(numbers, (signal.name,), int(curve.steps[0]), ((int(curve.steps[0]), int(curve.steps[-1])),), margin=1.5, points=len(curve))
     return Skip("fewer than 4 evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
+
+
+def _roughness(curve: Curve) -> float:
+    """Noise from second differences: on a short curve the first ones are all trend."""
+    if len(curve) < 5 or len(curve) > 40:
+        return curve.noise
+    if (np.diff(curve.values) < 0).all():
+        return 0.0
+    bends = curve.values[2:] - 2 * curve.values[1:-1] + curve.values[:-2]
+    return float(1.4826 * np.median(np.abs(bends)) / np.sqrt(6))
 
 
 def _main(run: Run) -> tuple[Curve, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossdoctor.detectors.curve import Curve, loss_curve, warmup_end
-from lossdoctor.measures.level import MAD_TO_SIGMA, Floats
+from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, rolling_median
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 
@@ -23,7 +23,7 @@ class Event:
     sigmas: float
 
 
-def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int, most: int) -> Evidence | None:
+def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int, slow_sigmas: float, most: int) -> Evidence | None:
     """Find rows far above the trailing median of `window` rows, in isolated events.
 
     A row belongs to an event when it stands more than `sigmas` (growing with the logarithm of the length) noise scales over the trailing
@@ -43,7 +43,8 @@ def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio
     skip = max(width // 2, 3, min(start, len(values) // 10))
     outside = np.flatnonzero(excess > bar)
     events = [e for e in _events(outside, values, base, floor) if e.first >= skip and _counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows) and _isolated(e, values, base)]
-    events = [e for e in events if _returns(e, values, base)]
+    events += _slow_events(values, base, floor, slow_ratio, slow_rows, slow_sigmas, skip, events)
+    events = sorted((e for e in events if _returns(e, values, base)), key=lambda e: e.first)
     if not events or len(events) > max(most, 0.002 * len(values)):
         return None
     top = max(events, key=lambda e: e.ratio)
@@ -82,6 +83,26 @@ def _events(outside: np.ndarray, values: Floats, base: Floats, floor: Floats) ->
     return found
 
 
+def _slow_events(values: Floats, base: Floats, floor: Floats, ratio: float, rows: int, sigmas: float, skip: int, known: list[Event]) -> list[Event]:
+    """Jumps too low for a single row: medians of five rows that stay `ratio` times over the level before, `sigmas` scales of a median."""
+    middle = rolling_median(values, 5)
+    found: list[Event] = []
+    i = skip
+    while i < len(values) - rows:
+        level = float(base[i])
+        bar = max(ratio * level, level + sigmas * 0.56 * float(floor[i])) if level > 0 else np.inf
+        if not (middle[i : i + rows] >= bar).all():
+            i += 1
+            continue
+        stays = middle[i:] >= level + 0.5 * (float(np.max(middle[i : i + rows])) - level)
+        last = i + max(rows, int(np.argmin(stays)) if not stays.all() else len(stays)) - 1
+        top = float(np.max(values[i : last + 1]))
+        if not any(e.first - 3 <= last and i <= e.last + 3 for e in known) and last - i < 0.35 * len(values):
+            found.append(Event(i, last, top, top / level, float((top - level) / floor[i])))
+        i = max(last, i) + max(rows, len(values) // 10)
+    return found
+
+
 def _counts(event: Event, values: Floats, base: Floats, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int) -> bool:
     level = float(base[event.first])
     rows = values[event.first : event.last + 1]
@@ -100,10 +121,10 @@ def _isolated(event: Event, values: Floats, base: Floats) -> bool:
 
 
 def _returns(event: Event, values: Floats, base: Floats) -> bool:
-    """It comes back at least half-way: what does not is divergence or a level shift."""
+    """It comes back by two fifths at least: what does not is divergence or a level shift."""
     after = values[event.last + 1 :]
     if not len(after):
         return False
     level = float(base[event.first])
     best = float(np.min(np.convolve(after, np.full(min(3, len(after)), 1 / min(3, len(after))), "valid")))
-    return best < level + 0.5 * (event.height - level)
+    return best < level + 0.6 * (event.height - level)

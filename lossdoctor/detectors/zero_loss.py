@@ -31,7 +31,7 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     at = int(curve.at[below[0]])
     share = (at - int(curve.steps[0])) / max(curve.span, 1)
     epochs = _epoch_at(run, at)
-    if share > early_share or (epochs is not None and epochs > early_epochs):
+    if share > early_share or (epochs is not None and epochs > early_epochs and share > 0.05):
         return None
     nonfinite = run.signal("train/grad_norm")
     zero_norm = bool(len(norm)) and float(np.median(norm.values)) == 0.0

@@ -67,10 +67,10 @@ def unmet(run: Run, rule: Rule) -> Skip | None:
             return Skip(f"{name} was not logged", needs.how_to_log)
     if needs.any_of and not any(run.signal(name) is not None for name in needs.any_of):
         return Skip(f"none of {', '.join(needs.any_of)} was logged", needs.how_to_log)
-    first = (needs.signals or needs.any_of or ("",))[0]
-    signal = run.signal(first)
-    if signal is not None and len(signal) < needs.points:
-        return Skip(f"{len(signal)} values of {first}, {needs.points} are needed", "log more often: logging_steps so that the run gives at least 50 rows")
+    first = needs.signals[:1] or needs.any_of
+    rows = max((len(signal) for name in first if (signal := run.signal(name)) is not None), default=needs.points)
+    if rows < needs.points:
+        return Skip(f"{rows} values of {' or '.join(first)}, {needs.points} are needed", "log more often: logging_steps so that the run gives at least 50 rows")
     return None
 
 

@@ -1,0 +1,110 @@
+"""Speed of the run: sudden slow stretches and stalls."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossdoctor.detectors.curve import Curve, named_curve
+from lossdoctor.measures.level import Floats, rolling_median
+from lossdoctor.model import Evidence, Skip
+from lossdoctor.run import Run
+from lossdoctor.run import task as tasks
+from lossdoctor.run.log import Ints
+
+HOW = "log tokens_per_second (include_num_input_tokens_seen=True), or keep the event files: their wall times tell the speed"
+RATES = ("perf/tokens_per_second", "perf/samples_per_second", "perf/steps_per_second")
+
+
+def throughput_drop(run: Run, *, below: float, share: float, least_rows: int) -> Evidence | Skip | None:
+    """A stretch of at least `share` of the rows (and `least_rows`) whose speed, as a rolling median of five, is under `below` of the baseline.
+
+    The baseline is the median of the faster half of the rows. Tokens a second first, then samples, steps, step time, wall times of the
+    events; in reinforcement learning only tokens, because completions grow.
+    """
+    found = _speed(run)
+    if found is None:
+        return Skip("no throughput, step time or wall time was logged", HOW)
+    name, steps, rate = found
+    if run.task == tasks.RL and name != "perf/tokens_per_second":
+        return Skip("in reinforcement learning the step time follows the length of the completions", "log tokens_per_second")
+    if len(rate) < 12:
+        return Skip("fewer than 12 speeds were logged", HOW)
+    smooth = rolling_median(rate, 5)
+    baseline = float(np.median(smooth[smooth >= np.median(smooth)]))
+    early = float(np.median(smooth[1 : max(4, len(smooth) // 4)]))
+    baseline = max(min(baseline, 1.5 * early), early)  # an odd fast stretch is no baseline
+    slow = smooth < below * baseline
+    first, last = _longest(slow)
+    rows = last - first + 1
+    if rows < max(least_rows, share * len(rate)) or first == 0:
+        return None
+    speed = float(np.median(rate[first : last + 1]))
+    numbers = {"baseline": baseline, "slow": speed, "ratio": speed / baseline, "from_step": int(steps[first]), "to_step": int(steps[last]), "rows": rows, "share_found": rows / len(rate), "recovered": last < len(rate) - 3, "signal": name}
+    return Evidence(numbers, (name,), int(steps[first]), ((int(steps[first]), int(steps[last])),), margin=below * baseline / max(speed, 1e-12), points=len(rate))
+
+
+def stall(run: Run, *, seconds: float, factor: float) -> Evidence | Skip | None:
+    """A gap between two logged rows of more than `seconds` and `factor` times the usual one, both in wall time a step."""
+    loss = run.signal("train/loss")
+    if loss is None or not np.isfinite(loss.times).any():
+        return Skip("no wall times were logged", HOW)
+    times, steps = loss.times[np.isfinite(loss.times)], loss.steps[np.isfinite(loss.times)]
+    gaps = np.diff(times)
+    if len(gaps) < 8:
+        return Skip("fewer than 9 rows with wall times", HOW)
+    usual = float(np.median(gaps))
+    longest = int(np.argmax(np.where(np.diff(steps) > 0, gaps, 0)))
+    gap = float(gaps[longest])
+    if gap < seconds or gap < factor * usual:
+        return None
+    stalls = int(((gaps >= seconds) & (gaps >= factor * usual) & (np.diff(steps) > 0)).sum())
+    span = (int(steps[longest]), int(steps[longest + 1]))
+    return Evidence({"gap_seconds": gap, "usual_seconds": usual, "ratio": gap / max(usual, 1e-9), "after_step": span[0], "stalls": stalls}, ("train/loss",), span[0], (span,), margin=gap / max(seconds, factor * usual), points=len(gaps))
+
+
+def _speed(run: Run) -> tuple[str, Ints, Floats] | None:
+    """(name, steps, speed) of the best measure of speed that was logged; higher is faster."""
+    for name in RATES:
+        curve = named_curve(run, name)
+        if len(curve) >= 12:
+            return name, curve.steps, curve.values
+    curve = named_curve(run, "perf/step_seconds")
+    if len(curve) >= 12 and (curve.values > 0).all():
+        return "perf/step_seconds", curve.steps, 1.0 / curve.values
+    return _from_wall_times(run)
+
+
+def _from_wall_times(run: Run) -> tuple[str, Ints, Floats] | None:
+    """Steps a second between logged rows; rows beside an evaluation or a save are left out, they pause the training."""
+    loss = run.signal("train/loss")
+    if loss is None or loss.segments[-1] > 0:
+        return None
+    known = np.isfinite(loss.times)
+    steps, times = loss.steps[known], loss.times[known]
+    if len(steps) < 13:
+        return None
+    rate = np.diff(steps) / np.maximum(np.diff(times), 1e-6)
+    pauses = np.concatenate([s.steps for name, s in run.signals.items() if name.startswith("eval/")] or [np.empty(0, np.int64)])
+    saves = run.number("save_steps")
+    paused = np.isin(steps[:-1], pauses) | np.isin(steps[1:], pauses)
+    if saves and saves >= 1:
+        paused |= (steps[:-1] // int(saves)) != (steps[1:] // int(saves))
+    keep = ~paused & (np.diff(times) > 0) & (np.diff(steps) > 0)
+    keep[0] = False  # the first interval holds compilation and warm caches
+    return ("wall time", steps[1:][keep], rate[keep]) if keep.sum() >= 12 else None
+
+
+def _longest(slow: np.ndarray) -> tuple[int, int]:  # type: ignore[type-arg]
+    """First and last row of the longest stretch of True; (0, -1) where there is none."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], slow.astype(np.int8), [0]))))
+    if not len(edges):
+        return 0, -1
+    starts, ends = edges[::2], edges[1::2] - 1
+    best = int(np.argmax(ends - starts))
+    return int(starts[best]), int(ends[best])
+
+
+def speed_curve(run: Run) -> Curve | None:
+    """The speed as a curve, for charts and facts."""
+    found = _speed(run)
+    return Curve(found[1], found[2]) if found else None

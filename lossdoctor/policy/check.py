@@ -12,7 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from lossdoctor.policy.file import PolicyFile
-from lossdoctor.policy.model import Limit, selects
+from lossdoctor.policy.model import selects
 from lossdoctor.rulebook import Rule, Threshold
 
 _PLAIN: Mapping[type[inspect.Type], tuple[type, ...]] = {
@@ -49,7 +49,7 @@ def rule_faults(file: PolicyFile, rules: Sequence[Rule]) -> Iterator[str]:
         yield from _selector_fault(f"suppress[{i}].rule", suppress.rule, rules)
 
 
-def flat_limits(limits: Mapping[str, Limit | dict[str, Limit]]) -> Iterator[tuple[str, tuple[str, str], Limit]]:
+def flat_limits(limits: Mapping[str, float | dict[str, float]]) -> Iterator[tuple[str, tuple[str, str], float]]:
     """Yield (key, (rule, threshold), value) for both spellings: "rule.threshold" = x, and the table that an unquoted dotted key makes."""
     for key, value in limits.items():
         if isinstance(value, dict):
@@ -79,7 +79,7 @@ def _selector_fault(key: str, selector: str, rules: Sequence[Rule]) -> Iterator[
         yield f"{key}: there is no rule {selector!r}{nearest(selector, names)}"
 
 
-def _limit_fault(key: str, text: str, name: tuple[str, str], value: Limit, rules: Sequence[Rule]) -> Iterator[str]:
+def _limit_fault(key: str, text: str, name: tuple[str, str], value: float, rules: Sequence[Rule]) -> Iterator[str]:
     rule = find_rule(name[0], rules)
     if not name[1]:
         yield f'{key}: a limit is written "rule.threshold" = value{nearest(text, (f"{r.name}.{t}" for r in rules for t in r.thresholds))}'
@@ -91,11 +91,10 @@ def _limit_fault(key: str, text: str, name: tuple[str, str], value: Limit, rules
         yield from _range_fault(key, value, rule.thresholds[name[1]])
 
 
-def _range_fault(key: str, value: Limit, threshold: Threshold) -> Iterator[str]:
+def _range_fault(key: str, value: float, threshold: Threshold) -> Iterator[str]:
     """Why a value does not suit a threshold; NaN suits none."""
-    if isinstance(value, str) or isinstance(threshold.value, str):
-        if not (isinstance(value, str) and isinstance(threshold.value, str)):
-            yield f"{key}: {'text' if isinstance(threshold.value, str) else 'a number'} is needed here, not {value!r}"
+    if isinstance(threshold.value, str):
+        yield f"{key}: this threshold is no number and cannot be moved"
         return
     low = -math.inf if threshold.minimum is None else threshold.minimum
     high = math.inf if threshold.maximum is None else threshold.maximum

@@ -18,7 +18,7 @@ Levels = Annotated[
     Meta(description="Levels by rule name (hockey-stick), code (LD201), family (LD2) or ALL; the narrowest wins."),
 ]
 Limits = Annotated[
-    dict[str, float | str | dict[str, float | str]],
+    dict[str, float | dict[str, float]],
     Meta(description='Thresholds, "rule.threshold" = value; each within the range that the rule allows.'),
 ]
 Signals = Annotated[list[Text], Meta(description="Signals that a run must have logged, by name or glob, or there is no verdict (exit 3).")]

@@ -59,7 +59,8 @@ def _levels(rules: Iterable[Rule]) -> Iterable[str]:
 def _limits(rules: Iterable[Rule]) -> Iterable[str]:
     for rule in rules:
         for name, threshold in rule.thresholds.items():
-            value = f'"{threshold.value}"' if isinstance(threshold.value, str) else f"{threshold.value:g}"
+            if isinstance(threshold.value, str):
+                continue
             known = threshold.minimum is not None and threshold.maximum is not None
             span = f"  # {threshold.minimum:g} to {threshold.maximum:g} {threshold.unit}".rstrip() if known else ""
-            yield f'# "{rule.name}.{name}" = {value}{span}'
+            yield f'# "{rule.name}.{name}" = {threshold.value:g}{span}'

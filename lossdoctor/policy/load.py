@@ -13,7 +13,7 @@ from msgspec import UNSET
 from lossdoctor.errors import PathMissing, UsageError
 from lossdoctor.policy.check import find_rule, flat_limits, rule_faults, shape_faults
 from lossdoctor.policy.file import Limits, OverrideTable, PolicyFile, SuppressTable
-from lossdoctor.policy.model import FailOn, GateRules, Layer, Limit, Policy, Suppression
+from lossdoctor.policy.model import FailOn, GateRules, Layer, Policy, Suppression
 from lossdoctor.policy.presets import PRESETS
 from lossdoctor.rulebook import Rule
 
@@ -85,11 +85,12 @@ def _layer(table: PolicyFile | OverrideTable, rules: Sequence[Rule]) -> Layer:
     )
 
 
-def _limits(limits: Limits, rules: Sequence[Rule]) -> dict[str, dict[str, Limit]]:
-    found: dict[str, dict[str, Limit]] = {}
+def _limits(limits: Limits, rules: Sequence[Rule]) -> dict[str, float]:
+    """The limits by rule name, whatever spelling the file has."""
+    found: dict[str, float] = {}
     for _, (rule, threshold), value in flat_limits(limits):
         known = find_rule(rule, rules)
-        found.setdefault(known.name if known else rule, {})[threshold] = value
+        found[f"{known.name if known else rule}.{threshold}"] = value
     return found
 
 

@@ -9,8 +9,6 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-Limit = float | int | str
-
 
 class Level(StrEnum):
     """What the policy makes of a rule's findings: off, or the severity that they are given."""
@@ -34,12 +32,12 @@ class FailOn(StrEnum):
 class Layer:
     """Levels, limits and demands for the runs that match a glob. A policy is a stack of them: preset, file, overrides; the last counts.
 
-    `levels` is keyed by selector (name, code, family such as LD2, ALL), `limits` by rule name and threshold. None demands nothing.
+    `levels` is keyed by selector (name, code, family such as LD2, ALL), `limits` by "rule.threshold". None demands nothing.
     """
 
     run: str = "*"
     levels: Mapping[str, Level] = field(default_factory=dict)
-    limits: Mapping[str, Mapping[str, Limit]] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
     require_signals: tuple[str, ...] | None = None
     min_evals: int | None = None
 
@@ -99,13 +97,9 @@ class Policy:
                 return layer.levels[max(hits, key=lambda selector: specificity(selector, rule, code))]
         return None
 
-    def limits_for(self, run: str, path: str = "") -> Mapping[str, Mapping[str, Limit]]:
-        """The thresholds that the policy sets for a run: rule name -> threshold name -> value."""
-        merged: dict[str, dict[str, Limit]] = {}
-        for layer in self.layers_for(run, path):
-            for rule, values in layer.limits.items():
-                merged.setdefault(rule, {}).update(values)
-        return merged
+    def limits_for(self, run: str, path: str = "") -> Mapping[str, float]:
+        """The thresholds that the policy sets for a run, as "rule.threshold" -> value."""
+        return {key: value for layer in self.layers_for(run, path) for key, value in layer.limits.items()}
 
     def required_signals(self, run: str, path: str = "") -> tuple[str, ...]:
         asked = [layer.require_signals for layer in self.layers_for(run, path) if layer.require_signals is not None]

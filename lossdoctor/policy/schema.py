@@ -27,7 +27,7 @@ def _limits(rules: Sequence[Rule]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     nested: dict[str, Any] = {}
     for rule in rules:
-        values = {name: _value(threshold) for name, threshold in rule.thresholds.items()}
+        values = {name: _value(threshold) for name, threshold in rule.thresholds.items() if not isinstance(threshold.value, str)}
         for word in (rule.name, rule.code):
             nested[word] = {"type": "object", "properties": values, "additionalProperties": False}
             flat |= {f"{word}.{name}": value for name, value in values.items()}
@@ -35,8 +35,6 @@ def _limits(rules: Sequence[Rule]) -> dict[str, Any]:
 
 
 def _value(threshold: Threshold) -> Mapping[str, Any]:
-    if isinstance(threshold.value, str):
-        return {"type": "string", "default": threshold.value, "description": threshold.why}
     bounds = {"minimum": threshold.minimum, "maximum": threshold.maximum}
     return {
         "type": "number",

@@ -61,8 +61,8 @@ def test_every_key_arrives(tmp_path: Path) -> None:
     assert (policy.gate.allow_damage, policy.gate.allow_inconclusive) == (True, False)
     assert policy.required_signals("any") == ("train/loss", "gpu/*/memory")
     assert (policy.min_evals("any"), policy.min_evals("smoke-1"), policy.min_evals("other", "runs/smoke-1")) == (3, 0, 3)
-    assert policy.limits_for("any") == {"hockey-stick": {"eval_rise": 0.1}, "constant-clipping": {"share": 0.95}}
-    assert policy.limits_for("smoke-1")["hockey-stick"] == {"eval_rise": 0.3}
+    assert policy.limits_for("any") == {"hockey-stick.eval_rise": 0.1, "constant-clipping.share": 0.95}
+    assert policy.limits_for("smoke-1")["hockey-stick.eval_rise"] == 0.3
     (suppression,) = policy.suppressions
     assert (suppression.until, suppression.reason) == (date(2027, 1, 31), "on purpose")
 
@@ -116,7 +116,7 @@ def test_without_a_file_errors_fail(tmp_path: Path) -> None:
         ("[limits]\n'divergence.rise' = 9", "limits.divergence.rise: 9 is outside of 1.05 to 5 x"),
         ("[limits]\n'divergence.rise' = nan", "limits.divergence.rise: nan is outside"),
         ("[limits]\n'divergence.rise' = 'a'", "limits.divergence.rise: a number is needed here, not 'a'"),
-        ("[limits]\n'hockey-stick.signal' = 1", "limits.hockey-stick.signal: text is needed here, not 1"),
+        ("[limits]\n'hockey-stick.signal' = 1", "limits.hockey-stick.signal: this threshold is no number"),
         ("[limits]\nhockey-stick = 0.1", "a limit is written"),
         ("[limits]\n'hockey-stick.eval_rise' = true", "a number is needed here, not true or false"),
         ("[gate]\nfail_on = 'errors'", "gate.fail_on: 'errors' is not valid; did you mean error?"),

@@ -16,7 +16,7 @@ from lossdoctor.detectors.overfitting import hockey_stick, overfitting
 from lossdoctor.detectors.plateau import plateau
 from lossdoctor.detectors.resume import resume_discontinuity
 from lossdoctor.detectors.sawtooth import sawtooth
-from lossdoctor.detectors.slow import slow_convergence, stall, throughput_drop, underfitting
+from lossdoctor.detectors.slow import slow_convergence, underfitting
 from lossdoctor.detectors.spike import loss_spike
 from lossdoctor.detectors.throughput import stall, throughput_drop
 from lossdoctor.detectors.zero_loss import zero_loss

@@ -90,8 +90,8 @@ def _resumes(first: Log, second: Log) -> bool:
 
 
 def _agree(a: Series, b: Series, *logs: Log) -> bool:
-    if any(log.step_is == "call" for log in logs):
-        return _same_sequence(a, b)
+    if any(log.step_is == "call" or log.kind == "text" for log in logs) and _same_sequence(a, b):
+        return True  # log calls and printed lines have no step of their own
     shared, i, j = np.intersect1d(a.steps, b.steps, return_indices=True)
     if len(shared) < min(3, len(a.steps), len(b.steps)) or len(shared) == 0:
         return False

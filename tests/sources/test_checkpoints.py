@@ -149,6 +149,17 @@ def test_a_deepspeed_optimizer_is_resumable(checkpoint: Path) -> None:
     assert only(checkpoint).resumable is True
 
 
+def test_checkpoints_that_are_one_file(tmp_path: Path) -> None:
+    home = tmp_path / "version_0" / "checkpoints"
+    home.mkdir(parents=True)
+    for name in ("epoch=1-step=400.ckpt", "epoch=3-step=800-v1.ckpt", "iter_0001200.pt", "last.ckpt"):
+        write_torch(home / name)
+    os.truncate(home / "epoch=3-step=800-v1.ckpt", 2000)
+    found, _ = find(tmp_path)
+    assert [(c.step, c.whole, c.resumable) for c in found] == [(400, True, None), (800, False, None), (1200, True, None)]
+    assert "cut off" in str(found[1].problem)
+
+
 def cut(name: str, keep: int | None = None) -> Callable[[Path], object]:
     def damage(home: Path) -> None:
         path = home / name
@@ -296,7 +307,8 @@ def test_a_flipped_bit_in_a_torch_archive_needs_the_full_check(checkpoint: Path)
 
 def test_progress_rises_to_the_total(checkpoint: Path) -> None:
     calls: list[tuple[int, int]] = []
-    find(checkpoint, check_weights=True, progress=lambda done, total: calls.append((done, total)))
+    write_torch(checkpoint.parent / "model-step=7.ckpt")
+    find(checkpoint.parent, check_weights=True, progress=lambda done, total: calls.append((done, total)))
     done = [at for at, _ in calls]
     assert done == sorted(done)
     assert 0 < done[-1] <= calls[0][1]

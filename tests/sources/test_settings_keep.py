@@ -129,6 +129,15 @@ def test_no_secret_is_kept(raw: dict[str, Any]) -> None:
     assert not any(secret in text for secret in (CANARY, "a" * 40, "hunter2", "sk-ant"))
 
 
+def test_names_that_look_a_little_like_secrets_stay() -> None:
+    names = {
+        "base_model": "mask-transformer-large-v2",
+        "run_name": "tokenizer-2_monkey-key",
+        "metric_for_best_model": "eval_token_accuracy",
+    }
+    assert values(names) == names
+
+
 @given(st.dictionaries(st.sampled_from([*KINDS, *ALIASES, "id2label", "precision", "betas"]), st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=6)))  # fmt: skip

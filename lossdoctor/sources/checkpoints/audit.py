@@ -19,6 +19,7 @@ from lossdoctor.sources.regular_file import open_regular, stays_inside
 
 STATE = "trainer_state.json"
 NUMBERED = re.compile(r"(?i)(?:^|[-_.])(?:ch\w*point|ckpt|global_step|steps?|iter|epoch)[-_=]?(\d{1,18})$")
+STEP_IN_FILE_NAME = re.compile(r"(?i)(?:^|[-_.])(?:global_step|step|iter)[-_=]?(\d{1,18})(?:-v\d+)?\.(?:ckpt|pt|pth)$")
 _GLOBAL_STEP = re.compile(rb'"global_step"\s*:\s*(\d{1,18})\b')
 _NOT_WEIGHTS = re.compile(
     r"(?i)(training_args|optimizer|scheduler|scaler|rng_state|random_states|sampler|lr_scheduler|zero_pp_rank|.*optim_states).*"
@@ -86,6 +87,15 @@ def audit(directory: Path, scan: Scan) -> Checkpoint:
         problem="; ".join([*problems, *filter(None, [state_problem])]) or None,
         resumable=_resumable(directory, sizes) and state_problem is None and whole is True,
         weights_finite=finite,
+    )
+
+
+def audit_file(path: Path, scan: Scan) -> Checkpoint:
+    """Check a checkpoint that is one file (Lightning's epoch=3-step=400.ckpt); what it holds beside weights is not looked at."""
+    named = STEP_IN_FILE_NAME.search(path.name)
+    part = _weights(path, scan) or _Part(None, f"{path.name}: not a file of torch.save")
+    return Checkpoint(
+        int(named[1]) if named else 0, str(path), part.whole, part.problem, weights_finite=part.finite if scan.weights else None
     )
 
 

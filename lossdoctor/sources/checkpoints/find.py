@@ -9,7 +9,17 @@ from pathlib import Path
 from lossdoctor.errors import LossdoctorError, Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Checkpoint, Fault, Loss
-from lossdoctor.sources.checkpoints.audit import NUMBERED, SHARDED_OPTIMIZER, STATE, Scan, audit, file_sizes, weight_names
+from lossdoctor.sources.checkpoints.audit import (
+    NUMBERED,
+    SHARDED_OPTIMIZER,
+    STATE,
+    STEP_IN_FILE_NAME,
+    Scan,
+    audit,
+    audit_file,
+    file_sizes,
+    weight_names,
+)
 from lossdoctor.sources.regular_file import stays_inside
 
 _DEPTH = 3
@@ -25,9 +35,10 @@ def find(
 ) -> tuple[tuple[Checkpoint, ...], tuple[Fault, ...]]:
     """The checkpoints at and below an output directory, ordered by step, and what could not be looked at.
 
-    Numbered directories (checkpoint-500, global_step500, epoch_3) and directories with a trainer_state.json count, three levels deep;
-    the directory itself where it is one, or where it holds weights beside its state. Links are followed only to what lies under the
-    directory. Weights are read only with `check_weights`; `progress` is then called with (bytes read, bytes to read).
+    Numbered directories (checkpoint-500, global_step500, epoch_3), directories with a trainer_state.json, and single files with a step in
+    their name (Lightning's epoch=3-step=400.ckpt) count, three levels deep; the directory itself where it is one, or where it holds
+    weights beside its state. Links are followed only to what lies under the directory. Weights are read only with `check_weights`;
+    `progress` is then called with (bytes read, bytes to read).
     """
     faults: list[Fault] = []
     homes = list(_homes(directory, limits, faults))
@@ -35,7 +46,7 @@ def find(
     found = []
     for home in homes:
         try:
-            found.append(audit(home, scan))
+            found.append(audit_file(home, scan) if STEP_IN_FILE_NAME.search(home.name) else audit(home, scan))
         except (LossdoctorError, OSError) as error:
             faults.append(Fault("unreadable-checkpoint", str(home), f"{error}. Whether it can be used is unknown.", Loss.BENIGN))
     if directory not in homes:
@@ -89,6 +100,8 @@ def _homes(root: Path, limits: Limits, faults: list[Fault]) -> Iterator[Path]:
         is_home = not below or has_weights if STATE in names else is_numbered and not below
         if is_home:
             yield directory
+        else:
+            yield from (directory / name for name in sorted(names) if STEP_IN_FILE_NAME.search(name))
         # DeepSpeed's global_step500 inside a checkpoint is a part of it; alone it is a checkpoint itself.
         pending.extend((child, depth + 1) for child in inner if not (is_home and SHARDED_OPTIMIZER.fullmatch(child.name)))
 
@@ -111,7 +124,7 @@ def _subdirectories(directory: Path, root: Path, faults: list[Fault]) -> list[Pa
 
 
 def _counter(homes: list[Path], root: Path, progress: Callable[[int, int], None]) -> Callable[[int], None]:
-    total = sum(size for home in homes for name, size in file_sizes(home, root).items() if name.endswith(_WEIGHT_SUFFIXES))
+    total = sum(_weight_bytes(home, root) for home in homes)
     done = 0
 
     def advance(count: int) -> None:
@@ -120,3 +133,11 @@ def _counter(homes: list[Path], root: Path, progress: Callable[[int, int], None]
         progress(done, total)
 
     return advance
+
+
+def _weight_bytes(home: Path, root: Path) -> int:
+    try:
+        sizes = {home.name: home.stat().st_size} if home.is_file() else file_sizes(home, root)
+    except (LossdoctorError, OSError):
+        return 0  # the audit reports it
+    return sum(size for name, size in sizes.items() if name.endswith(_WEIGHT_SUFFIXES))

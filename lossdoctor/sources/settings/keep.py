@@ -17,7 +17,8 @@ _NESTING = 5
 _ABSURD = 1 << 62
 _GENERATION_MAX_LENGTH = 20
 _SECRET_VALUE = re.compile(
-    r"(hf_|sk-|rk-|pk-|gh[opsur]_|github_pat_|glpat-|xox[abeprs]-|AIza|wandb_v\d_|eyJ)[A-Za-z0-9_.-]{12,}|(AKIA|ASIA)[0-9A-Z]{16}"
+    r"(?<![A-Za-z0-9])(hf_|sk-|rk-|pk-|gh[opsur]_|github_pat_|glpat-|xox[abeprs]-|AIza|wandb_v\d_|eyJ)[A-Za-z0-9_.-]{12,}"
+    r"|(AKIA|ASIA)[0-9A-Z]{16}"
     r"|\b[0-9a-fA-F]{40,}\b|://[^/\s@]+:[^/\s@]+@|-----BEGIN|(?i:token|secret|password|passwd|api_?key)\W{0,3}[=:]"
 )
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})

@@ -90,7 +90,8 @@ def test_a_stretch_of_garbage_is_one_damage_and_the_rest_is_recovered() -> None:
     got, damage = read(bytes(data))
     assert 370 <= len(got) < 400
     assert len(damage) == 1
-    assert damage[0].start <= 40_000 < 50_000 <= damage[0].stop
+    assert damage[0].start <= 40_000
+    assert damage[0].stop >= 50_000
 
 
 @pytest.mark.parametrize("length", [0xFFFF, 0x7FFF])
@@ -116,11 +117,21 @@ def test_other_files_are_refused(data: bytes) -> None:
 
 def test_the_declared_messages_are_wandbs() -> None:
     theirs = {
-        "Timestamp": pb.RunRecord.DESCRIPTOR.fields_by_name["start_time"].message_type, "Item": pb.HistoryItem.DESCRIPTOR, "HistoryStep": pb.HistoryStep.DESCRIPTOR,
-        "History": pb.HistoryRecord.DESCRIPTOR, "Update": pb.SummaryRecord.DESCRIPTOR, "StatsItem": pb.StatsItem.DESCRIPTOR, "Stats": pb.StatsRecord.DESCRIPTOR,
-        "Output": pb.OutputRawRecord.DESCRIPTOR, "Run": pb.RunRecord.DESCRIPTOR, "Exit": pb.RunExitRecord.DESCRIPTOR, "Environment": pb.EnvironmentRecord.DESCRIPTOR,
-        "Version": pb.VersionInfo.DESCRIPTOR, "Header": pb.HeaderRecord.DESCRIPTOR, "Record": pb.Record.DESCRIPTOR,
-    }  # fmt: skip
+        "Timestamp": pb.RunRecord.DESCRIPTOR.fields_by_name["start_time"].message_type,
+        "Item": pb.HistoryItem.DESCRIPTOR,
+        "HistoryStep": pb.HistoryStep.DESCRIPTOR,
+        "History": pb.HistoryRecord.DESCRIPTOR,
+        "Update": pb.SummaryRecord.DESCRIPTOR,
+        "StatsItem": pb.StatsItem.DESCRIPTOR,
+        "Stats": pb.StatsRecord.DESCRIPTOR,
+        "Output": pb.OutputRawRecord.DESCRIPTOR,
+        "Run": pb.RunRecord.DESCRIPTOR,
+        "Exit": pb.RunExitRecord.DESCRIPTOR,
+        "Environment": pb.EnvironmentRecord.DESCRIPTOR,
+        "Version": pb.VersionInfo.DESCRIPTOR,
+        "Header": pb.HeaderRecord.DESCRIPTOR,
+        "Record": pb.Record.DESCRIPTOR,
+    }
     ours = messages.Record.DESCRIPTOR.file.message_types_by_name
     assert set(ours) == set(theirs)
     for name, message in ours.items():

@@ -249,6 +249,10 @@ def test_adapter_and_model_configs(tmp_path: Path) -> None:
         ("config.yaml", "wandb_version: 1\n_wandb: {value: {}}\nlr: {desc: null, value: 0.5}\n", {"learning_rate": 0.5}),
         ("generation_config.json", {"max_length": 5, "seed": 4}, {}),
         ("tokenizer_config.json", {"model_max_length": 5}, {}),
+        ("targets.json", {"seed": 4}, {}),
+        ("training_history.json", {"seed": 4}, {}),
+        ("finetune.lora.yml", "seed: 4", {"seed": 4}),
+        ("TRAINING_ARGS.YAML", "seed: 4", {"seed": 4}),
     ],
 )  # fmt: skip
 def test_configurations_of_other_tools(tmp_path: Path, name: str, content: object, expected: dict[str, Scalar]) -> None:

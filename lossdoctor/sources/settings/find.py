@@ -22,8 +22,9 @@ _CARD_BYTES = 1 << 20
 _MAX_FILES = 32
 _NUMBERED = re.compile(r"(?i)(?:^|[-_.])(?:ch\w*point|ckpt|global_step|step|epoch|iter)[-_=]?(\d{1,18})$")
 _CONFIG_NAME = re.compile(
-    r"(?i)(?!generation_|tokenizer|special_|preprocessor_|processor_|quantize_|trainer_state|all_results|adapter_config|model\.)"
-    r".*(?:hparams|hyp|config|args|opt|params|training|recipe|overrides|finetune|deepspeed|zero\d?|ds_)[\w.-]*\.(?:json|ya?ml)"
+    r"(?i)(?!generation_|tokenizer|special_|preprocessor_|processor_|quantize_|adapter_config|model\.)(?:.*[_.-])?"
+    r"(?:hparams|hyperparameters|hyp|config|args|arguments|opt|params|recipe|overrides|finetune|deepspeed|zero\d?|ds)(?:[_.-][\w.-]*)?"
+    r"\.(?:json|ya?ml)"
 )
 Reader = Callable[[Path, str, Limits], tuple[Setting, ...] | Fault]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from lossdoctor.detectors import DETECTORS, discovered
@@ -12,7 +13,10 @@ from lossdoctor.diagnosis.diagnose import Options
 from lossdoctor.errors import LossdoctorError, UsageError
 from lossdoctor.limits import LIMITS
 from lossdoctor.model import Diagnosis, Fault, Loss
+from lossdoctor.policy import Policy, apply
+from lossdoctor.policy.baseline import mark
 from lossdoctor.rulebook import Rule, bind, load_directory, shipped
+from lossdoctor.run import Run
 from lossdoctor.sources.load import Choices, Loaded, load
 
 
@@ -23,6 +27,7 @@ class Plan:
     choices: Choices = field(default_factory=Choices)
     options: Options = field(default_factory=Options)
     rules: tuple[Rule, ...] = ()
+    policy: Policy = field(default_factory=Policy)
 
 
 def rulebook(extra: Sequence[Path] = (), select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
@@ -63,7 +68,20 @@ def examine_loaded(argument: str, loaded: Loaded, plan: Plan) -> list[Diagnosis]
         faults = loaded.faults or (Fault("no-log", name, "no training log was found here", Loss.FATAL),)
         return [unreadable(argument, argument, name, faults)]
     first = replace(loaded.runs[0], faults=(*loaded.runs[0].faults, *loaded.faults))
-    return [diagnose(run, plan.rules, detectors, argument, plan.options) for run in (first, *loaded.runs[1:])]
+    return [diagnose(run, plan.rules, detectors, argument, _options(run, plan)) for run in (first, *loaded.runs[1:])]
+
+
+def judged(
+    diagnoses: Sequence[Diagnosis], policy: Policy, baselines: Sequence[Diagnosis] = (), today: date | None = None
+) -> list[Diagnosis]:
+    """The diagnoses under a policy, and against the last good runs where there are any."""
+    day = today or datetime.now(UTC).date()
+    return [apply(policy, mark(d, *baselines) if baselines else d, day) for d in diagnoses]
+
+
+def _options(run: Run, plan: Plan) -> Options:
+    """The options with the limits that the policy sets for this run."""
+    return replace(plan.options, limits={**plan.options.limits, **plan.policy.limits_for(run.name, run.path)})
 
 
 def _detectors(rules: Sequence[Rule]) -> Mapping[str, object]:

@@ -132,7 +132,7 @@ def _notes(draft: Draft) -> tuple[str, ...]:
     others = Counter[str]()
     for file in draft.files:
         others.update(file.others)
-    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(others.items()))
+    counts = ", ".join(f"{count:,} {kind[:40]}" for kind, count in others.most_common(8))
     notes = [f"passed over, as no diagnosis uses them: {counts}"] if others else []
     if draft.bare:
         named = ", ".join(file.path.name for file in draft.bare[:3])

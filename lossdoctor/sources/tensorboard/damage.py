@@ -21,12 +21,12 @@ class Damage:
     counts: Counter[str] = field(default_factory=Counter)
     unnamed: dict[str, Fault] = field(default_factory=dict)
 
-    def add(self, kind: str, offset: int, detail: str, loss: Loss = Loss.LOSSY) -> None:
-        """Note one fault at a byte offset of the file."""
+    def add(self, kind: str, offset: int | None, detail: str, loss: Loss = Loss.LOSSY) -> None:
+        """Note one fault at a byte offset of the file, or in the file as a whole."""
         self.counts[kind] += 1
-        fault = Fault(kind, f"{self.path.name}:byte {offset}", detail, loss)
+        fault = Fault(kind, self.path.name if offset is None else f"{self.path.name}:byte {offset}", detail, loss)
         if self.counts[kind] <= NAMED:
-            self.named.append((offset, fault))
+            self.named.append((offset or 0, fault))
         elif kind not in self.unnamed or (loss is Loss.LOSSY and self.unnamed[kind].loss is Loss.BENIGN):
             self.unnamed[kind] = fault
 

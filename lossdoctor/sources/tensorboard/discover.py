@@ -14,6 +14,7 @@ from lossdoctor.sources.tensorboard.events import VERSION
 
 NAME = "tfevents"
 SNIFF = 64
+SKIPPED = {".git", "__pycache__", "node_modules", ".venv", "site-packages", ".ipynb_checkpoints"}
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ def discover(root: Path, limits: Limits) -> Found:
 def _walk(directory: Path, limits: Limits, found: Found, depth: int) -> None:
     try:
         with os.scandir(directory) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
+            entries = sorted(listing, key=lambda entry: (entry.is_dir(follow_symlinks=False), entry.name))
     except OSError as error:
         found.faults.append(Fault("unreadable-directory", str(directory), f"the directory cannot be listed: {error.strerror}"))
         return
@@ -52,6 +53,8 @@ def _walk(directory: Path, limits: Limits, found: Found, depth: int) -> None:
             _once(found, Fault("too-many-entries", str(directory), detail))
             return
         if entry.is_dir(follow_symlinks=False):
+            if entry.name in SKIPPED:
+                continue
             if depth >= limits.directory_depth:
                 _once(found, Fault("too-deep", entry.path, f"more than {limits.directory_depth} directories deep; not looked into"))
             else:

@@ -68,11 +68,12 @@ def read_file(path: Path, limits: Limits = LIMITS) -> EventFile:
     if not events.valid and not table.points:
         raise Unreadable(f"{path.name}: no readable record; it is not a TensorBoard event file, or nothing of it is left")
     scalars = _named(table, damage)
+    times = [float(column.wall_times[0]) for column in scalars.values()] + ([] if events.first_time is None else [events.first_time])
     return EventFile(
         path,
         size,
         events.valid,
-        events.first_time,
+        min(times, default=None),
         scalars,
         events.texts,
         events.hparams,
@@ -130,5 +131,5 @@ def _named(table: Table, damage: Damage) -> dict[str, Column]:
         try:
             scalars[raw.decode("utf-8")] = column
         except UnicodeDecodeError:
-            damage.add("bad-record", 0, f"{len(column.steps):,} points under the tag {raw!r:.200}, which is not UTF-8, were dropped")
+            damage.add("bad-record", None, f"{len(column.steps):,} points under the tag {raw!r:.200}, which is not UTF-8, were dropped")
     return scalars

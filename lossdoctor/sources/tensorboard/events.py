@@ -112,7 +112,7 @@ class Events:
             self.damage.add("bad-record", offset, "a text under a tag that is not UTF-8")
             return
         for raw in value.tensor.string_val:
-            self.text_bytes += len(raw)
+            self.text_bytes += len(raw) + len(value.tag)
             if self.text_bytes > self.limits.text_bytes:
                 detail = f"texts beyond {self.limits.text_bytes:,} bytes in one file are not kept"
                 self.damage.add("too-much-text", offset, detail, Loss.BENIGN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,24 +18,25 @@ from lossdoctor.sources.tensorboard.discover import Found, discover
 from lossdoctor.sources.tensorboard.eventfile import EventFile, read_file
 
 
-def read(path: Path, limits: Limits = LIMITS) -> list[Log]:
+def read(path: Path, limits: Limits = LIMITS, files: Sequence[Path] | None = None) -> list[Log]:
     """Read an event file, or all event files below a directory; one Log a run, none where there are none.
 
-    A file that cannot be read at all gives a Log of its own, without series and with a fatal fault. Raises `PathMissing`, and `Unreadable`
-    for a single file that is no event file.
+    `files` are the event files below the directory where the caller has looked for them already. A file that cannot be read at all gives
+    a Log of its own, without series and with a fatal fault. Raises `PathMissing`, and `Unreadable` for a single file that is no event file.
     """
     if not path.is_dir():
         file = read_file(path, limits)
         return _logs([file], path.parent, Found(files=[path]))
-    found = discover(path, limits)
-    files, refused = [], []
+    found = discover(path, limits) if files is None else Found(files=list(files))
+    held, refused = [], []
     for place in found.files:
         try:
-            files.append(read_file(place, limits))
+            held.append(read_file(place, limits))
         except Unreadable as error:
             kind = "lfs-pointer" if "git-lfs" in str(error) else "unreadable"
             refused.append(Log("tensorboard", place, _name(place, path), faults=(Fault(kind, place.name, str(error), Loss.FATAL),)))
-    return [*_logs(files, path, found), *refused]
+    logs = [*_logs(held, path, found), *refused]
+    return logs if logs or not found.faults else [Log("tensorboard", path, _name(path, path), faults=tuple(found.faults))]
 
 
 def _logs(files: list[EventFile], root: Path, found: Found) -> list[Log]:

@@ -73,15 +73,14 @@ def test_torch_style_tensors(tmp_path: Path) -> None:
 
 
 def test_tf2_style_tensors_and_every_number_type(tmp_path: Path) -> None:
-    raw = {
-        1: np.float32(0.1), 2: np.float64(0.1), 3: np.int32(-7), 4: np.uint8(200), 5: np.int16(-300), 6: np.int8(-5), 9: np.int64(1 << 40), 17: np.uint16(60000),
-        19: np.float16(0.1), 22: np.uint32(1 << 31), 23: np.uint64(1 << 60), 10: np.bool_(True),
-    }  # fmt: skip
-    events = [
-        summary(step, Summary.Value(tag=f"{kind}", tensor=TensorProto(dtype=kind, tensor_shape=TensorShapeProto(), tensor_content=value.tobytes()), metadata=plugin("scalars")))
-        for step in range(3)
+    numbers = [np.float32(0.1), np.float64(0.1), np.int32(-7), np.uint8(200), np.int16(-300), np.int8(-5), np.int64(1 << 40)]
+    numbers += [np.bool_(True), np.uint16(60000), np.float16(0.1), np.uint32(1 << 31), np.uint64(1 << 60)]
+    raw = dict(zip((1, 2, 3, 4, 5, 6, 9, 10, 17, 19, 22, 23), numbers, strict=True))
+    values = [
+        Summary.Value(tag=f"{kind}", tensor=TensorProto(dtype=kind, tensor_content=value.tobytes()), metadata=plugin("scalars"))
         for kind, value in raw.items()
-    ]  # fmt: skip
+    ]
+    events = [summary(step, value) for step in range(3) for value in values]
     file = assert_exact(proto_file(tmp_path / "events.out.tfevents.1.h", events))
     assert {tag: column.values[0] for tag, column in file.scalars.items()} == {str(kind): float(value) for kind, value in raw.items()}
 

@@ -41,9 +41,10 @@ def _leak(name: str, curve: Curve, climb: float, z: float, still: float) -> Evid
     falls = np.diff(level)
     if late < still * pace or float(-falls[falls < 0].sum()) > 0.5 * (high - low):
         return None
-    rising = np.flatnonzero(level <= low + 0.1 * (high - low))
-    onset = int(at[int(rising[-1])]) if len(rising) else int(at[0])
-    if onset <= at[0] + 0.05 * (at[-1] - at[0]):
-        onset = int(curve.steps[0])
+    # Where the line of the climb meets the level before it.
+    climbing = level >= low + 0.3 * (high - low)
+    slope = theil_sen(at[climbing], level[climbing])
+    meets = float(at[climbing][0]) - (float(level[climbing][0]) - low) / slope if slope > 0 else at[0]
+    onset = int(curve.steps[0]) if meets <= curve.steps[0] + 0.2 * curve.span else int(meets)
     numbers = {"start": low, "end": high, "start_gib": low / (1 << 30), "end_gib": high / (1 << 30), "climb_found": high / low - 1, "per_step": pace, "per_step_mib": pace / (1 << 20), "signal": name, "rows": len(curve)}
     return Evidence(numbers, (name,), onset, ((onset, int(curve.steps[-1])),), margin=(high / low - 1) / climb, points=len(curve))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossdoctor.detectors.curve import Curve, named_curve
-from lossdoctor.measures.level import Floats, rolling_median
+from lossdoctor.measures.level import Floats, rolling_median, sigma
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
@@ -15,8 +15,10 @@ HOW = "log tokens_per_second (include_num_input_tokens_seen=True), or keep the e
 RATES = ("perf/tokens_per_second", "perf/samples_per_second", "perf/steps_per_second")
 
 
-def throughput_drop(run: Run, *, below: float, share: float, least_rows: int) -> Evidence | Skip | None:
-    """A stretch of at least `share` of the rows (and `least_rows`) whose speed, as a rolling median of five, is under `below` of the baseline.
+def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, least_rows: int, sigmas: float) -> Evidence | Skip | None:
+    """A stretch of at least `share` of the rows (and `least_rows`) whose speed, as a rolling median of five, is under `below` of the baseline
+    (`below_wall` where only wall times tell it), and that stands apart: `sigmas` scales of the speeds before, nine of ten slow rows slower
+    than nine of ten before.
 
     The baseline is the median of the faster half of the rows. Tokens a second first, then samples, steps, step time, wall times of the
     events; in reinforcement learning only tokens, because completions grow.
@@ -33,14 +35,22 @@ def throughput_drop(run: Run, *, below: float, share: float, least_rows: int) ->
     baseline = float(np.median(smooth[smooth >= np.median(smooth)]))
     early = float(np.median(smooth[1 : max(4, len(smooth) // 4)]))
     baseline = max(min(baseline, 1.5 * early), early)  # an odd fast stretch is no baseline
+    below = below_wall if name == "wall time" else below
     slow = smooth < below * baseline
     first, last = _longest(slow)
     rows = last - first + 1
-    if rows < max(least_rows, share * len(rate)) or first == 0:
+    if rows < max(least_rows, share * len(rate)) or first < 5 or not _apart(rate[:first], rate[first : last + 1], sigmas):
         return None
     speed = float(np.median(rate[first : last + 1]))
     numbers = {"baseline": baseline, "slow": speed, "ratio": speed / baseline, "from_step": int(steps[first]), "to_step": int(steps[last]), "rows": rows, "share_found": rows / len(rate), "recovered": last < len(rate) - 3, "signal": name}
     return Evidence(numbers, (name,), int(steps[first]), ((int(steps[first]), int(steps[last])),), margin=below * baseline / max(speed, 1e-12), points=len(rate))
+
+
+def _apart(before: Floats, slow: Floats, sigmas: float) -> bool:
+    """Whether the slow rows are no tail of the usual scatter, in logarithms."""
+    usual, now = np.log(np.maximum(before, 1e-12)), np.log(np.maximum(slow, 1e-12))
+    distance = float(np.median(usual) - np.median(now))
+    return distance >= sigmas * max(sigma(usual), 0.02) and float(np.quantile(now, 0.9)) < float(np.quantile(usual, 0.1))
 
 
 def stall(run: Run, *, seconds: float, factor: float) -> Evidence | Skip | None:

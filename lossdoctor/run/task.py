@@ -27,7 +27,7 @@ def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
     if any(name in {"eval/wer", "eval/cer"} for name in names):
         return SPEECH
     kind = " ".join(str(settings[key].value) for key in ("architectures", "model_type") if key in settings).lower()
-    if "classification" in kind or "num_labels" in settings and "causallm" not in kind and "conditionalgeneration" not in kind:
+    if "classification" in kind or "num_labels" in settings and not any(word in kind for word in ("causallm", "lmhead", "conditionalgeneration")):
         return CLASSIFICATION
     if "causallm" in kind or "lmhead" in kind or "lora_r" in settings or "train/perplexity" in names:
         return LANGUAGE_MODEL

@@ -14,8 +14,11 @@ from lossdoctor.errors import LossdoctorError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "analyze": ("lossdoctor.cli.analyze", "Diagnose one or many runs; write reports; exit 1 if the policy fails."),
+    "compare": ("lossdoctor.cli.compare", "What changed from one run to another, beyond noise."),
     "inputs": ("lossdoctor.cli.inputs", "What was found at PATH: sources, signals, settings, checkpoints, damage."),
     "rules": ("lossdoctor.cli.rules", "List the rules, or print a rule's whole page."),
+    "init": ("lossdoctor.cli.init", "Write a commented policy file."),
+    "schema": ("lossdoctor.cli.schema", "Print the JSON Schema of the report or of the policy file."),
 }
 
 

@@ -11,6 +11,7 @@ from lossdoctor.model import Diagnosis, Scalar, SeriesView
 
 # What sets the unit of the loss: the tokenizer and the number of classes, the model, and how losses are summed.
 _UNITS = ("vocab_size", "num_labels", "problem_type", "loss_type", "label_smoothing_factor")
+_NO_TASK = {"", "unknown"}
 _CHECKPOINT = re.compile(r"(?:checkpoint|step|epoch)[-_]?\d+$")
 EVAL_SIZE_TOLERANCE = 0.02  # HF rounds both factors of the size to 3 or 4 digits
 LOSS_SCALE_RATIO = 3.0  # two ways to sum differ by the accumulation steps or the batch size; the same start does not
@@ -26,7 +27,7 @@ def unlike(one: Diagnosis, other: Diagnosis) -> tuple[str, ...]:
 
 
 def _reasons(one: Diagnosis, other: Diagnosis) -> Iterator[str]:
-    if one.task and other.task and one.task != other.task:
+    if one.task != other.task and not {one.task, other.task} & _NO_TASK:
         yield f"task: {one.task} and {other.task}"
     for name in _UNITS:
         a, b = setting(one, name), setting(other, name)

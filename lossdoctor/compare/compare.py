@@ -32,8 +32,8 @@ def compare(sides: Sequence[Side], axis: Axis = Axis.STEP) -> Comparison:
     runs = tuple(side.diagnosis for side in sides)
     versus = tuple(_versus(sides, i, axis) for i in range(1, len(sides)))
     alike = [sides[0], *(sides[v.run] for v in versus if not v.refused)]
-    settings, same = _settings(runs)
-    return Comparison(runs, axis, settings, same, _findings(runs), versus, _curves(sides, alike, axis))
+    settings, same, partial = _settings(runs)
+    return Comparison(runs, axis, settings, same, partial, _findings(runs), versus, _curves(sides, alike, axis))
 
 
 def _versus(sides: Sequence[Side], run: int, axis: Axis) -> Versus:
@@ -63,13 +63,17 @@ def _curves(sides: Sequence[Side], alike: Sequence[Side], axis: Axis) -> tuple[C
     return tuple(curves for curves in laid if curves is not None)
 
 
-def _settings(runs: Sequence[Diagnosis]) -> tuple[tuple[SettingRow, ...], int]:
-    """The settings that differ, and how many are the same in all runs."""
-    tables: list[dict[str, Scalar]] = [{s.name: s.value for s in run.settings} for run in runs]
-    names = sorted(set().union(*tables) - _IDENTITIES)
-    rows = [SettingRow(name, tuple(table.get(name) for table in tables)) for name in names]
-    differing = tuple(row for row in rows if any(not _same(row.values[0], value) for value in row.values[1:]))
-    return differing, len(rows) - len(differing)
+def _settings(runs: Sequence[Diagnosis]) -> tuple[tuple[SettingRow, ...], int, tuple[str, ...]]:
+    """The settings whose known values differ, how many are the same, and the names of those that only some runs tell."""
+    tables: list[dict[str, Scalar]] = [{s.name: s.value for s in run.settings if s.value is not None} for run in runs]
+    rows = [SettingRow(name, tuple(table.get(name) for table in tables)) for name in sorted(set().union(*tables) - _IDENTITIES)]
+    differing = tuple(row for row in rows if _differs([v for v in row.values if v is not None]))
+    partial = tuple(row.name for row in rows if row not in differing and None in row.values)
+    return differing, len(rows) - len(differing) - len(partial), partial
+
+
+def _differs(values: Sequence[Scalar]) -> bool:
+    return any(not _same(values[0], value) for value in values[1:])
 
 
 def _same(one: Scalar, other: Scalar) -> bool:

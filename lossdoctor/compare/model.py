@@ -90,12 +90,13 @@ class Versus:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two or more runs side by side, the first of them the base."""
+    """Two or more runs side by side, the first of them the base. `partial_settings` are told by some of the runs only."""
 
     runs: tuple[Diagnosis, ...]
     axis: Axis
     settings: tuple[SettingRow, ...]
     same_settings: int
+    partial_settings: tuple[str, ...]
     findings: tuple[FindingRow, ...]
     versus: tuple[Versus, ...]
     curves: tuple[Curves, ...]

@@ -43,7 +43,7 @@ def test_the_text_says_where_the_curves_part() -> None:
     text = render(pair(), "text", width=100)
     assert "train/loss: the very same values until step" in text
     assert "apart beyond noise" in text
-    assert "settings that differ (1 other the same)" in text
+    assert "settings that differ (1 other known setting the same)" in text
     assert all(len(line) <= 100 for line in text.splitlines())
 
 

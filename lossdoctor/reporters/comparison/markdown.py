@@ -8,7 +8,7 @@ from lossdoctor.compare import Comparison
 from lossdoctor.reporters.comparison import words
 from lossdoctor.reporters.markdown import escape
 from lossdoctor.reporters.options import Options
-from lossdoctor.reporters.wording import counted, number
+from lossdoctor.reporters.wording import number
 
 
 def markdown(comparison: Comparison, options: Options) -> str:
@@ -30,7 +30,7 @@ def _lines(c: Comparison) -> Iterator[str]:
     )
     yield from ("## Settings that differ", "")
     yield from _table(("setting", *names), [(row.name, *(words.value(v) for v in row.values)) for row in c.settings])
-    yield from (f"{counted(c.same_settings, 'other known setting')} the same.", "", "## Findings", "")
+    yield from (f"{words.other_settings(c)}.", "", "## Findings", "")
     yield from _table(("rule", *names), [(f"{row.rule.rule} ({row.rule.code})", *row.states) for row in c.findings])
     yield from (escape(note) for note in c.notes)
 

@@ -34,6 +34,7 @@ def html(comparison: Comparison, options: Options) -> str:
         headline=words.headline,
         parted=words.parted,
         size=words.size,
+        other_settings=words.other_settings,
         change=words.change,
         judged=words.judged,
         value=words.value,

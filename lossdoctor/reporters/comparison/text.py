@@ -9,7 +9,7 @@ from lossdoctor.compare import Comparison
 from lossdoctor.reporters.comparison import words
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.terminal.console import ascii_only, cells, paint
-from lossdoctor.reporters.wording import counted, number
+from lossdoctor.reporters.wording import number
 
 _STATE_STYLE = {"error": "red", "warning": "yellow", "note": "blue"}
 _CELL = 28
@@ -39,10 +39,10 @@ def _lines(c: Comparison, options: Options) -> Iterator[str]:
             rows = [(d.metric, number(d.base), number(d.now), words.change(d), words.judged(d)) for d in versus.deltas]
             yield from _table(("metric", names[0], names[versus.run], "change", ""), rows)
     if c.settings:
-        yield from ("", paint(f"settings that differ ({counted(c.same_settings, 'other')} the same)", "bold", colour=options.colour))
+        yield from ("", paint(f"settings that differ ({words.other_settings(c)})", "bold", colour=options.colour))
         yield from _table(("setting", *names), [(row.name, *(words.value(v) for v in row.values)) for row in c.settings])
     else:
-        yield from ("", f"no known setting differs ({c.same_settings} the same)")
+        yield from ("", f"no known setting differs ({words.other_settings(c)})")
     yield ""
     if c.findings:
         yield from _table(("finding", *names), [(f"{r.rule.rule} ({r.rule.code})", *r.states) for r in c.findings], options)

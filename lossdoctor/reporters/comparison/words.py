@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from lossdoctor.compare import Axis, Comparison
 from lossdoctor.compare.model import Parting, Versus
 from lossdoctor.model import Diagnosis, MetricDelta, Scalar
-from lossdoctor.reporters.wording import hours, number
+from lossdoctor.reporters.wording import counted, hours, number
 
 _AXES = {Axis.STEP: "step", Axis.EPOCH: "epoch", Axis.SAMPLES: "sample", Axis.TOKENS: "token", Axis.HOURS: "hour"}
 
 
 def names(comparison: Comparison) -> tuple[str, ...]:
-    """The runs' names, made different by number where they are the same."""
-    plain = [run.name for run in comparison.runs]
-    return tuple(name if plain.count(name) == 1 else f"{name} [{i + 1}]" for i, name in enumerate(plain))
+    """A name for each run that no other has: its own, else the last part of the path that was given, else with its number."""
+    own = [run.name for run in comparison.runs]
+    given = [PurePath(run.argument).name or run.name for run in comparison.runs]
+    numbered = [f"{name} [{i + 1}]" for i, name in enumerate(own)]
+    return tuple(next(names for names in (own, given, numbered) if len(set(names)) == len(names)))
 
 
 def size(run: Diagnosis) -> str:
@@ -42,6 +45,13 @@ def judged(delta: MetricDelta) -> str:
         return "within noise"
     word = {True: "better", False: "worse", None: "changed"}[delta.better]
     return f"{word}, beyond noise" if delta.beyond else f"{word}, noise unknown"
+
+
+def other_settings(comparison: Comparison) -> str:
+    """What the table of settings leaves out."""
+    said = f"{counted(comparison.same_settings, 'other known setting')} the same"
+    partial = len(comparison.partial_settings)
+    return f"{said}, {counted(partial, 'setting')} known of some runs only" if partial else said
 
 
 def headline(comparison: Comparison, versus: Versus) -> str:

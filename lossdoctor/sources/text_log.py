@@ -107,7 +107,9 @@ class _Reader:
         text = plain(segment)
         if "%|" in text and self.bar.feed(text):
             self._settle()
-            if "=" in text and self.blocks.feed(text, self.clock):
+            if "{" in text:
+                self._metrics(number, text[text.index("{") :])
+            elif "=" in text and self.blocks.feed(text, self.clock):
                 self._add_blocks()
             return
         if self._metrics(number, text):
@@ -154,12 +156,19 @@ class _Reader:
             planned_steps=self.planned_steps or self.clock.plan() or (self.bar.total if self.trainer or not self.rows.points else None),
             planned_epochs=self.planned_epochs or (float(self.clock.epochs) if self.clock.epochs else None),
             finished=True if self.finished else None,
-            reached_step=self.rows.reached,
+            reached_step=self._reached(step_is),
             started=self.rows.started,
             step_is=step_is,
             framework="transformers" if self.trainer else "",
             notes=tuple(notes),
         )
+
+    def _reached(self, step_is: str) -> int | None:
+        """The last step of any row, or where the Trainer's bar stopped after it."""
+        places = [self.rows.reached]
+        if step_is == "step" and (self.trainer or not self.rows.points):
+            places.append(self.bar.step)
+        return max((place for place in places if place is not None), default=None)
 
     def _placed_events(self, steps: list[int]) -> tuple[LogEvent, ...]:
         """The events, those among the Trainer's rows at the step of the row before them."""
@@ -184,7 +193,7 @@ class _Reader:
             line = parse_dict(text)
             if line is not None:
                 self._add_dict(number, line, _time(text))
-                return True
+            return line is not None
         if self.blocks.feed(text, self.clock):
             self._add_blocks()
             return True

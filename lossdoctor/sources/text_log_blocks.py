@@ -77,8 +77,10 @@ class Blocks:
     def _progress(self, text: str, clock: Clock) -> bool:
         """A progress bar with metrics behind it (every redraw counts) or in its title (the full bar counts, as an epoch)."""
         bar = _BAR.match(text)
-        if bar is None or _NOT_TRAINING.search(bar["title"]):
+        if bar is None or "{" in text[bar.end() :]:
             return False
+        if _NOT_TRAINING.search(bar["title"]):
+            return True
         at, total, title = int(bar["at"]), int(bar["total"]), parse(bar["title"])
         epoch = title.epoch if title else None
         if bar["postfix"] and at and (found := pairs(bar["postfix"])):
@@ -94,13 +96,10 @@ class Blocks:
                 )
                 if place is not None:
                     self._ready.append((found, place, math.nan if epoch is None else epoch))
-            return True
-        if title is not None and title.values and epoch is not None:
-            if at == total:
-                clock.place(Line({}, epoch=epoch, epochs=title.epochs))
-                self._epoch_row(dict(title.values), clock)
-            return True
-        return False
+        if title is not None and title.values and epoch is not None and at == total:
+            clock.place(Line({}, epoch=epoch, epochs=title.epochs))
+            self._epoch_row(dict(title.values), clock)
+        return True
 
     def _epoch_row(self, values: dict[str, float], clock: Clock) -> None:
         if values and clock.header is not None:

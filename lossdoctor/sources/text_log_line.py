@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lossdoctor.sources import axes
 from lossdoctor.sources.rows import number, whole
@@ -94,6 +94,8 @@ def parse_dict(text: str) -> Line | None:
     ratio = _RATIO.search(text)
     step, total, epoch = (axes.first(values, table) for table in (axes.STEP, axes.TOTAL, axes.EPOCH))
     metrics = {name: value for name, value in values.items() if name not in (step, total, epoch)}
+    if step is None and ratio is None and (before := parse(text.partition("{")[0])) is not None:
+        return replace(before, values=metrics, epoch=before.epoch if epoch is None else values[epoch])
     at, of = (int(ratio[1]), int(ratio[2])) if ratio else (whole(values.get(step or "")), whole(values.get(total or "")))
     return Line(metrics, at, of, values.get(epoch or ""))
 

@@ -100,12 +100,26 @@ def _told_steps_per_epoch(rows: Sequence[TrainerRow], plan: Plan) -> float | Non
         if math.isfinite(steps) and steps >= 1:
             # The printed rates have few digits; the bar has all of them.
             exact = total is not None and abs(steps - total) <= max(1.5, 0.02 * total)
-            return (total if exact and total else round(steps)) / last
+            return _closing_steps_per_epoch(rows, float(total) if exact and total else float(round(steps)), last)
     if total and plan.bar:
         rough = plan.bar / last
         epochs = max(1, round(total / rough))
         return total / epochs if abs(total / epochs - rough) <= _ROUGH * rough else None
     return None
+
+
+def _closing_steps_per_epoch(rows: Sequence[TrainerRow], steps: float, last: float) -> float:
+    """Steps an epoch from the closing row. After a resume some versions of the Trainer count all steps there, some those since the resume:
+    the one is right by which a logging interval is a whole number of steps."""
+    training = [row.epoch for row in rows if "loss" in row.values and row.epoch > 0]
+    moves = [after - before for before, after in pairwise(training) if after > before]
+    if not moves:
+        return steps / last
+    interval = median(moves)
+    start = training[0] - interval
+    if start <= 0.5 * interval:
+        return steps / last
+    return min(steps / last, steps / (last - start), key=lambda per_epoch: abs(per_epoch * interval - max(1, round(per_epoch * interval))))
 
 
 def _rounded(epoch: float, per_epoch: float) -> int | None:

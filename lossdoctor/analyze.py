@@ -15,9 +15,10 @@ from lossdoctor.limits import LIMITS
 from lossdoctor.model import Diagnosis, Fault, Loss
 from lossdoctor.policy import Policy, apply
 from lossdoctor.policy.baseline import mark
+from lossdoctor.policy import Policy
 from lossdoctor.rulebook import Rule, bind, load_directory, shipped
 from lossdoctor.run import Run
-from lossdoctor.sources.load import Choices, Loaded, load
+from lossdoctor.sources.load import Choices, Loaded, load, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Plan:
     choices: Choices = field(default_factory=Choices)
     options: Options = field(default_factory=Options)
     rules: tuple[Rule, ...] = ()
+    policy: Policy | None = None
+    baselines: tuple[Path, ...] = ()
     policy: Policy = field(default_factory=Policy)
 
 
@@ -49,6 +52,20 @@ def rulebook(extra: Sequence[Path] = (), select: Sequence[str] = (), ignore: Seq
     return tuple(sorted((r for r in rules.values() if (not select or named(r, select)) and not named(r, ignore)), key=lambda r: r.code))
 
 
+def analyze_all(arguments: Sequence[str], plan: Plan, jobs: int = 1) -> list[Diagnosis]:
+    """Diagnose every argument, in order; `jobs` of them at a time, each in a process of its own."""
+    for argument in arguments:
+        require(argument)
+    if jobs == 1 or len(arguments) < 2:
+        return [diagnosis for argument in arguments for diagnosis in analyze(argument, plan)]
+    from concurrent.futures import ProcessPoolExecutor
+    from functools import partial
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(min(jobs, len(arguments)), mp_context=get_context("spawn")) as pool:
+        return [diagnosis for found in pool.map(partial(analyze, plan=plan), arguments, chunksize=max(1, len(arguments) // (4 * jobs))) for diagnosis in found]
+
+
 def analyze(argument: str, plan: Plan) -> list[Diagnosis]:
     """Diagnose every run at `argument`; always at least one result. Raises `UsageError` for a path that does not exist."""
     try:
@@ -56,8 +73,8 @@ def analyze(argument: str, plan: Plan) -> list[Diagnosis]:
     except UsageError:
         raise
     except LossdoctorError as error:
-        return [unreadable(argument, argument, Path(argument).name, [Fault("unreadable", Path(argument).name or argument, str(error), Loss.FATAL)])]
-    return examine_loaded(argument, loaded, plan)
+        loaded = Loaded(faults=(Fault("unreadable", Path(argument).name or argument, str(error), Loss.FATAL),))
+    return [_under_policy(diagnosis, plan) for diagnosis in examine_loaded(argument, loaded, plan)]
 
 
 def examine_loaded(argument: str, loaded: Loaded, plan: Plan) -> list[Diagnosis]:
@@ -68,22 +85,37 @@ def examine_loaded(argument: str, loaded: Loaded, plan: Plan) -> list[Diagnosis]
         faults = loaded.faults or (Fault("no-log", name, "no training log was found here", Loss.FATAL),)
         return [unreadable(argument, argument, name, faults)]
     first = replace(loaded.runs[0], faults=(*loaded.runs[0].faults, *loaded.faults))
-    return [diagnose(run, plan.rules, detectors, argument, _options(run, plan)) for run in (first, *loaded.runs[1:])]
+    return [diagnose(run, plan.rules, detectors, argument, _options(run.name, run.path, plan)) for run in (first, *loaded.runs[1:])]
 
 
-def judged(
-    diagnoses: Sequence[Diagnosis], policy: Policy, baselines: Sequence[Diagnosis] = (), today: date | None = None
-) -> list[Diagnosis]:
-    """The diagnoses under a policy, and against the last good runs where there are any."""
-    day = today or datetime.now(UTC).date()
-    return [apply(policy, mark(d, *baselines) if baselines else d, day) for d in diagnoses]
+def _options(name: str, path: str, plan: Plan) -> Options:
+    return plan.options if plan.policy is None else replace(plan.options, limits=plan.policy.limits_for(name, path))
 
 
-def _options(run: Run, plan: Plan) -> Options:
-    """The options with the limits that the policy sets for this run."""
-    return replace(plan.options, limits={**plan.options.limits, **plan.policy.limits_for(run.name, run.path)})
+def _under_policy(diagnosis: Diagnosis, plan: Plan) -> Diagnosis:
+    """Mark against the baseline, then apply levels, suppressions and the gate."""
+    if plan.policy is None:
+        return diagnosis
+    from datetime import UTC, datetime
+
+    from lossdoctor.policy import apply
+
+    if files := plan.baselines or plan.policy.gate.baseline:
+        from lossdoctor.policy.baseline import mark
+
+        diagnosis = mark(diagnosis, *(one for file in files for one in _report(file)))
+    return apply(plan.policy, diagnosis, datetime.now(UTC).date())
 
 
-def _detectors(rules: Sequence[Rule]) -> Mapping[str, object]:
+def _report(file: Path) -> list[Diagnosis]:
+    from lossdoctor.reporters.json_report import load as load_report
+
+    try:
+        return list(load_report(file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise UsageError(f"baseline {file}: {error}") from None
+
+
+def _detectors(rules: Sequence[Rule]) -> Mapping[str, Callable[..., Any]]:
     """The table, and installed third-party detectors only where a rule names one."""
     return DETECTORS if all(rule.detector in DETECTORS for rule in rules) else {**discovered(), **DETECTORS}

@@ -33,6 +33,12 @@ class Choices:
     check_weights: bool = False
 
 
+def require(argument: str) -> None:
+    """Raise `PathMissing` where the argument is a local path that does not exist: a typing error must not cost a long analysis."""
+    if argument != "-" and not argument.startswith(("wandb://", "https://", "http://")) and not Path(argument).exists():
+        raise PathMissing(f"{argument}: no such file or directory")
+
+
 def load(argument: str, choices: Choices | None = None, limits: Limits = LIMITS) -> Loaded:
     """Read everything at `argument` (a path, wandb://entity/project/run, a run URL, or - for standard input)."""
     choices = choices or Choices()
@@ -46,9 +52,8 @@ def load(argument: str, choices: Choices | None = None, limits: Limits = LIMITS)
         from lossdoctor.sources import text_log
 
         return _runs([(log, ()) for log in text_log.read(sys.stdin)], Path("-"), choices, limits)
+    require(argument)
     path = Path(argument)
-    if not path.exists():
-        raise PathMissing(f"{argument}: no such file or directory")
     found = discover(path, limits)
     faults = list(found.faults)
     logs = list(_states(found, faults, limits))

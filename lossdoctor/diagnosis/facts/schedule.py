@@ -25,6 +25,9 @@ FACTS: Mapping[str, str] = {
     "lr_repeats": "rows of a moving schedule on which the learning rate stood still",
     "lr_typical": "usual peak learning rate for this kind of fine-tuning",
     "lr_vs_typical": "peak learning rate / the usual one",
+    "lr_is_low": "the peak is at most a twentieth of the usual one, or 1e-6 where none is known",
+    "lr_is_high": "the peak is at least twenty times the usual one, or 0.03 (SGD: 1) where none is known",
+    "plan_is_in_steps": "max_steps decides the length of the run",
     "warmup_end": "step at which the learning rate stops rising",
     "warmup_share": "warmup / planned (else reached) steps",
     "no_warmup": "the learning rate starts at its peak",
@@ -52,7 +55,18 @@ def whole(run: Run) -> dict[str, Scalar]:
     }
     if rate is not None:
         found |= _course(rate.values)
-    return found | _against_typical(run, found["lr_peak"])
+    found |= _against_typical(run, found["lr_peak"])
+    return found | _far_off(run, found) | {"plan_is_in_steps": (run.number("max_steps") or 0) > 0}
+
+
+def _far_off(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    peak, ratio = found.get("lr_peak"), found.get("lr_vs_typical")
+    if not isinstance(peak, float):
+        return {}
+    if isinstance(ratio, float):
+        return {"lr_is_low": ratio <= 0.05, "lr_is_high": ratio >= 20}
+    high = 1.0 if "sgd" in str(run.setting("optim") or "").lower() else 0.03
+    return {"lr_is_low": peak <= 1e-6, "lr_is_high": peak >= high}
 
 
 def _rate(run: Run) -> Signal | None:

@@ -41,7 +41,11 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for the service, in seconds: `total` for a run, `request` for one answer, up to `wait` before each of `retries`."""
+    """How long to wait for the service.
+
+    Seconds for the whole run (`total`), for one answer (`request`), and at most before another try (`wait`); `retries` of a failed request
+    are at least 1, for the client takes 0 for its own default of hours.
+    """
 
     total: float = 600.0
     request: float = 20.0

@@ -20,7 +20,8 @@ ROWS = 120
 WHOLE = f"""
 import math, random, sys, wandb
 random.seed(5)
-run = wandb.init(project="p", name="real run", config={{"learning_rate": 3e-4, "max_steps": {ROWS}, "hub_token": "hf_canarycanarycanary", "vocab_size": 77}})
+config = {{"learning_rate": 3e-4, "max_steps": {ROWS}, "hub_token": "hf_canarycanarycanary", "vocab_size": 77}}
+run = wandb.init(project="p", name="real run", config=config)
 run.define_metric("train/global_step")
 run.define_metric("*", step_metric="train/global_step", step_sync=True)
 for i in range({ROWS}):
@@ -46,10 +47,22 @@ while True:
 
 
 def start(folder: Path, program: str, *arguments: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"WANDB_MODE": "offline", "WANDB_DIR": str(folder), "WANDB_CACHE_DIR": str(folder / "cache"), "WANDB_ERROR_REPORTING": "false", "HOME": str(folder), "WANDB_X_DISABLE_STATS": "true"}  # fmt: skip
+    settings = {
+        "MODE": "offline",
+        "DIR": str(folder),
+        "CACHE_DIR": str(folder / "cache"),
+        "ERROR_REPORTING": "false",
+        "X_DISABLE_STATS": "true",
+    }
     return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )  # fmt: skip
+        [sys.executable, "-c", program, *arguments],
+        cwd=folder,
+        env=os.environ | {"HOME": str(folder)} | {f"WANDB_{name}": value for name, value in settings.items()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -65,28 +65,37 @@ def checkpoint_name(advice: CheckpointAdvice) -> str:
     return f"checkpoint-{advice.best_step}"
 
 
-def decision(diagnosis: Diagnosis) -> str:
-    """Which checkpoint to use, in a sentence; empty where nothing is known."""
+def used_step(advice: CheckpointAdvice) -> int | None:
+    """The step of the checkpoint on disk that the advice is about, if there is one."""
+    if advice.nearest_kept is not None:
+        return advice.nearest_kept
+    return advice.best_step if advice.exists else None
+
+
+def decision(diagnosis: Diagnosis) -> NextStep | None:
+    """Which checkpoint to use and why; None where nothing is known."""
     advice = diagnosis.checkpoint
+    why = sentence(advice.reason)
     if advice.best_step is None:
-        return advice.reason
-    if advice.exists is False:
-        kept = (
-            f"; the nearest one kept is checkpoint-{advice.nearest_kept}" if advice.nearest_kept is not None else "; no checkpoint was kept"
-        )
-        return f"The best step was {advice.best_step}, but it was not saved{kept}."
-    if advice.exists is None:
-        return f"The best step was {advice.best_step}; whether it was saved cannot be seen from here."
-    state = {True: " (whole)", False: " (damaged, do not use it as it is)", None: ""}[advice.whole]
-    return f"Use {checkpoint_name(advice)}{state}."
+        return NextStep("No checkpoint to use", why) if why else None
+    if advice.exists:
+        state = {True: " (whole)", False: " (damaged, do not use it as it is)", None: ""}[advice.whole]
+        return NextStep(f"Use {checkpoint_name(advice)}{state}", why, advice.resume_command or "")
+    if advice.exists is False and advice.nearest_kept is not None:
+        why = why or f"The best step was {advice.best_step}, but it was not saved."
+        return NextStep(f"Use checkpoint-{advice.nearest_kept}, the nearest one kept", why, advice.resume_command or "")
+    unknown = (
+        "it was not saved, and no other checkpoint was kept" if advice.exists is False else "whether it was saved cannot be seen from here"
+    )
+    return NextStep(f"The best step was {advice.best_step}", why or sentence(unknown))
 
 
 def next_steps(diagnosis: Diagnosis) -> tuple[NextStep, ...]:
     """At most three: the checkpoint, the one change, the test that separates the causes; for a run without a verdict, what is missing."""
     steps: list[NextStep] = []
-    if diagnosis.checkpoint.best_step is not None and diagnosis.verdict is not Verdict.PASS:
-        reason = diagnosis.checkpoint.reason
-        steps.append(NextStep(decision(diagnosis).removesuffix("."), reason, diagnosis.checkpoint.resume_command or ""))
+    chosen = decision(diagnosis)
+    if chosen is not None and diagnosis.checkpoint.best_step is not None and diagnosis.verdict is not Verdict.PASS:
+        steps.append(chosen)
     steps += _for_findings(diagnosis)
     if len(steps) < MOST_STEPS and diagnosis.verdict is Verdict.INCONCLUSIVE:
         steps += _for_missing(diagnosis)

@@ -61,8 +61,8 @@ def _run(d: Diagnosis) -> Iterator[str]:
     if said:
         yield f"\n{escape(said)}."
     advice = decision(d)
-    if advice and d.verdict is not Verdict.PASS:
-        yield f"\n{escape(advice)}" + (f" {escape(d.checkpoint.reason)}" if d.checkpoint.best_step is not None else "")
+    if advice is not None and d.verdict is not Verdict.PASS:
+        yield f"\n**{escape(advice.title)}.** {escape(advice.detail)}".rstrip()
     if d.verdict is Verdict.PASS:
         yield f"\n{wording.CURVES_ARE_SILENT}"
     yield from _curves(d)

@@ -17,7 +17,7 @@ GAP, NONFINITE = " ", "×"  # noqa: RUF001
 def sparkline(view: SeriesView, width: int, first: int, last: int, *, unicode: bool = True) -> str:
     """Draw `view` over the steps `first`..`last` in `width` columns, each the median of its values; a cross where one is not finite.
 
-    The scale is the curve's own range, cut at 1.5 times the middle 90 % so that one spike does not flatten the rest. Columns between two
+    The scale is the curve's own range, cut a quarter beyond the middle 90 %, so one spike does not flatten the rest. Columns between two
     points of a sparse series hold the earlier one.
     """
     glyphs = BLOCKS if unicode else ASCII
@@ -76,5 +76,5 @@ def _columns(view: SeriesView, width: int, first: int, last: int) -> list[float 
 def _range(ordered: Sequence[float]) -> tuple[float, float]:
     count = len(ordered)
     low, high = ordered[int(0.05 * (count - 1))], ordered[math.ceil(0.95 * (count - 1))]
-    reach = 1.5 * (high - low)
+    reach = 0.25 * (high - low)
     return max(ordered[0], low - reach), min(ordered[-1], high + reach)

@@ -56,6 +56,11 @@ def hours(value: float) -> str:
     return f"{whole // 24} d {whole % 24} h"
 
 
+def says_the_same(headline: str, message: str) -> bool:
+    """Whether the headline already holds the whole message."""
+    return bool(message) and message.rstrip(".") in headline
+
+
 def counted(count: int, one: str, many: str | None = None) -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
@@ -78,7 +83,7 @@ def facts(diagnosis: Diagnosis) -> tuple[str, ...]:
         found.append(f"{number(diagnosis.epochs, 3)} epochs")
     if diagnosis.cost.hours is not None:
         found.append(hours(diagnosis.cost.hours))
-    if diagnosis.task:
+    if diagnosis.task not in {"", "unknown"}:
         found.append(diagnosis.task)
     return tuple(found)
 
@@ -132,8 +137,8 @@ def bill(diagnosis: Diagnosis) -> tuple[str, ...]:
         said.append(f"{hours(cost.hours_after_onset)} after the trouble began")
     if cost.hours_since_checkpoint:
         said.append(f"{hours(cost.hours_since_checkpoint)} since the last usable checkpoint")
-    if cost.gpu_hours_wasted:
+    if cost.gpu_hours_wasted and cost.gpu_hours_wasted >= 0.01:
         said.append(f"{number(cost.gpu_hours_wasted, 3)} GPU hours wasted")
-    if cost.money_wasted:
+    if cost.money_wasted and cost.money_wasted >= 0.01:
         said.append(f"{cost.money_wasted:.2f} {cost.currency}")
     return tuple(said)

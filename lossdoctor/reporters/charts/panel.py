@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lossdoctor.model import Diagnosis, Mark, SeriesView, Severity
-from lossdoctor.reporters.advice import letter
+from lossdoctor.reporters.advice import letter, used_step
 from lossdoctor.reporters.charts.palette import LINES
 from lossdoctor.reporters.charts.scale import Scale, scale_for
 from lossdoctor.reporters.charts.thin import Point, nonfinite_runs, pieces, smooth, thin
@@ -132,7 +132,7 @@ def _panel(d: Diagnosis, key: str, views: Sequence[SeriesView], reach: tuple[int
         shades=shades,
         marks=tuple(m for m in d.marks if first <= m.step <= last),
         limits=_limits(d, key),
-        used_checkpoint=d.checkpoint.best_step if d.checkpoint.exists and key == "loss" else None,
+        used_checkpoint=used_step(d.checkpoint) if key == "loss" else None,
         best=_best(d, ordered, lines),
     )
     loud = [s for s in shades if s.severity is not Severity.NOTE]

@@ -14,6 +14,7 @@ from lossdoctor.reporters.wording import number
 _LOG_FROM = 60.0
 _ROOM = 0.06
 _OUTLIER_REACH = 0.6
+_LARGEST, _SMALLEST = 1e250, 1e-250
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,11 @@ class Scale:
     def unit(self, value: float) -> float:
         """The height of a value as a share of the axis; below 0 or above 1 where the axis cuts it (at most a little, never infinite)."""
         if self.log:
-            if value <= 0:
+            if _tamed(value) <= 0:
                 return -0.2
             share = (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         else:
-            half = self.high / 2 - self.low / 2
-            share = (value / 2 - self.low / 2) / half
+            share = (_tamed(value) - self.low) / (self.high - self.low)
         return min(max(share, -0.2), 1.2)
 
     def cuts(self, value: float) -> bool:
@@ -48,43 +48,42 @@ def scale_for(values: Sequence[float], *, keep: Sequence[float] = ()) -> Scale:
     """A scale for finite values: the robust range, with `keep` inside where that does not flatten the rest.
 
     Outliers beyond 0.6 times the middle 96 % are left off the scale. Logarithmic where all values are positive and the robust range spans a
-    factor of 60 or more (learning curves that start at 11 and end at 0.1 do).
+    factor of 60 or more (learning curves that start at 11 and end at 0.1 do). Beyond 1e250 and below 1e-250 all numbers look alike.
     """
-    ordered = sorted(v for v in values if math.isfinite(v))
+    ordered = sorted(_tamed(v) for v in values if math.isfinite(v))
     if not ordered:
         return Scale(0.0, 1.0)
     low, high = _robust(ordered)
-    for value in keep:
-        if math.isfinite(value) and abs(value - low) <= 3 * (high - low) + abs(low) and low != high:
+    for value in map(_tamed, keep):
+        if low != high and abs(value - low) <= 3 * (high - low) + abs(low):
             low, high = min(low, value), max(high, value)
-    if low > 0 and high / low >= _LOG_FROM:
-        return Scale(low / (high / low) ** _ROOM, min(high * (high / low) ** _ROOM, 1.7e308), log=True)
+    if low > 0 and math.log10(high) - math.log10(low) >= math.log10(_LOG_FROM):
+        room = 10 ** (_ROOM * (math.log10(high) - math.log10(low)))
+        return Scale(low / room, high * room, log=True)
     room = _ROOM * (high - low)
-    if not room > 1e-12 * max(abs(low), abs(high)) or room < 1e-300:
-        middle = max(abs(high), 1e-300)
-        return Scale(low - 0.5 * middle, high + 0.5 * middle) if abs(high) < 1e307 else Scale(low * 0.9, high)
-    if not math.isfinite(room):
-        return Scale(low, high)
-    base = low - room
-    return Scale(0.0 if low >= 0 > base else base, high + room)
+    if room <= 1e-12 * max(abs(low), abs(high)):
+        half = 0.5 * abs(high) or 1.0
+        return Scale(low - half, high + half)
+    return Scale(0.0 if low >= 0 > low - room else low - room, high + room)
+
+
+def _tamed(value: float) -> float:
+    return 0.0 if abs(value) < _SMALLEST else min(max(value, -_LARGEST), _LARGEST)
 
 
 def _robust(ordered: Sequence[float]) -> tuple[float, float]:
     last = len(ordered) - 1
     low, high = ordered[int(0.02 * last)], ordered[math.ceil(0.98 * last)]
-    spread = high - low
-    if not spread > 0 or not math.isfinite(spread):
-        middle = ordered[int(0.25 * last)], ordered[math.ceil(0.75 * last)]
-        return (middle if last >= 8 else (ordered[0], ordered[-1])) if spread == 0 else (ordered[0], ordered[-1])
-    reach = _OUTLIER_REACH * spread
+    if high == low and last >= 8:
+        return low, high
+    if high == low:
+        return ordered[0], ordered[-1]
+    reach = _OUTLIER_REACH * (high - low)
     return max(ordered[0], low - reach), min(ordered[-1], high + reach)
 
 
 def _linear_ticks(low: float, high: float, count: int) -> list[float]:
-    span = high - low
-    if not math.isfinite(span) or span <= 0 or span < 1e-290:
-        return [low, high]
-    raw = span / count
+    raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
     first = math.ceil(low / step)

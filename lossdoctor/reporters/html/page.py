@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lossdoctor.model import Diagnosis, Finding, Fix, Loss, SeriesView
-from lossdoctor.reporters.advice import Group, NextStep, first_fix, groups, next_steps
+from lossdoctor.reporters.advice import Group, NextStep, first_fix, groups, next_steps, used_step
 from lossdoctor.reporters.charts.layout import CROP, MAIN, NARROW, SMALL
 from lossdoctor.reporters.charts.panel import Panel, panels, zoom
 from lossdoctor.reporters.html.budget import Budget
@@ -61,6 +61,7 @@ class RunPage:
     damaged: bool
     best: str
     left_out: int
+    used: int | None
 
 
 def run_page(d: Diagnosis, index: int, runs: int, budget: Budget, complain: Callable[[str], None]) -> RunPage:
@@ -81,6 +82,7 @@ def run_page(d: Diagnosis, index: int, runs: int, budget: Budget, complain: Call
         timeline=timeline(d),
         damaged=any(f.loss is not Loss.BENIGN for f in d.faults),
         best=best_eval(d),
+        used=used_step(d.checkpoint),
         left_out=max(len(others) - budget.charts, 0),
     )
 

@@ -93,6 +93,7 @@ def environment() -> Environment:
         sources_of=wording.sources_of,
         bill=wording.bill,
         against=wording.against,
+        same=wording.says_the_same,
         glyphs=GLYPHS,
         counted=wording.counted,
         silent=wording.CURVES_ARE_SILENT,

@@ -9,10 +9,11 @@ from lossdoctor.reporters.advice import groups
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.signals import amount, look
 from lossdoctor.reporters.sparkline import carets, sparkline
-from lossdoctor.reporters.terminal.console import paint
+from lossdoctor.reporters.terminal.console import cells, paint
 
 MOST_CURVES = 4
 _LABEL = 16
+_NARROWEST = 12
 
 
 def curves(d: Diagnosis, options: Options) -> Iterator[str]:
@@ -22,10 +23,11 @@ def curves(d: Diagnosis, options: Options) -> Iterator[str]:
         return
     first = min(v.steps[0] for v in views)
     last = max(v.steps[-1] for v in views)
-    width = min(max(options.width - _LABEL - 36, 12), 60)
-    for view in views:
+    said = [ends(view, options.width - _LABEL - 2 - _NARROWEST) for view in views]
+    width = min(options.width - _LABEL - 2 - max(cells(words) for words in said), 60)
+    for view, words in zip(views, said, strict=True):
         line = sparkline(view, width, first, last, unicode=options.unicode)
-        yield f"  {look(view.signal).title[: _LABEL - 3]:<{_LABEL - 2}}{line}  {ends(view)}"
+        yield f"  {look(view.signal).title[: _LABEL - 3]:<{_LABEL - 2}}{line}  {words}"
     spans = [
         (g.letter, *span)
         for g in groups(d)
@@ -49,8 +51,8 @@ def chosen(d: Diagnosis) -> tuple[SeriesView, ...]:
     return tuple(known[signal] for signal in picked[:MOST_CURVES])
 
 
-def ends(view: SeriesView) -> str:
-    """First and last value and, where it lies between, the minimum with its step: `1.21 → 1.29 (min 1.03 at 400)`."""
+def ends(view: SeriesView, room: int = 60) -> str:
+    """First and last value and, where it lies between and there is room, the minimum: `1.21 → 1.29 (min 1.03 at 400)`."""
     known = [(v, s) for s, v in zip(view.steps, view.values, strict=True) if v is not None]
     if not known:
         return "no finite value"
@@ -58,8 +60,7 @@ def ends(view: SeriesView) -> str:
     says = f"{amount(view.signal, known[0][0])} → {last}"
     low = min(known)
     inside = known[0][1] < low[1] < known[-1][1]
-    return (
-        f"{says} (min {amount(view.signal, low[0])} at {low[1]})"
-        if inside and view.signal.endswith("loss") and low[0] < known[-1][0] * 0.98
-        else says
-    )
+    if not inside or not view.signal.endswith("loss") or low[0] >= known[-1][0] - 0.02 * abs(known[-1][0]):
+        return says
+    longer = f"{says} (min {amount(view.signal, low[0])} at {low[1]})"
+    return longer if cells(longer) <= room else says

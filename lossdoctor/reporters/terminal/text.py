@@ -48,7 +48,11 @@ def _run(d: Diagnosis, options: Options) -> Iterator[str]:
         yield ""
         yield from drawn
     for group in groups(d):
-        yield from ("", *_finding(group, options)) if group.finding.severity is not Severity.NOTE else _finding(group, options)
+        yield from (
+            ("", *_finding(group, d.headline, options))
+            if group.finding.severity is not Severity.NOTE
+            else _finding(group, d.headline, options)
+        )
     yield from _damage(d, options)
     if d.baseline is not None:
         yield from ("", *(line for said in wording.against(d.baseline) for line in _labelled("baseline", said, options)))
@@ -69,24 +73,30 @@ def _verdict(d: Diagnosis, options: Options) -> Iterator[str]:
     yield f"{styled}  {paint(lines[0].strip() if lines else '', 'bold', colour=options.colour)}"
     yield from (paint(line, "bold", colour=options.colour) for line in lines[1:])
     advice = decision(d)
-    if advice and d.verdict is not Verdict.PASS:
-        yield from _labelled("checkpoint", f"{advice} {d.checkpoint.reason}" if d.checkpoint.best_step is not None else advice, options)
-        if d.checkpoint.resume_command:
-            yield from _labelled("resume with", d.checkpoint.resume_command, options)
+    if advice is not None and d.verdict is not Verdict.PASS:
+        yield from _labelled("checkpoint", f"{advice.title}. {advice.detail}", options)
+        if advice.code:
+            yield from _labelled("resume with", advice.code, options)
     if d.verdict is not Verdict.PASS and wording.bill(d):
         yield from _labelled("cost", ", ".join(wording.bill(d)), options)
     if not d.gate.passed:
         yield from _labelled("gate failed", "; ".join(d.gate.reasons) or "by the policy", options)
 
 
-def _finding(group: Group, options: Options) -> Iterator[str]:
+def _finding(group: Group, headline: str, options: Options) -> Iterator[str]:
     f = group.finding
     glyph = paint(f"{MARKS[f.severity]} {wording.SEVERITY_WORDS[f.severity]:<7}", SEVERITY_STYLE[f.severity], colour=options.colour)
-    where = wording.steps_of(f)
-    parts = [f"{f.rule} ({f.code})", where, f"confidence {f.confidence:.2f}", f.baseline or ""]
-    name = paint(parts[0], "bold", colour=options.colour)
-    yield f"{glyph}  {group.letter}  {name}" + "".join(f"   {part}" for part in parts[1:] if part)
-    yield from _wrapped(f.message, "    ", options)
+    head = f"{glyph}  {group.letter}  {paint(f'{f.rule} ({f.code})', 'bold', colour=options.colour)}"
+    used = 13 + len(group.letter) + cells(f"{f.rule} ({f.code})")
+    for part in (wording.steps_of(f), f"confidence {f.confidence:.2f}", f.baseline or ""):
+        if part and used + 3 + cells(part) > options.width:
+            yield head
+            head, used = f"    {part}", 4 + cells(part)
+        elif part:
+            head, used = f"{head}   {part}", used + 3 + cells(part)
+    yield head
+    if not wording.says_the_same(headline, f.message):
+        yield from _wrapped(f.message, "    ", options)
     if f.severity is Severity.NOTE and options.verbosity <= 0:
         return
     fix = first_fix(group)
@@ -120,9 +130,8 @@ def _damage(d: Diagnosis, options: Options) -> Iterator[str]:
     if shown:
         yield ""
     for fault in shown[:8]:
-        glyph = paint(f"! {'damage' if fault.loss is not Loss.BENIGN else 'note':<7}", "yellow", colour=options.colour)
-        yield f"{glyph}  {fault.kind} in {fault.where}"
-        yield from _wrapped(fault.detail, "    ", options)
+        yield paint(f"! {'damage' if fault.loss is not Loss.BENIGN else 'note'}", "yellow", colour=options.colour) + f"   {fault.kind}"
+        yield from _wrapped(f"in {fault.where}: {fault.detail}", "    ", options)
     if len(shown) > 8:
         yield f"    and {len(shown) - 8} more (all of them in the JSON and HTML reports)"
     for note in d.crashed:

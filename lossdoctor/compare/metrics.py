@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.measures.bootstrap import Level, half_width, prediction, tail_level
+from lossdoctor.measures.bootstrap import Level, half_width, one_row, prediction, tail_level
 from lossdoctor.measures.level import Floats
 from lossdoctor.model import Diagnosis, MetricDelta
 
@@ -104,4 +104,4 @@ def _eval_metrics(name: str, values: Floats) -> Iterator[Metric]:
         yield Metric(f"final {words}", name, level)
     if (wanted := direction(name)) != 0 and len(values) > 1 and level is not None:
         best = float(values.min() if wanted < 0 else values.max())
-        yield Metric(f"best {words}", name, Level(best, 1))
+        yield Metric(f"best {words}", name, one_row(best, values, EVAL_TAIL))

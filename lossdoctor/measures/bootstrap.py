@@ -39,12 +39,23 @@ def tail_level(values: Floats, share: float, least: int = LEAST) -> Level | None
     mean = float(tail.mean())
     if n < LEAST:
         return Level(mean, n)
-    rows = np.arange(n, dtype=np.float64)
-    rest = tail - theil_sen(rows, tail) * (rows - rows.mean())
+    rest = _detrended(tail)
     if n < TELLING:
         return Level(mean, n, float(rest.std(ddof=2)), n - 2.0)
     block = block_length(rest)
     return Level(mean, n, block_error(rest, block), max(1.0, n / block - 2))
+
+
+def one_row(value: float, values: Floats, share: float, least: int = LEAST) -> Level:
+    """A single value of the curve as a level: its error is the wiggle of the rows of the tail around their trend."""
+    tail = values[-max(least, round(share * len(values))) :]
+    n = len(tail)
+    return Level(value, 1) if n < LEAST else Level(value, 1, float(_detrended(tail).std(ddof=2)), n - 2.0)
+
+
+def _detrended(values: Floats) -> Floats:
+    rows = np.arange(len(values), dtype=np.float64)
+    return np.asarray(values - theil_sen(rows, values) * (rows - rows.mean()), dtype=np.float64)
 
 
 def block_length(values: Floats) -> int:

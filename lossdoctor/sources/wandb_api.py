@@ -7,9 +7,12 @@ for local inputs: the client takes half a second to import and starts a process 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import re
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -194,7 +197,7 @@ def _remote_error(error: Exception, where: Address) -> LossdoctorError:
         return RemoteError(f"{where}: {_REASONS[404]} ({text})")
     if status is not None:
         return RemoteError(f"{where}: the service failed with HTTP {status}; try again later ({text})")
-    if re.search(r"timeout|timed out|in time", text, re.IGNORECASE):
+    if re.search(r"timeout|timed out|deadline exceeded|in time", text, re.IGNORECASE):
         return RemoteError(f"{where}: the service did not answer in time ({text})")
     return RemoteError(f"{where}: the WandB client failed: {text or type(error).__name__}")
 
@@ -249,21 +252,29 @@ def _seconds(stamp: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+@functools.cache
+def _folder() -> str:
+    """A folder for what the client writes, gone when the process ends: the client's own process keeps to the first one it was told of."""
+    folder = tempfile.mkdtemp(prefix="lossdoctor-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @contextlib.contextmanager
 def _quiet_client() -> Iterator[None]:
-    """Keep the client quiet and its files in a folder that goes away; the environment is restored."""
-    with tempfile.TemporaryDirectory(prefix="lossdoctor-", ignore_cleanup_errors=True) as folder:
-        wanted = {"WANDB_DIR": folder, "WANDB_CACHE_DIR": folder, "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+    """Keep the client quiet and its files out of the user's folders; the environment is restored."""
+    folder = _folder()
+    wanted = {"WANDB_DIR": folder, "WANDB_CACHE_DIR": folder, "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _within(seconds: float, work: Callable[[], _T], where: Address) -> _T:

@@ -10,12 +10,13 @@ _SWITCHES_A_RUN = 4
 _SHORT_SHARE = 0.25
 
 
-def interleaved(steps: Sequence[int], counts: Sequence[bool]) -> list[int]:
+def interleaved(steps: Sequence[int], counts: Sequence[int]) -> list[int]:
     """The run (0, 1, ...) of each row; all 0 where the file holds one run, restarts included.
 
     A row goes to the run whose last step lies closest before its own, the one that waited longest where several do; it opens a new run
-    where there is none. Only rows that count (a training loss) decide, the others follow the row before. Runs that follow one another
-    (a restart) are one run with backward steps, not several: they must alternate at least four times each to be told apart.
+    where there is none. Only rows that count (a training loss) decide, the others follow the row before, the second of a step the
+    run after that. Runs that follow one another (a restart) are one run with backward steps, not several: they must alternate at least
+    four times each to be told apart.
     """
     last: list[int] = []
     used: list[int] = []
@@ -35,7 +36,11 @@ def interleaved(steps: Sequence[int], counts: Sequence[bool]) -> list[int]:
                 return [0] * len(steps)
             switches += run != current
             current = run
-        runs.append(current)
+            runs.append(run)
+            continue
+        # Two runs that write the same row without a loss write it one after the other.
+        again = index > 0 and not counts[index - 1] and steps[index - 1] == step and len(last) > 1
+        runs.append((runs[-1] + 1) % len(last) if again else current)
     if len(last) < 2 or switches < _SWITCHES_A_RUN * len(last):
         return [0] * len(steps)
     return _folded(runs, len(last))

@@ -2,33 +2,39 @@
 
 Nested objects become `outer/inner`. Rows of a validation (`"mode": "val"`) get the prefix `val/`. Where `iter` starts again every epoch
 (mmcv) the steps count on from the last logged `iter` of the epoch before. Two runs that wrote into one file at a time are told apart by
-their steps: each row goes to the run whose last step lies closest before it.
+their steps: each row goes to the run whose last step lies closest before it. Some tools write one JSON document instead of lines
+(`json_document`): its rows are read the same way.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault
 from lossdoctor.run.log import Log
-from lossdoctor.sources import axes
+from lossdoctor.sources import axes, json_document
+from lossdoctor.sources.files import read_bytes
 from lossdoctor.sources.interleaved import interleaved
 from lossdoctor.sources.rows import Rows, duration, number, whole
-from lossdoctor.sources.text_lines import decode_head, lines, open_text, run_name
+from lossdoctor.sources.text_lines import decode_head, encoding, lines, open_text, run_name
 
 _MODE = ("mode", "split", "phase", "stage", "subset")
 _EVALUATION = frozenset(("val", "valid", "validation", "eval", "evaluation", "test", "dev"))
 _CLOCK = frozenset(("elapsed_time", "remaining_time", "eta", "elapsed"))
 _PROGRESS = frozenset(("percentage", "elapsed_time", "remaining_time"))
+_LOSSES = frozenset(("loss", "train_loss", "total_loss", "train/loss"))
 _NESTED = 3
 _decode = msgspec.json.Decoder().decode
 
@@ -36,13 +42,13 @@ _decode = msgspec.json.Decoder().decode
 def looks_like(path: Path, head: bytes) -> bool:
     """Whether the first lines are JSON objects with a step or epoch and another number (or mmcv's line about the environment)."""
     text = decode_head(head).lstrip("\ufeff \r\n")
-    if not text.startswith("{"):
+    if not text.startswith(("{", "[")):
         return False
-    file = _File(path)
+    file = _File(path, LIMITS)
     for entry in map(_object, text.split("\n", 20)[:20]):
         if entry is not None:
             file.add(entry)
-    if file.points:
+    if file.steps or json_document.looks_like(text):
         return True
     return text.startswith(('{"env_info"', '{"config"', '{"mmcv_version"')) and path.suffix.lower() in (".json", ".jsonl", ".log")
 
@@ -51,69 +57,64 @@ def read(path: Path, limits: Limits = LIMITS) -> list[Log]:
     """Read one file of JSON lines, one Log a run; raises Unreadable where no line is a row with a step."""
     with open_text(path, limits) as text:
         file = _load(text, path, limits)
-    if not file.rows:
+    if not file.steps:
+        file = _document(path, limits)
+    if not file.steps:
         raise Unreadable(f"{path.name}: no line is a JSON object with a step or an epoch and a number")
-    runs = interleaved([row.step for row in file.rows], [row.loss for row in file.rows])
+    runs = interleaved(file.steps, file.losses)
     count, name = max(runs) + 1, run_name(path)
-    parted: list[list[_Row]] = [[] for _ in range(count)]
-    for row, run in zip(file.rows, runs, strict=True):
-        parted[run].append(row)
-    return [_log(file, rows, name if count == 1 else f"{name} ({index} of {count})", limits) for index, rows in enumerate(parted, 1)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One line: where it lies, its numbers, the total it names, and whether it says that its values are of a whole epoch."""
-
-    step: int
-    by_epoch: bool
-    epoch: float
-    time: float
-    total: int | None
-    values: Mapping[str, float]
-
-    @property
-    def loss(self) -> bool:
-        return any(name in self.values for name in ("loss", "train_loss", "total_loss", "train/loss"))
+    if count == 1:
+        return [_log(file, None, name)]
+    numbers = np.asarray(runs)
+    return [_log(file, numbers == run, f"{name} ({run + 1} of {count})") for run in range(count)]
 
 
 @dataclass(slots=True)
 class _File:
-    """What reading the lines of one file has found so far."""
+    """What reading the rows of one file has found so far; per row its step, the total it names, and whether it holds a training loss."""
 
     path: Path
-    rows: list[_Row] = field(default_factory=list)
-    bad: list[int] = field(default_factory=list)
+    limits: Limits
+    table: Rows = field(init=False)
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    totals: array[int] = field(default_factory=lambda: array("q"))
+    losses: bytearray = field(default_factory=bytearray)
+    bare: bytearray = field(default_factory=bytearray)
+    by_epoch: bool = True
+    progress: bool = False
+    bad: int = 0
+    first_bad: int = 0
     torn: int = 0
     apart: int = 0
-    points: int = 0
     words: dict[str, int] = field(default_factory=dict)
     offset: int = 0
     inner: int = 0
 
+    def __post_init__(self) -> None:
+        self.table = Rows(self.limits)
+
     def add(self, entry: Mapping[str, Any]) -> None:
-        """Take one object in; `iter` that starts again with a new epoch is counted on."""
-        values, mode = _flat(entry, self.words), _mode(entry)
-        name = axes.first(values, axes.STEP)
-        epoch_name = axes.first(values, axes.EPOCH)
-        step = whole(values.get(name or epoch_name or ""))
-        total_name, clock = axes.first(values, axes.TOTAL), axes.first(entry, axes.TIME)
-        time = (
-            axes.wall_time(entry[clock])
-            if clock and isinstance(entry[clock], float | int | str) and not isinstance(entry[clock], bool)
-            else None
-        )
-        epoch = values.get(epoch_name or "", math.nan)
-        spent = {name, epoch_name, total_name, clock if time is not None else None}
-        metrics = {f"val/{key}" if mode else key: value for key, value in values.items() if key not in spent}
-        if step is None or not values.keys() - spent:
+        """Take one object in."""
+        values, evaluation = _flat(entry, self.words), _evaluation(entry)
+        step_name, epoch_name, total_name = (axes.first(values, table) for table in (axes.STEP, axes.EPOCH, axes.TOTAL))
+        step, epoch = whole(values.get(step_name or epoch_name or "")), values.get(epoch_name or "", math.nan)
+        clock = axes.first(entry, axes.TIME)
+        given = entry[clock] if clock else None
+        time = axes.wall_time(given) if isinstance(given, float | int | str) and not isinstance(given, bool) else None
+        spent = {step_name, epoch_name, total_name, clock if time is not None else None}
+        metrics = {f"val/{key}" if evaluation else key: value for key, value in values.items() if key not in spent}
+        if step is None or not metrics:
             self.apart += 1
             return
-        if name and axes.folded(name) == "iter" and not math.isnan(epoch):
-            step = self._counted_on(step, mode)
-        self.points += len(metrics)
-        total = whole(values.get(total_name or ""))
-        self.rows.append(_Row(step, name is None, epoch, math.nan if time is None else time, total, metrics))
+        if step_name and axes.folded(step_name) == "iter" and not math.isnan(epoch):
+            step = self._counted_on(step, evaluation)
+        self.table.add(metrics, step, epoch, math.nan if time is None else time)
+        self.steps.append(step)
+        self.totals.append(whole(values.get(total_name or "")) or 0)
+        self.losses.append(not _LOSSES.isdisjoint(metrics))
+        self.bare.append(metrics.keys() <= _PROGRESS)
+        self.by_epoch &= step_name is None
+        self.progress |= "percentage" in metrics
 
     def _counted_on(self, inner: int, evaluation: bool) -> int:
         """The step of an `iter` inside an epoch; an evaluation's own counter says nothing, it lies where training stands."""
@@ -129,8 +130,8 @@ class _File:
         if self.torn:
             found.append(Fault("torn-line", f"{self.path.name}:{self.torn}", "the last line is cut off and was left out"))
         if self.bad:
-            detail = f"{len(self.bad)} lines are no JSON objects and were left out, the first is line {self.bad[0]}"
-            found.append(Fault("bad-json", f"{self.path.name}:{self.bad[0]}", detail))
+            detail = f"{self.bad} lines are no JSON objects and were left out, the first is line {self.first_bad}"
+            found.append(Fault("bad-json", f"{self.path.name}:{self.first_bad}", detail))
         return tuple(found)
 
     def notes(self) -> tuple[str, ...]:
@@ -148,43 +149,51 @@ class _File:
 
 
 def _load(text: TextIO, path: Path, limits: Limits) -> _File:
-    file = _File(path)
+    file = _File(path, limits)
     for at, line, ended in lines(text, limits.text_line_bytes):
         stripped = line.strip("\x00 \t\ufeff")
         entry = _object(stripped)
         if entry is not None:
             file.add(entry)
         elif stripped and ended:
-            file.bad.append(at)
+            file.bad, file.first_bad = file.bad + 1, file.first_bad or at
         elif stripped:
             file.torn = at
-        if file.points > limits.points:
-            raise Unreadable(f"{path.name}: more than {limits.points} points, over the limit")
     return file
 
 
-def _log(file: _File, rows: Sequence[_Row], name: str, limits: Limits) -> Log:
-    """One Log from the rows of one run."""
-    table = Rows(limits)
-    for row in rows:
-        table.add(row.values, row.step, row.epoch, row.time)
-    totals = [row.total for row in rows if row.total]
+def _document(path: Path, limits: Limits) -> _File:
+    """The rows of a file that is one JSON document."""
+    file = _File(path, limits)
+    data = read_bytes(path, limits.json_bytes)
+    try:
+        entries = json_document.rows(data.decode(encoding(data), errors="replace"))
+    except ValueError:
+        return file
+    for entry in entries or ():
+        file.add(entry)
+    return file
+
+
+def _log(file: _File, own: npt.NDArray[np.bool_] | None, name: str) -> Log:
+    """One Log from the rows of one run (`own`, shape (rows,)), or from all."""
+    rows = np.arange(len(file.steps)) if own is None else np.flatnonzero(own)
+    steps, totals = np.asarray(file.steps, dtype=np.int64)[rows], np.asarray(file.totals, dtype=np.int64)[rows]
+    total = int(totals[totals > 0][-1]) if (totals > 0).any() else None
     # LLaMA-Factory ends with a row that holds the progress and no loss; a full counter says the same.
-    closing = not rows[-1].values.keys() - _PROGRESS and any(row.loss for row in rows)
-    complete = bool(totals) and rows[-1].step >= totals[-1]
-    by_epoch = all(row.by_epoch for row in rows)
+    closing = bool(file.bare[rows[-1]]) and any(file.losses[row] for row in rows)
     return Log(
         kind="jsonl",
         path=file.path,
         name=name,
-        series=table.series(),
+        series=file.table.series(own),
         faults=file.faults(),
-        planned_steps=None if by_epoch or not totals else totals[-1],
-        finished=True if complete or (closing and totals) else None,
-        reached_step=table.reached,
-        started=table.started,
-        step_is="epoch" if by_epoch else "step",
-        framework="llamafactory" if "percentage" in rows[-1].values else "",
+        planned_steps=None if file.by_epoch else total,
+        finished=True if total and (closing or steps[-1] >= total) else None,
+        reached_step=int(steps.max()),
+        started=file.table.started,
+        step_is="epoch" if file.by_epoch else "step",
+        framework="llamafactory" if file.progress else "",
         notes=file.notes(),
     )
 
@@ -230,6 +239,6 @@ def _number(name: str, value: Any) -> float | None:
     return None
 
 
-def _mode(entry: Mapping[str, Any]) -> bool:
+def _evaluation(entry: Mapping[str, Any]) -> bool:
     """Whether a row says that it is of a validation."""
     return any(isinstance(entry.get(key), str) and entry[key].lower() in _EVALUATION for key in _MODE)

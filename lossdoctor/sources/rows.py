@@ -7,6 +7,9 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from lossdoctor.errors import Unreadable
 from lossdoctor.limits import Limits
 from lossdoctor.run.log import Series
@@ -15,17 +18,29 @@ _FARTHEST_STEP = 2**62
 
 
 @dataclass(slots=True)
+class _Column:
+    """One name's points, and the number of the row each came from."""
+
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    epochs: array[float] = field(default_factory=lambda: array("d"))
+    times: array[float] = field(default_factory=lambda: array("d"))
+    rows: array[int] = field(default_factory=lambda: array("q"))
+
+
+@dataclass(slots=True)
 class Rows:
     """Points by name in logging order. Bounded: beyond the limits on points or names `add` raises Unreadable with the figures."""
 
     limits: Limits
+    count: int = 0
+    points: int = 0
     reached: int | None = None
     started: float | None = None
-    points: int = 0
-    _columns: dict[str, tuple[array[int], array[float], array[float], array[float]]] = field(default_factory=dict)
+    _columns: dict[str, _Column] = field(default_factory=dict)
 
     def add(self, values: Mapping[str, float], step: int, epoch: float = math.nan, time: float = math.nan) -> None:
-        """Append one value a name at a step; epoch and time (seconds since the Unix epoch) are NaN where unknown."""
+        """Append a row: one value a name at a step; epoch and time (seconds since the Unix epoch) are NaN where unknown."""
         self.points += len(values)
         if self.points > self.limits.points:
             raise Unreadable(f"more than {self.limits.points} points, over the limit")
@@ -34,19 +49,29 @@ class Rows:
             if column is None:
                 if len(self._columns) >= self.limits.tags:
                     raise Unreadable(f"more than {self.limits.tags} names, over the limit")
-                column = self._columns[name] = (array("q"), array("d"), array("d"), array("d"))
-            steps, numbers, epochs, times = column
-            steps.append(step)
-            numbers.append(value)
-            epochs.append(epoch)
-            times.append(time)
+                column = self._columns[name] = _Column()
+            column.steps.append(step)
+            column.values.append(value)
+            column.epochs.append(epoch)
+            column.times.append(time)
+            column.rows.append(self.count)
+        self.count += 1
         if self.reached is None or step > self.reached:
             self.reached = step
         if self.started is None and not math.isnan(time):
             self.started = time
 
-    def series(self) -> tuple[Series, ...]:
-        return tuple(Series.of(name[: self.limits.name_chars], *column) for name, column in self._columns.items())
+    def series(self, own: npt.NDArray[np.bool_] | None = None) -> tuple[Series, ...]:
+        """All series, or of the rows that are `own` (shape (count,)) those that have points there."""
+        found = []
+        for name, column in self._columns.items():
+            series = Series.of(name[: self.limits.name_chars], column.steps, column.values, column.epochs, column.times)
+            if own is not None:
+                kept = own[np.asarray(column.rows, dtype=np.int64)]
+                series = Series(series.name, series.steps[kept], series.values[kept], series.epochs[kept], series.times[kept])
+            if len(series.steps):
+                found.append(series)
+        return tuple(found)
 
 
 def whole(value: float | str | None) -> int | None:

@@ -51,13 +51,13 @@ def looks_like(path: Path, head: bytes) -> bool:
 def read(path: Path, metric: Mapping[str, str] | None = None, limits: Limits = LIMITS) -> list[Log]:
     """Read one table, one Log a run: an export of several WandB runs holds several.
 
-    `metric` (signal name -> column) may name the `step` and `epoch` columns, and lets a table in that has no column of a known name.
+    `metric` (column -> signal) may name the `step` and `epoch` columns, and lets a table in that has no column of a known name.
     Raises Unreadable where there is no header, no row or no usable column.
     """
     with open_text(path, limits) as text:
         table = _load(text, path, limits)
     wanted = dict(metric or {})
-    if not (_has_axis(table.header) or _has_loss(table.header) or set(wanted.values()) & set(table.header)):
+    if not (_has_axis(table.header) or _has_loss(table.header) or wanted.keys() & set(table.header)):
         raise Unreadable(f"{path.name}: no step, epoch or loss column; name them: --metric step=COLUMN --metric train/loss=COLUMN")
     runs = _wandb_runs(table.header) or {run_name(path): {name: name for name in table.header}}
     logs = [_log(table, path, wanted, run, columns) for run, columns in runs.items()]
@@ -257,8 +257,9 @@ class _Axis:
 
 
 def _axis(table: _Table, metric: Mapping[str, str], names: Mapping[str, str]) -> _Axis:
-    step = metric.get("step") or names.get(axes.first(names, axes.STEP) or "") or axes.first(table.header, axes.STEP)
-    epoch = metric.get("epoch") or names.get(axes.first(names, axes.EPOCH) or "") or axes.first(table.header, axes.EPOCH)
+    told = {signal: column for column, signal in metric.items()}
+    step = told.get("step") or names.get(axes.first(names, axes.STEP) or "") or axes.first(table.header, axes.STEP)
+    epoch = told.get("epoch") or names.get(axes.first(names, axes.EPOCH) or "") or axes.first(table.header, axes.EPOCH)
     for column in (step, epoch):
         if column is not None and column not in table.values:
             raise Unreadable(f"no column {column!r}; there are: {', '.join(table.header[:20])}")
@@ -275,8 +276,16 @@ def _axis(table: _Table, metric: Mapping[str, str], names: Mapping[str, str]) ->
             shift = int(steps[usable].min() == 0)
             note = "no step column: epochs are counted from 1" if shift else "no step column: epochs are the steps"
             return _Axis(steps + shift, epochs + shift, usable, "epoch", used, (note,))
-    rows, note = np.arange(1, table.rows + 1, dtype=np.int64), "no step and no whole-numbered epoch column: rows are counted from 1"
-    return _Axis(rows, epochs, np.ones(table.rows, dtype=bool), "call", used, (note,))
+    rows, every = np.arange(1, table.rows + 1, dtype=np.int64), np.ones(table.rows, dtype=bool)
+    if epoch is None and _train_and_eval_in_every_row(table):
+        return _Axis(rows, rows.astype(np.float64), every, "epoch", used, ("no step or epoch column: every row is taken for an epoch",))
+    return _Axis(rows, epochs, every, "call", used, ("no step and no whole-numbered epoch column: rows are counted from 1",))
+
+
+def _train_and_eval_in_every_row(table: _Table) -> bool:
+    """Keras writes no epoch column when told so; a row with a loss of training and of validation is an epoch."""
+    full = {axes.folded(name) for name, known in table.known.items() if known.all()}
+    return bool(full & {"loss", "train_loss"}) and bool(full & {"val_loss", "valid_loss", "eval_loss", "test_loss"})
 
 
 def _whole(values: Floats, known: Known) -> tuple[Ints, Known]:

@@ -27,8 +27,7 @@ from lossdoctor.sources.text_log_clock import Clock
 from lossdoctor.sources.text_log_line import Line, parse, parse_dict
 from lossdoctor.sources.text_log_trainer import Plan, TrainerRow, closed, place
 
-_SUFFIXES = frozenset(("", ".log", ".txt", ".out", ".err", ".stdout", ".stderr", ".rtf"))
-_JOB_SUFFIX = re.compile(r"\.(?:o|e|out|err|log)[-.]?\d+$")
+_OTHER_FORMATS = frozenset((".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".py", ".ipynb", ".md", ".html", ".xml"))
 _SCANNED = 4 << 20
 _STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)")
 _PLANNED = re.compile(r"Total optimization steps\s*=\s*([\d,]+)")
@@ -36,12 +35,8 @@ _EPOCHS = re.compile(r"Num Epochs\s*=\s*([\d,]+)")
 
 
 def looks_like(path: Path, head: bytes, limits: Limits = LIMITS) -> bool:
-    """Whether a file of a log's name holds a metric line or a log event: in its head, else in its first 4 MiB."""
-    suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES and not _JOB_SUFFIX.search(path.name.lower()):
-        return False
-    text = decode_head(head)
-    if "\x00" in text[:1024]:
+    """Whether a text file, of no other format by its name, holds a metric line or a log event in its first 4 MiB."""
+    if path.suffix.lower() in _OTHER_FORMATS or "\x00" in decode_head(head)[:1024]:
         return False
     try:
         with open_text(path, limits) as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,30 +57,33 @@ def load(argument: str, choices: Choices | None = None, limits: Limits = LIMITS)
     path = Path(argument)
     found = discover(path, limits)
     faults = list(found.faults)
-    logs = list(_states(found, faults, limits))
+    logs = list(_states(path, found, faults, limits))
     logs += [(log, ()) for log in _others(path, found, faults, choices, limits)]
     loaded = _runs(logs, path, choices, limits)
     return replace(loaded, faults=tuple(faults), ignored=tuple((str(p), why) for p, why in found.ignored))
 
 
-def _states(found: Found, faults: list[Fault], limits: Limits) -> Iterable[tuple[Log, tuple[Log, ...]]]:
+def _states(path: Path, found: Found, faults: list[Fault], limits: Limits) -> Iterable[tuple[Log, tuple[Log, ...]]]:
     """The newest state of each run; older checkpoints of the same run only tell where checkpoints are."""
     logs = []
-    for path in found.states:
-        log = _try(lambda path=path: [trainer_state.read(path, limits)], path, faults)  # type: ignore[misc]
-        logs += log
+    for state in found.states:
+        logs += _try(lambda state=state: [trainer_state.read(state, limits)], state, faults)  # type: ignore[misc]
     homes: dict[Path, list[Log]] = {}
     for log in logs:
-        homes.setdefault(_home(log.path), []).append(log)
+        homes.setdefault(_home(log.path, path), []).append(log)
     for members in homes.values():
         yield from trainer_state.newest_of_each_run(members)
 
 
-def _home(state: Path) -> Path:
-    """The output directory a state belongs to: checkpoints beside each other share it."""
+_CHECKPOINT_NAME = re.compile(r"(che[a-z]{1,2}point|ckpt|step|global_step|epoch)[-_ ]?\d+", re.IGNORECASE)
+
+
+def _home(state: Path, root: Path) -> Path:
+    """The output directory a state belongs to: checkpoints beside each other share it. Never a place above `root`: what lies there may
+    be other runs."""
     parent = state.parent
-    tail = parent.name.rpartition("-")[2]
-    return parent.parent if tail.isdigit() or parent.name.lower().startswith(("checkpoint", "chechpoint")) else parent
+    inside = parent != root and root in parent.parents
+    return parent.parent if inside and _CHECKPOINT_NAME.match(parent.name) else parent
 
 
 def _others(path: Path, found: Found, faults: list[Fault], choices: Choices, limits: Limits) -> list[Log]:
@@ -132,19 +136,16 @@ def _run(one: Group, older: Mapping[int, tuple[Log, ...]], path: Path, choices: 
     log = one.joined
     chosen = tuple(Setting(name, value, "--set") for name, value in choices.settings.items())
     faults: list[Fault] = list(log.faults)
-    kept: list[object] = []
     from_files: list[tuple[Setting, ...]] = []
     for home in _directories(one, path, alone=alone):
         values, problems = settings.find(home, limits)
         from_files.append(values)
         faults += problems
     found_checkpoints = list(log.checkpoints)
-    for home in {_home(member.path) if member.kind == "trainer_state" else None for member in one.members} - {None}:
-        assert home is not None
+    for home in dict.fromkeys(_home(member.path, path) for member in one.members if member.kind == "trainer_state"):
         more, problems = checkpoints.find(home, check_weights=choices.check_weights, limits=limits)
         found_checkpoints += more
         faults += problems
-    del kept
     ranked = sorted(one.members, key=lambda m: _TRUST.index(m.kind) if m.kind in _TRUST else len(_TRUST))
     groups = [chosen, *[m.settings for m in ranked if m.kind != "trainer_state"], *from_files, *[m.settings for m in ranked if m.kind == "trainer_state"]]
     notes = tuple(

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lossdoctor.model import LogEvent
 from lossdoctor.run import Log, Series
 from lossdoctor.run.names import canonical
 
+ROUNDED = 1.01e-4  # transformers rounds losses to 4 digits after the point through 4.57
+PRINTED = 6e-4  # and prints 4 significant digits from 5.0 on
 SAME_SHARE = 0.9  # of the steps that both logs have, this share must hold the same loss
 
 
@@ -109,12 +112,12 @@ def _share_equal(x: np.ndarray, y: np.ndarray, a: Series, b: Series, shared: np.
 
 def _same_sequence(a: Series, b: Series) -> bool:
     n = min(len(a.values), len(b.values))
-    return n >= 3 and bool(_close(a.values[:n], b.values[:n]).mean() >= SAME_SHARE)
+    return n >= 3 and bool(_close(a.values[:n], b.values[:n], relative=PRINTED).mean() >= SAME_SHARE)
 
 
-def _close(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _close(x: np.ndarray, y: np.ndarray, relative: float = 1e-4) -> np.ndarray:  # type: ignore[type-arg]
     with np.errstate(invalid="ignore"):
-        near = np.abs(x - y) <= 1e-4 * 1.01 + 1e-3 * np.abs(y) * 0.1
+        near = np.abs(x - y) <= ROUNDED + relative * np.abs(y)
         return near | (np.isnan(x) & np.isnan(y)) | (x == y)
 
 
@@ -141,9 +144,10 @@ def join(members: Sequence[Log]) -> Log:
     if len(members) == 1:
         return members[0]
     members = _in_sequence(members)
-    base = _richest(members)
+    base = _richest([m for m in members if m.step_is != "call"] or members)
     series: dict[str, Series] = {}
-    for log in sorted(members, key=lambda m: (-m.points, m.kind)):
+    placed = [m for m in members if m.step_is != "call"] or list(members)  # counted rows are no steps where somebody knows the real ones
+    for log in sorted(placed, key=lambda m: (-m.points, m.kind)):
         for one in log.series:
             key = canonical(one.name)[0]
             series[key] = _richer(series[key], one) if key in series else one
@@ -153,7 +157,7 @@ def join(members: Sequence[Log]) -> Log:
         kind="merged" if len({m.kind for m in members}) > 1 else base.kind,
         series=tuple(series.values()),
         checkpoints=tuple(dict.fromkeys(c for m in members for c in m.checkpoints)),
-        events=tuple(e for m in members for e in m.events),
+        events=tuple(_placed(e, m, base) for m in members for e in m.events),
         faults=tuple(dict.fromkeys(f for m in members for f in m.faults)),
         planned_steps=next((m.planned_steps for m in members if m.planned_steps and m.planned_steps > 0), None),
         planned_epochs=next((m.planned_epochs for m in members if m.planned_epochs), None),
@@ -165,6 +169,14 @@ def join(members: Sequence[Log]) -> Log:
         framework=next((m.framework for m in members if m.framework), ""),
         notes=tuple(dict.fromkeys(n for m in members for n in m.notes)),
     )
+
+
+def _placed(event: LogEvent, log: Log, base: Log) -> LogEvent:
+    """An event whose step counts printed rows, moved to the real step of that row."""
+    loss = _loss(base)
+    if log.step_is != "call" or event.step is None or base.step_is == "call" or loss is None or not len(loss.steps):
+        return event
+    return replace(event, step=int(loss.steps[min(max(event.step, 1), len(loss.steps)) - 1]))
 
 
 def _in_sequence(members: Sequence[Log]) -> Sequence[Log]:

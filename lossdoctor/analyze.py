@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 from lossdoctor.detectors import DETECTORS, discovered
 from lossdoctor.diagnosis import diagnose, unreadable
 from lossdoctor.diagnosis.diagnose import Options
-from lossdoctor.errors import LossdoctorError, UsageError
+from lossdoctor.errors import LossdoctorError, PathMissing, UsageError
 from lossdoctor.limits import LIMITS
 from lossdoctor.model import Diagnosis, Fault, Loss
 from lossdoctor.policy import Policy, apply
 from lossdoctor.policy.baseline import mark
-from lossdoctor.policy import Policy
 from lossdoctor.rulebook import Rule, bind, load_directory, shipped
 from lossdoctor.run import Run
 from lossdoctor.sources.load import Choices, Loaded, load, require
@@ -23,18 +23,17 @@ from lossdoctor.sources.load import Choices, Loaded, load, require
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to read and which rules to apply."""
+    """What to read, which rules to apply, the policy, and the last good runs to compare with."""
 
     choices: Choices = field(default_factory=Choices)
     options: Options = field(default_factory=Options)
     rules: tuple[Rule, ...] = ()
-    policy: Policy | None = None
-    baselines: tuple[Path, ...] = ()
     policy: Policy = field(default_factory=Policy)
+    baselines: tuple[Diagnosis, ...] = ()
 
 
 def rulebook(extra: Sequence[Path] = (), select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
-    """The shipped rules with those of extra directories (which replace a shipped rule of the same name), filtered by name, code, family or ALL."""
+    """The shipped rules and those of extra directories (replacing shipped ones of the same name), filtered by name, code, family, ALL."""
     rules = {rule.name: rule for rule in shipped()}
     for directory in extra:
         rules.update({rule.name: rule for rule in load_directory(directory)})
@@ -63,7 +62,8 @@ def analyze_all(arguments: Sequence[str], plan: Plan, jobs: int = 1) -> list[Dia
     from multiprocessing import get_context
 
     with ProcessPoolExecutor(min(jobs, len(arguments)), mp_context=get_context("spawn")) as pool:
-        return [diagnosis for found in pool.map(partial(analyze, plan=plan), arguments, chunksize=max(1, len(arguments) // (4 * jobs))) for diagnosis in found]
+        batch = max(1, len(arguments) // (4 * jobs))
+        return [diagnosis for found in pool.map(partial(analyze, plan=plan), arguments, chunksize=batch) for diagnosis in found]
 
 
 def analyze(argument: str, plan: Plan) -> list[Diagnosis]:
@@ -74,7 +74,7 @@ def analyze(argument: str, plan: Plan) -> list[Diagnosis]:
         raise
     except LossdoctorError as error:
         loaded = Loaded(faults=(Fault("unreadable", Path(argument).name or argument, str(error), Loss.FATAL),))
-    return [_under_policy(diagnosis, plan) for diagnosis in examine_loaded(argument, loaded, plan)]
+    return [judged(diagnosis, plan) for diagnosis in examine_loaded(argument, loaded, plan)]
 
 
 def examine_loaded(argument: str, loaded: Loaded, plan: Plan) -> list[Diagnosis]:
@@ -85,35 +85,33 @@ def examine_loaded(argument: str, loaded: Loaded, plan: Plan) -> list[Diagnosis]
         faults = loaded.faults or (Fault("no-log", name, "no training log was found here", Loss.FATAL),)
         return [unreadable(argument, argument, name, faults)]
     first = replace(loaded.runs[0], faults=(*loaded.runs[0].faults, *loaded.faults))
-    return [diagnose(run, plan.rules, detectors, argument, _options(run.name, run.path, plan)) for run in (first, *loaded.runs[1:])]
+    return [diagnose(run, plan.rules, detectors, argument, _options(run, plan)) for run in (first, *loaded.runs[1:])]
 
 
-def _options(name: str, path: str, plan: Plan) -> Options:
-    return plan.options if plan.policy is None else replace(plan.options, limits=plan.policy.limits_for(name, path))
+def judged(diagnosis: Diagnosis, plan: Plan, today: date | None = None) -> Diagnosis:
+    """The diagnosis marked against the last good runs, where there are any, and under the policy: levels, suppressions, the gate."""
+    marked = mark(diagnosis, *plan.baselines) if plan.baselines else diagnosis
+    return apply(plan.policy, marked, today or datetime.now(UTC).date())
 
 
-def _under_policy(diagnosis: Diagnosis, plan: Plan) -> Diagnosis:
-    """Mark against the baseline, then apply levels, suppressions and the gate."""
-    if plan.policy is None:
-        return diagnosis
-    from datetime import UTC, datetime
-
-    from lossdoctor.policy import apply
-
-    if files := plan.baselines or plan.policy.gate.baseline:
-        from lossdoctor.policy.baseline import mark
-
-        diagnosis = mark(diagnosis, *(one for file in files for one in _report(file)))
-    return apply(plan.policy, diagnosis, datetime.now(UTC).date())
-
-
-def _report(file: Path) -> list[Diagnosis]:
+def read_reports(files: Iterable[Path]) -> tuple[Diagnosis, ...]:
+    """The diagnoses in saved reports. Raises `PathMissing` for a file that is not there, `UsageError` for one that is no report."""
     from lossdoctor.reporters.json_report import load as load_report
 
-    try:
-        return list(load_report(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UsageError(f"baseline {file}: {error}") from None
+    found: list[Diagnosis] = []
+    for file in files:
+        if not file.exists():
+            raise PathMissing(f"{file}: no such report")
+        try:
+            found += load_report(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, UsageError) as error:
+            raise UsageError(f"{file}: {error}") from None
+    return tuple(found)
+
+
+def _options(run: Run, plan: Plan) -> Options:
+    """The options with the limits that the policy sets for this run."""
+    return replace(plan.options, limits={**plan.options.limits, **plan.policy.limits_for(run.name, run.path)})
 
 
 def _detectors(rules: Sequence[Rule]) -> Mapping[str, Callable[..., Any]]:

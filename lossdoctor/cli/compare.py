@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from lossdoctor.cli.outputs import Troubles, emit, targets, write_all
+from lossdoctor.cli.output import Troubles, emit, parse_outputs, terminal
 from lossdoctor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,16 +32,14 @@ def command(ctx: click.Context, /, paths: tuple[str, ...], by: str, form: str, o
     """
     from lossdoctor.compare import Axis, compare
     from lossdoctor.reporters.comparison import render
-    from lossdoctor.reporters.terminal.console import detect
+    from lossdoctor.reporters.write import atomic
 
-    wanted = targets(outputs, FORMATS)
-    unknown = next((target for target in wanted if target.form not in FORMATS), None)
-    if unknown is not None:
-        raise UsageError(f"-o {unknown.path}: a comparison is written as {', '.join(FORMATS)}, not as {unknown.form}")
+    files = parse_outputs(outputs, FORMATS)
     result = compare([_side(path) for path in paths], Axis(by))
     troubles = Troubles()
-    write_all(wanted, lambda target: render(result, target.form, series=True, complain=troubles.tell), troubles)
-    emit(render(result, form, **detect(sys.stdout, os.environ), complain=troubles.tell), troubles)
+    for kind, path in files:
+        troubles.attempt(lambda kind=kind, path=path: atomic(path, render(result, kind, series=True, complain=troubles.say)))  # type: ignore[misc]
+    emit(render(result, form, **terminal("auto"), complain=troubles.say), troubles)
     ctx.exit(3 if troubles.said or any(versus.refused for versus in result.versus) else 0)
 
 

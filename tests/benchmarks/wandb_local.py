@@ -9,42 +9,21 @@ from __future__ import annotations
 import random
 import resource
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from wandb.proto import wandb_internal_pb2 as pb
 
-BLOCK = 32 * 1024
+sys.path.insert(0, str(Path(__file__).parents[1] / "sources"))
+from wandb_files import framed
+
 KEYS = [
     f"train/{name}"
     for name in ("loss", "grad_norm", "learning_rate", "epoch", "global_step", "accuracy", "entropy", "num_tokens", "margin", "kl")
 ]
-
-
-def framed(payloads: Iterator[bytes]) -> Iterator[bytes]:
-    """LevelDB framing: chunks that never cross a block of 32 KiB."""
-    yield b":W&B\xe1\xbe\x00"
-    position = 7
-    for payload in payloads:
-        first, rest = True, payload
-        while True:
-            room = BLOCK - position % BLOCK
-            if room < 7:
-                yield bytes(room)
-                position += room
-                continue
-            body, rest = rest[: room - 7], rest[room - 7 :]
-            kind = {(True, True): 1, (True, False): 2, (False, False): 3, (False, True): 4}[first, not rest]
-            yield struct.pack("<IHB", zlib.crc32(body, zlib.crc32(bytes([kind]))), len(body), kind) + body
-            position += 7 + len(body)
-            first = False
-            if not rest:
-                break
 
 
 def payloads(rows: int) -> Iterator[bytes]:

@@ -66,6 +66,13 @@ def test_the_whole_history_with_config_and_system_metrics(service: Service) -> N
     assert service.asked["HistoryPage"] == 3
 
 
+def test_a_run_without_rows_keeps_its_last_values(service: Service) -> None:
+    service.rows, service.summary = [], {"train/loss": "NaN", "_step": 4}
+    (log,) = wandb_api.read("wandb://me/proj/abc12345", patience=QUICK)
+    assert [(s.name, s.steps.tolist(), str(s.values[0])) for s in log.series if "gpu" not in s.name] == [("train/loss", [4], "nan")]
+    assert any("last values" in note for note in log.notes)
+
+
 def test_rows_that_come_twice_count_once(service: Service) -> None:
     service.overlap = 40
     (log,) = wandb_api.read("wandb://me/proj/abc12345", patience=QUICK)

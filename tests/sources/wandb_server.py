@@ -23,7 +23,6 @@ RUN_FIELDS: dict[str, Any] = {
     "description": "",
     "tags": [],
     "readOnly": False,
-    "summaryMetrics": "{}",
     "systemMetrics": "{}",
     "user": {"name": "me", "username": "me"},
 } | dict.fromkeys(["group", "sweepName", "jobType", "commit"])
@@ -40,6 +39,7 @@ class Service:
     rows: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
     state: str = "finished"
     failures: dict[str, int] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Service:
         if operation == "Run":
             counts = {"historyLineCount": len(self.rows), "eventsLineCount": len(self.events)}
             config = json.dumps({key: {"value": value} for key, value in self.config.items()})
-            return RUN_FIELDS | counts | {"state": self.state, "config": config}
+            return RUN_FIELDS | counts | {"state": self.state, "config": config, "summaryMetrics": json.dumps(self.summary)}
         if operation == "RunHistoryKeys":
             return {"historyKeys": {"lastStep": last, "keys": {}}}
         if operation == "RunParquetHistory":

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from lossdoctor.model import CheckpointAdvice, Diagnosis, Finding, Fix, Loss, Verdict
-from lossdoctor.reporters.wording import change, number, sentence
+from lossdoctor.reporters.wording import change, in_words, number, sentence
 
 MOST_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """One thing to do: what, why, and text to copy (a command, a setting or code), if any."""
+    """One thing to do: what, why, text to copy (a command, a setting or code), and the letter of the finding that it is for."""
 
     title: str
     detail: str = ""
     code: str = ""
+    letter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,11 @@ def _for_findings(diagnosis: Diagnosis) -> list[NextStep]:
         fix = first_fix(group)
         if fix is not None:
             steps.append(
-                NextStep(f"Change one setting: {change(fix.setting, fix.current, fix.proposed, '→')}", sentence(fix.why), setting_code(fix))
+                NextStep(
+                    f"{'Do' if in_words(fix.proposed) else 'Change'} one thing: {change(fix.setting, fix.current, fix.proposed, '→')}",
+                    sentence(fix.why),
+                    setting_code(fix),
+                )
             )
         for cause in group.finding.causes[:1]:
             if cause.test or cause.snippet:
@@ -123,14 +128,14 @@ def _for_findings(diagnosis: Diagnosis) -> list[NextStep]:
                     if fix is None
                     else f"Test the likeliest cause: {_small(cause.title)}"
                 )
-                steps.append(NextStep(title, cause.test, cause.snippet))
+                steps.append(NextStep(title, cause.test, cause.snippet, group.letter))
         if not steps and group.finding.verify:
             steps.append(NextStep(f"Look into: {_small(group.finding.title)}", group.finding.verify))
     for group in loud[1:]:
         fix = first_fix(group)
         if fix is not None:
             title = f"After that, in a run of its own: {change(fix.setting, fix.current, fix.proposed, '→')}"
-            steps.append(NextStep(title, sentence(f"For {_small(group.finding.title)}: {fix.why}"), setting_code(fix)))
+            steps.append(NextStep(title, sentence(f"For {_small(group.finding.title)}: {fix.why}"), setting_code(fix), group.letter))
     return steps
 
 
@@ -141,7 +146,9 @@ def _for_missing(diagnosis: Diagnosis) -> list[NextStep]:
 
 
 def setting_code(fix: Fix) -> str:
-    """The change as a line of TrainingArguments to copy."""
+    """The change as a line of TrainingArguments to copy; empty for advice in words."""
+    if in_words(fix.proposed):
+        return ""
     proposed = repr(fix.proposed) if isinstance(fix.proposed, str) else number(fix.proposed, 6)
     return f"{fix.setting}={proposed}" + ("" if fix.current is None else f"  # was {number(fix.current, 6)}")
 

@@ -105,8 +105,15 @@ def sentence(text: str) -> str:
     return text if not text or text[-1] in ".!?:`)" else text + "."
 
 
+def in_words(proposed: Scalar) -> bool:
+    """Whether what a fix proposes is advice (`half of what you use`) rather than a value to type in."""
+    return isinstance(proposed, str) and " " in proposed.strip()
+
+
 def change(name: str, current: Scalar, proposed: Scalar, arrow: str = "->") -> str:
-    """A setting's change: `num_train_epochs 3 -> 1`; without the old value where no log told it."""
+    """A change: `num_train_epochs 3 -> 1`, `weight_decay -> 0.05` where no log told the old one, `labels: read ten` for advice."""
+    if in_words(proposed):
+        return f"{name}: {proposed}"
     return f"{name} {arrow} {number(proposed)}" if current is None else f"{name} {number(current)} {arrow} {number(proposed)}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from lossdoctor.reporters.charts.layout import ROW, Size, bracket_rows, mark_labels, share, spread, step_label
+from lossdoctor.reporters.charts.layout import MAIN, NARROW, ROW, Size, bracket_rows, mark_labels, share, spread, step_label
 from lossdoctor.reporters.charts.palette import LIGHT
 from lossdoctor.reporters.charts.panel import Line, Panel, Shade
 from lossdoctor.reporters.charts.pen import Pen
@@ -54,7 +54,7 @@ def figure(panel: Panel, size: Size, colours: Mapping[str, str] = LIGHT) -> Figu
 
     axis = size.width - size.left - size.right
     rows = bracket_rows(panel.shades, panel, axis)
-    labels = mark_labels(panel.marks, panel, axis)
+    labels = mark_labels(panel.marks, panel, axis, full=size.width > MAIN.width / 2 or size.height >= NARROW.height)
     top = 24 + ROW * (len(rows) + bool(labels))
     height = size.height - size.bottom - top
     made = MatplotlibFigure(figsize=(size.width / 72, size.height / 72), dpi=72, facecolor=colours["background"])
@@ -190,16 +190,11 @@ def _best(pen: Pen, panel: Panel) -> None:
         x, y = share(panel, panel.best[0]), panel.scale.unit(panel.best[1])
         pen.dots([x], [y], "eval", "D", 8, hollow=True)
         side = "right" if x > 0.8 else "left"
-        offset = -16 if y > 0.2 else 16
-        pen.text(
-            x + (-4 if side == "right" else 4) / pen.width,
-            y + offset / pen.height,
-            f"best {number(panel.best[1], 3)} at {panel.best[0]}",
-            "eval",
-            small=True,
-            bold=True,
-            ha=side,
-        )
+        low = y <= 0.2
+        across, up = (12, 0) if low else (4, -16)
+        words = f"best {number(panel.best[1], 3)} at {panel.best[0]}"
+        shift = (-across if side == "right" else across) / pen.width
+        pen.text(x + shift, y + up / pen.height, words, "eval", small=True, bold=True, ha=side)
 
 
 def _brackets(pen: Pen, panel: Panel, rows: list[list[Shade]], labels: list[Any], height: float) -> None:

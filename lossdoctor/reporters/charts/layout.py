@@ -68,9 +68,9 @@ def _reach(shade: Shade, panel: Panel, axis: float) -> tuple[float, float]:
     return start - 2, max(end, start + 14) + 2
 
 
-def mark_labels(marks: Sequence[Mark], panel: Panel, axis: float) -> list[Placed]:
-    """The labels of the marks that fit on one line, the rarer kinds first; the marks themselves are all drawn."""
-    order = ["resume", "warmup-end", "detectable", "epoch"]
+def mark_labels(marks: Sequence[Mark], panel: Panel, axis: float, *, full: bool = True) -> list[Placed]:
+    """The labels of the marks that fit on one line, the rarer kinds first (small charts only those); the marks themselves are all drawn."""
+    order = ["resume", "warmup-end", *(["detectable", "epoch"] if full else [])]
     wanted = [(order.index(m.kind), m) for m in marks if m.kind in order]
     taken: list[tuple[float, float]] = []
     placed: list[Placed] = []

@@ -13,6 +13,14 @@ from lossdoctor.reporters.charts.scale import Scale, scale_for
 from lossdoctor.reporters.charts.thin import Point, nonfinite_runs, pieces, smooth, thin
 from lossdoctor.reporters.signals import family, look
 
+_BOOKKEEPING = frozenset(
+    {"train/epoch", "epoch", "total_flos", "train/total_flos", "num_input_tokens_seen", "train/num_input_tokens_seen", "train/global_step"}
+    | {
+        f"eval/{name}"
+        for name in ("runtime", "samples_per_second", "steps_per_second", "jit_compilation_time", "model_preparation_time", "epoch")
+    }
+)
+_LINEAR = frozenset({"train/learning_rate"})
 SPARSE = 40
 MOST_SHADES = 8
 MOST_OFF_SCALE = 6
@@ -82,6 +90,14 @@ def panels(d: Diagnosis, columns: int) -> tuple[Panel, ...]:
     used = dict.fromkeys(family(s) for f in d.findings for s in f.signals if s in views)
     order = [k for k in ("loss", *used, *families) if k in families]
     return tuple(_panel(d, key, families[key], reach, columns) for key in dict.fromkeys(order))
+
+
+def worth_drawing(panel: Panel, d: Diagnosis) -> bool:
+    """Whether a finding uses the chart, or it has a course and is not bookkeeping such as the epoch or the speed of evals."""
+    signals = {line.signal for line in panel.lines}
+    if signals & {s for f in d.findings for s in f.signals} or panel.key == "loss":
+        return True
+    return not signals & _BOOKKEEPING and any(len(piece) > 2 for line in panel.lines for piece in line.pieces)
 
 
 def extent(d: Diagnosis) -> tuple[int, int]:
@@ -184,7 +200,7 @@ def _scaled(panel: Panel, keep: Sequence[float]) -> Panel:
     """Fit the axis to the smooth lines and most of the raw points; what lies beyond becomes an arrow with its value."""
     values = [v for line in panel.lines for piece in line.pieces for _, v in piece]
     best = [panel.best[1]] if panel.best else []
-    scale = scale_for(values, keep=[*keep, *best, *(v for _, v in panel.limits)])
+    scale = scale_for(values, keep=[*keep, *best, *(v for _, v in panel.limits)], log=panel.key not in _LINEAR)
     cut = [(s, v) for line in panel.lines for piece in line.pieces for s, v in piece if scale.cuts(v)]
     off = [OffScale(s, v, v > scale.high) for s, v in _loudest(cut, panel.first, panel.last)]
     return replace(panel, scale=scale, off_scale=tuple(off))

@@ -44,11 +44,12 @@ class Scale:
         return [(value, number(value)) for value in values]
 
 
-def scale_for(values: Sequence[float], *, keep: Sequence[float] = ()) -> Scale:
+def scale_for(values: Sequence[float], *, keep: Sequence[float] = (), log: bool = True) -> Scale:
     """A scale for finite values: the robust range, with `keep` inside where that does not flatten the rest.
 
     Outliers beyond 0.6 times the middle 96 % are left off the scale. Logarithmic where all values are positive and the robust range spans a
-    factor of 60 or more (learning curves that start at 11 and end at 0.1 do). Beyond 1e250 and below 1e-250 all numbers look alike.
+    factor of 60 or more (learning curves that start at 11 and end at 0.1 do), unless `log` is False. Beyond 1e250 and below 1e-250
+    all numbers look alike.
     """
     ordered = sorted(_tamed(v) for v in values if math.isfinite(v))
     if not ordered:
@@ -57,7 +58,7 @@ def scale_for(values: Sequence[float], *, keep: Sequence[float] = ()) -> Scale:
     for value in map(_tamed, keep):
         if low != high and abs(value - low) <= 3 * (high - low) + abs(low):
             low, high = min(low, value), max(high, value)
-    if low > 0 and math.log10(high) - math.log10(low) >= math.log10(_LOG_FROM):
+    if log and low > 0 and math.log10(high) - math.log10(low) >= math.log10(_LOG_FROM):
         room = 10 ** (_ROOM * (math.log10(high) - math.log10(low)))
         return Scale(low / room, high * room, log=True)
     room = _ROOM * (high - low)

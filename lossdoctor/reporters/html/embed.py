@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lossdoctor.model import Diagnosis, SeriesView
+from lossdoctor.reporters.charts.panel import panels, worth_drawing
 from lossdoctor.reporters.charts.thin import thin
 from lossdoctor.reporters.html.budget import Budget
 from lossdoctor.reporters.json_report import SCHEMA_VERSION, encode, to_dict
@@ -25,9 +26,10 @@ def embedded(diagnoses: Sequence[Diagnosis], budget: Budget, options: Options) -
 
 
 def reduced(d: Diagnosis, budget: Budget) -> tuple[SeriesView, ...]:
-    """The signals that the findings use first, thinned; values with 5 significant digits."""
+    """The signals that the page draws, those of the findings first, thinned; values with 5 significant digits."""
     used = ["train/loss", "eval/loss", *(s for f in d.findings for s in f.signals)]
-    ordered = sorted(d.series, key=lambda v: used.index(v.signal) if v.signal in used else len(used))
+    shown = {line.signal for p in panels(d, 50) if worth_drawing(p, d) for line in p.lines}
+    ordered = sorted((v for v in d.series if v.signal in shown), key=lambda v: used.index(v.signal) if v.signal in used else len(used))
     keep = {s for f in d.findings for span in f.spans for s in span} | {m.step for m in d.marks if m.kind == "best-eval"}
     return tuple(_thinned(v, budget.embedded_points, keep) for v in ordered[: budget.embedded_signals])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from lossdoctor.model import Diagnosis, Finding, Fix, Loss, SeriesView
 from lossdoctor.reporters.advice import Group, NextStep, first_fix, groups, next_steps, used_step
 from lossdoctor.reporters.charts.layout import CROP, MAIN, NARROW, SMALL
-from lossdoctor.reporters.charts.panel import Panel, panels, zoom
+from lossdoctor.reporters.charts.panel import Panel, panels, worth_drawing, zoom
 from lossdoctor.reporters.html.budget import Budget
 from lossdoctor.reporters.html.chart import Chart, chart
 from lossdoctor.reporters.signals import amount
@@ -17,6 +17,7 @@ from lossdoctor.reporters.terminal.curves import chosen
 from lossdoctor.reporters.timeline import Moment, timeline
 
 _WORTH_ZOOMING = 0.5
+_FEWEST_POINTS = 6
 _SECTIONS = (
     "top",
     "next",
@@ -62,27 +63,30 @@ class RunPage:
     best: str
     left_out: int
     used: int | None
+    anchors: dict[str, str]
 
 
 def run_page(d: Diagnosis, index: int, runs: int, budget: Budget, complain: Callable[[str], None]) -> RunPage:
     """Draw and collect everything for one run's section; `index` counts from 0 and makes anchors unique where there are several runs."""
     anchor = "" if runs == 1 else f"run-{index + 1}-"
-    drawn = panels(d, budget.columns)
+    drawn = [p for p in panels(d, budget.columns) if worth_drawing(p, d)]
     key = f"c{index}"
     used = {s for f in d.findings for s in f.signals}
     others = [p for p in drawn[1:] if used & {line.signal for line in p.lines}]
     others += [p for p in drawn[1:] if p not in others]
+    cards = _cards(d, drawn, (anchor, key), budget, complain)
     return RunPage(
         d=d,
         anchor=anchor,
         steps=next_steps(d),
         main=chart(drawn[0], f"{key}m", complain, MAIN, NARROW if budget.narrow else None) if drawn else None,
         charts=tuple(chart(p, f"{key}s{i}", complain, SMALL) for i, p in enumerate(others[: budget.charts])),
-        cards=_cards(d, drawn, (anchor, key), budget, complain),
+        cards=cards,
         timeline=timeline(d),
         damaged=any(f.loss is not Loss.BENIGN for f in d.faults),
         best=best_eval(d),
         used=used_step(d.checkpoint),
+        anchors={card.letter: card.anchor for card in cards},
         left_out=max(len(others) - budget.charts, 0),
     )
 
@@ -137,9 +141,10 @@ def _zoomed(group: Group, drawn: Sequence[Panel], budget: Budget) -> Panel | Non
     if broken:
         run = panel.last - panel.first
         span = (max(broken[0] - run // 8, panel.first), min(broken[0] + run // 16, panel.last))
-    room = max((span[1] - span[0]) * 0.6, (panel.last - panel.first) * 0.06, 2)
+    room = max((span[1] - span[0]) * 0.6, (panel.last - panel.first) * 0.12, 2)
     first, last = max(int(span[0] - room), panel.first), min(int(span[1] + room), panel.last)
     if last - first > _WORTH_ZOOMING * (panel.last - panel.first):
         return None
     own = replace(panel, shades=tuple(s for s in panel.shades if s.letter == group.letter))
-    return zoom(own, first, last, budget.columns)
+    near = zoom(own, first, last, budget.columns)
+    return near if sum(len(piece) for line in near.lines for piece in line.pieces) >= _FEWEST_POINTS else None

@@ -86,6 +86,7 @@ def environment() -> Environment:
         sentence=wording.sentence,
         steps=wording.steps_of,
         code=setting_code,
+        in_words=wording.in_words,
         shell=shlex.quote,
     )
     made.globals.update(

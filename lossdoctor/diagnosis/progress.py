@@ -130,3 +130,10 @@ def row_interval(signal: Signal) -> float:
     moves: npt.NDArray[np.int64] = np.diff(signal.steps)
     forward = moves[moves > 0]
     return float(np.median(forward)) if len(forward) else 1.0
+
+
+def untrained(run: Run) -> bool:
+    """Whether the first losses lie within 15 % of ln(vocabulary), as those of a model from scratch do."""
+    loss, vocabulary = run.signal("train/loss"), run.number("vocab_size")
+    first = loss.in_order.values[:1] if loss is not None else np.empty(0)
+    return vocabulary is not None and vocabulary > 1 and len(first) == 1 and abs(float(first[0]) / math.log(vocabulary) - 1) <= 0.15

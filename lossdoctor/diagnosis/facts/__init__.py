@@ -31,6 +31,7 @@ def facts(run: Run, evidence: Evidence) -> dict[str, Scalar]:
             found |= module.at(run, onset)
     found |= advice.at(run, onset)
     found |= evidence.numbers
+    found |= losses.against(found)
     return {name: value for name, value in found.items() if _known(value)}
 
 

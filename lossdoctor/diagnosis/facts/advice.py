@@ -20,7 +20,7 @@ FACTS: Mapping[str, str] = {
     "eval_steps_suggested": "a tenth of the run, at least 10 and at most 500 steps",
     "save_steps_suggested": "a tenth of the run, at most 100 steps",
     "logging_steps_suggested": "so that the run gives about 200 rows",
-    "epochs_suggested": "the epoch of the lowest eval loss, rounded up to a quarter",
+    "epochs_suggested": "the epoch of the lowest eval loss, rounded up: to a quarter below three epochs, else to a whole one",
     "steps_suggested": "the step of the lowest eval loss",
     "clip_limit_suggested": "90th percentile of the gradient norm, to two digits",
     "saving_half_batch": "memory that half the batch saves, in words",
@@ -53,7 +53,7 @@ def whole(run: Run) -> dict[str, Scalar]:
         "eval_steps_suggested": min(500, max(10, round(total / 10))),
         "save_steps_suggested": min(100, max(10, round(total / 10))),
         "logging_steps_suggested": max(1, round(total / 200)),
-        "epochs_suggested": None if epoch is None else max(0.25, float(np.ceil(epoch * 4 - 1e-6) / 4)),
+        "epochs_suggested": None if epoch is None else _rounded(epoch),
         "steps_suggested": best,
         "clip_limit_suggested": float(f"{limit:.2g}") if limit else None,
         "seed": DEFAULT_SEED if seed is None else int(seed),
@@ -62,6 +62,11 @@ def whole(run: Run) -> dict[str, Scalar]:
         "max_length_or_default": int(size) if size and size >= 1 else DEFAULT_LENGTH,
         **savings(run),
     }
+
+
+def _rounded(epoch: float) -> float:
+    unit = 4 if epoch <= 3 else 1
+    return max(0.25, float(np.ceil(epoch * unit - 1e-6) / unit))
 
 
 def at(run: Run, onset: int | None) -> dict[str, Scalar]:

@@ -18,6 +18,9 @@ FACTS: Mapping[str, str] = {
     "loss_min": "lowest training loss",
     "loss_drop": "(start - end) / start",
     "early_drop_share": "share of the fall of the loss that its first tenth gave",
+    "late_drop_share": "share of the fall of the loss that its last fifth gave",
+    "start_vs_chance": "first losses / the score of guessing that the evidence names",
+    "early_jump": "highest loss of the first tenth of the rows / the first one",
     "loss_noise": "noise of one row / level",
     "loss_zero_share": "share of training losses that are exactly 0",
     "zero_loss_nan_norm": "the loss is exactly 0 where the gradient norm is NaN",
@@ -75,6 +78,10 @@ def whole(run: Run) -> dict[str, Scalar]:
         "loss_min": float(rows.values.min()),
         "loss_drop": (start - end) / start if start > 0 else None,
         "early_drop_share": (start - tenth) / (start - end) if len(rows) >= 20 and start > end else None,
+        "late_drop_share": (float(np.median(rows.values[-len(rows) // 5 :][:5])) - end) / (start - end)
+        if len(rows) >= 20 and start > end
+        else None,
+        "early_jump": float(rows.values[: max(5, len(rows) // 10)].max() / rows.values[0]) if rows.values[0] > 0 else None,
         "loss_noise": noise(rows.values) / abs(end) if end and len(rows) >= 8 else None,
         "repeats_each_epoch": _repeats(run, rows),
     }
@@ -176,6 +183,14 @@ def _beside_train(run: Run, evals: Signal, best: int) -> dict[str, Scalar]:
         "eval_over_train": float(evals.values[0] / np.median(beside)) if len(beside) and np.median(beside) > 0 else None,
         "train_fall_after_best": fall,
     }
+
+
+def against(found: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The start against the score of guessing that a detector worked out without settings."""
+    start, chance = found.get("loss_start"), found.get("chance")
+    if isinstance(start, float) and isinstance(chance, float) and chance > 0:
+        return {"start_vs_chance": start / chance, "end_is_chance": True}
+    return {}
 
 
 def at(run: Run, onset: int) -> dict[str, Scalar]:

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lossdoctor.diagnosis.progress import row_interval, warmup_end
+from lossdoctor.diagnosis.progress import row_interval, untrained, warmup_end
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run, Signal
 from lossdoctor.run.task import LANGUAGE_MODEL
 
-# Usual peak learning rates of supervised fine-tuning with AdamW.
-TYPICAL_LORA = 2e-4
-TYPICAL_FULL = 2e-5
+# Usual ranges of the peak learning rate with AdamW.
+USUAL_LORA = (1e-4, 5e-4)
+USUAL_FULL = (5e-6, 5e-5)
+USUAL_SCRATCH = (3e-4, 3e-3)  # small language models
 
 FACTS: Mapping[str, str] = {
     "lr_peak": "highest learning rate logged (else the setting)",
@@ -23,10 +24,10 @@ FACTS: Mapping[str, str] = {
     "lr_always_zero": "the learning rate is 0 in every row",
     "lr_zero_rows": "rows with a learning rate of exactly 0 after the first row and before the last",
     "lr_repeats": "rows of a moving schedule on which the learning rate stood still",
-    "lr_typical": "usual peak learning rate for this kind of fine-tuning",
-    "lr_vs_typical": "peak learning rate / the usual one",
+    "lr_typical": "the nearest usual peak learning rate for this kind of training",
+    "lr_vs_typical": "peak learning rate / the nearest usual one (1 within the usual range)",
     "lr_is_low": "the peak is at most a twentieth of the usual one, or 1e-6 where none is known",
-    "lr_is_high": "the peak is at least twenty times the usual one, or 0.03 (SGD: 1) where none is known",
+    "lr_is_high": "the peak is at least fifty times the usual one, or 0.03 (SGD: 1) where none is known",
     "plan_is_in_steps": "max_steps decides the length of the run",
     "warmup_end": "step at which the learning rate stops rising",
     "warmup_share": "warmup / planned (else reached) steps",
@@ -35,10 +36,12 @@ FACTS: Mapping[str, str] = {
     "onset_share": "onset / last step",
     "lr_at_onset": "learning rate at the onset",
     "lr_share_at_onset": "learning rate at the onset / peak",
+    "lr_decayed_to": "learning rate at the onset / peak, where it has decayed",
     "lr_phase": "warmup, peak, decay or constant, at the onset",
     "lr_zero_at_onset": "no step with a learning rate above 1e-8 was taken before the onset",
     "onset_in_warmup": "the onset lies in the warmup",
     "onset_at_warmup_end": "the onset lies within 5 % of the run of the end of warmup",
+    "lr_break_at_onset": "largest rise or fall of the learning rate from row to row near the onset, outside of warmup, as a ratio >= 1",
     "lr_jump_at_onset": "largest rise of the learning rate from row to row near the onset, outside of warmup, as a ratio",
 }
 
@@ -64,7 +67,7 @@ def _far_off(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
     if not isinstance(peak, float):
         return {}
     if isinstance(ratio, float):
-        return {"lr_is_low": ratio <= 0.05, "lr_is_high": ratio >= 20}
+        return {"lr_is_low": ratio <= 0.05, "lr_is_high": ratio >= 50}
     high = 1.0 if "sgd" in str(run.setting("optim") or "").lower() else 0.03
     return {"lr_is_low": peak <= 1e-6, "lr_is_high": peak >= high}
 
@@ -92,12 +95,19 @@ def _course(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, S
 
 
 def _against_typical(run: Run, peak: Scalar) -> dict[str, Scalar]:
-    """Only for the fine-tuning of language models, where usual values exist."""
-    lora = run.setting("lora_r") is not None
-    if run.task != LANGUAGE_MODEL or not isinstance(peak, float) or not (lora or run.setting("base_model") is not None):
+    """Only for language models under Adam, where usual values exist."""
+    if run.task != LANGUAGE_MODEL or not isinstance(peak, float) or "sgd" in str(run.setting("optim") or "").lower():
         return {}
-    typical = TYPICAL_LORA if lora else TYPICAL_FULL
-    return {"lr_typical": typical, "lr_vs_typical": peak / typical}
+    if run.setting("lora_r") is not None:
+        low, high = USUAL_LORA
+    elif untrained(run):
+        low, high = USUAL_SCRATCH
+    elif run.setting("base_model") is not None:
+        low, high = USUAL_FULL
+    else:
+        return {}
+    usual = min(max(peak, low), high)
+    return {"lr_typical": usual, "lr_vs_typical": peak / usual}
 
 
 def at(run: Run, onset: int) -> dict[str, Scalar]:
@@ -113,9 +123,10 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
     return found | {
         "lr_at_onset": value,
         "lr_share_at_onset": value / peak,
+        "lr_decayed_to": value / peak if _phase(rate, row, end) == "decay" else None,
         "lr_phase": _phase(rate, row, end),
         "lr_zero_at_onset": float(rate.values[: row + 1].max()) <= 1e-8,
-        "lr_jump_at_onset": _jump(rate, row, end),
+        **_jump(rate, row, end),
     }
 
 
@@ -129,10 +140,12 @@ def _phase(rate: Signal, row: int, end: int | None) -> str:
     return "peak" if rate.values[row] >= 0.9 * peak else "decay"
 
 
-def _jump(rate: Signal, row: int, end: int | None) -> float | None:
-    """Largest row-to-row ratio within two rows of the onset, rows of the warmup aside."""
+def _jump(rate: Signal, row: int, end: int | None) -> dict[str, Scalar]:
+    """Row-to-row ratios within two rows of the onset, rows of the warmup aside."""
     low, high = max(0, row - 2), min(len(rate), row + 3)
     steps, values = rate.steps[low:high], rate.values[low:high]
-    usable = (values[:-1] > 0) & ((steps[1:] > end) if end is not None else np.True_)
+    usable = (values[:-1] > 0) & (values[1:] > 0) & ((steps[1:] > end) if end is not None else np.True_)
     ratios = values[1:][usable] / values[:-1][usable]
-    return float(ratios.max()) if len(ratios) else None
+    if not len(ratios):
+        return {}
+    return {"lr_jump_at_onset": float(ratios.max()), "lr_break_at_onset": float(np.maximum(ratios, 1 / ratios).max())}

@@ -117,8 +117,8 @@ def test_compare_reads_reports_and_the_same_run_is_the_same(axis: str, capsys: p
 
 
 def test_compare_wants_one_run_a_path(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("one", "two"):
-        shutil.copytree(RED, Path("runs") / name)
+    for name, source in (("one", RED), ("two", FIXTURES / "slow-digits")):
+        shutil.copytree(source, Path("runs") / name)
     assert run(["compare", str(RED), "runs"]) == 2
     said = capsys.readouterr().err
     assert "runs holds 2 runs; name one of them" in said

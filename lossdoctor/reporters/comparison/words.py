@@ -68,19 +68,21 @@ def headline(comparison: Comparison, versus: Versus) -> str:
 
 def parted(parting: Parting) -> str:
     """Where two curves part, in a sentence."""
-    axis = _AXES[parting.axis]
-    return "; ".join(_parted(parting, axis)) + "."
+    return f"{parting.signal}: {'; '.join(_parted(parting, _AXES[parting.axis]))}."
 
 
 def _parted(p: Parting, axis: str) -> Iterator[str]:
+    if p.equal_until is not None and p.widest == 0:
+        yield f"the very same values to the end ({axis} {number(p.equal_until)})"
+        return
     if p.equal_until is not None:
-        yield f"{p.signal}: the very same values until {axis} {number(p.equal_until)}"
+        yield f"the very same values until {axis} {number(p.equal_until)}"
     if p.noise is None:
-        yield f"{p.signal}: {p.points} rows are too few to tell a gap from noise"
+        yield f"{p.points} rows are too few to tell a gap from noise"
     elif p.parts_at is None:
-        yield f"{p.signal}: never apart beyond noise (a gap of {number(p.noise, 2)} counts)"
+        yield f"never apart beyond noise (a gap of {number(p.noise, 2)} counts)"
     else:
-        yield f"{p.signal}: apart beyond noise (more than {number(p.noise, 2)}) from {axis} {number(p.parts_at)}"
+        yield f"apart beyond noise (more than {number(p.noise, 2)}) from {axis} {number(p.parts_at)}"
         if p.meets_at is not None:
             yield f"together again from {axis} {number(p.meets_at)}"
     if p.widest is not None and p.widest_at is not None and p.parts_at is not None:

@@ -40,7 +40,8 @@ def constant_clipping(run: Run, *, some_share: float, constant_share: float, sev
         return None
     factor = float(np.median(np.minimum(1.0, limit / np.maximum(values, 1e-30))))
     sgd = "sgd" in str(run.setting("optim") or "").lower()
-    severe = known and share >= constant_share and factor <= (sgd_factor if sgd else severe_factor)
+    chosen = known and abs(limit - default_limit) > 1e-9  # with the default limit and Adam it is what most healthy runs do
+    severe = share >= constant_share and ((known and sgd and factor <= sgd_factor) or (chosen and factor <= severe_factor))
     p90 = float(np.quantile(values, 0.9))
     numbers = {"share": share, "limit": limit, "limit_known": known, "factor": factor, "median": float(np.median(values)), "p90": p90, "p95": float(np.quantile(values, 0.95)), "max": float(values.max()), "harm": 1 if severe else 0, "rows": len(steady)}
     span = (int(steady.steps[0]), int(steady.steps[-1]))
@@ -101,12 +102,14 @@ def vanishing_gradients(run: Run, *, tiny: float, against_peak: float, flat: flo
     if len(norm) < 5:
         return Skip("fewer than 5 gradient norms", HOW)
     loss = loss_curve(run)
-    median, peak = float(np.median(norm.values)), float(norm.values.max())
-    if len(loss) < 5 or loss.tail() < 0.05 or abs(relative_fall(loss)) > flat:
+    late = norm.after(norm.steps[0] + 0.4 * norm.span)
+    rest = loss.after(norm.steps[0] + 0.4 * norm.span)
+    if len(late) < 3 or len(rest) < 3 or loss.tail() < 0.05 or abs(relative_fall(rest)) > flat:
         return None
-    scale = max(1.0, loss.scale)
+    median, peak = float(np.median(late.values)), float(norm.values.max())
+    scale = max(1.0, loss.scale) if abs(relative_fall(loss)) <= flat else 1.0
     small = median < tiny * scale
-    faded = peak > 0 and float(np.median(norm.values[-max(3, len(norm) // 3) :])) < against_peak * peak
+    faded = peak > 0 and median < against_peak * peak
     if not (small or faded):
         return None
     numbers = {"median": median, "peak": peak, "exactly_zero": peak == 0.0, "level": loss.tail(), "fall": relative_fall(loss), "rows": len(norm)}

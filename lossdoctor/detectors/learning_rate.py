@@ -84,8 +84,12 @@ def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Sk
     return Evidence(numbers, ("train/learning_rate",), int(rate.steps[0]), ((int(rate.steps[0]), int(rate.steps[peak_at])),), margin=warm / share, points=max(20, len(rate)))
 
 
-def no_warmup(run: Run, *, start: float, jump: float, sigmas: float) -> Evidence | Skip | None:
-    """The first logged learning rate is `start` of the peak or more, and the loss jumps by `jump` of its first value within the first rows."""
+def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate: float, norm_fall: float) -> Evidence | Skip | None:
+    """The first logged learning rate is `start` of the peak or more, and the loss jumps by `jump` of its first value within the first rows.
+
+    A jump within the first logging interval is averaged away. What is left of it is a gradient norm that falls `norm_fall`-fold at once, at
+    a rate that no Adam warms up to safely (`absurd_rate`).
+    """
     rate = _rate(run)
     loss = loss_curve(run)
     if rate is None:
@@ -103,11 +107,21 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float) -> Evidence
     reference = log_vocabulary(run) or log_classes(run)
     # Above what an untrained model scores is unstable beyond doubt; elsewhere the jump must be large.
     needed = min((1 + jump) * first, max(1.15 * reference, 1.15 * first)) if reference is not None else (1 + jump) * first
-    if top < needed or top - first < sigmas * max(settled.noise, loss.noise * 0.2):
+    hidden = _thrown_at_once(run, peak, absurd_rate, norm_fall)
+    if not hidden and (top < needed or top - first < sigmas * max(settled.noise, loss.noise * 0.2)):
         return None
     at = 1 + int(np.argmax(loss.values[1:rows]))
     numbers = {"first_loss": first, "top": top, "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]), "peak": peak, "jump_found": top / first - 1 if first > 0 else None}
     return Evidence(numbers, ("train/loss", "train/learning_rate"), int(loss.steps[0]), ((int(loss.steps[0]), int(loss.steps[at])),), margin=(top / first - 1) / jump if first > 0 else 2.0, points=max(20, len(loss)))
+
+
+def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> bool:
+    """Whether an Adam run at `absurd_rate` or more shows a first gradient norm `norm_fall` times the usual one."""
+    norm = named_curve(run, "train/grad_norm")
+    optimizer = str(run.setting("optim") or "adam").lower()
+    if peak < absurd_rate or "adam" not in optimizer or len(norm) < 12:
+        return False
+    return float(norm.values[0]) >= norm_fall * float(np.median(norm.values[len(norm) // 4 :]))
 
 
 def _rate(run: Run) -> Curve | None:

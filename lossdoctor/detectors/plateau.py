@@ -23,6 +23,7 @@ class Flat:
     drift: float
     fall_before: float
     start: float
+    quiet: bool = False
 
 
 def plateau(
@@ -74,7 +75,7 @@ def _why_high(run: Run, curve: Curve, found: Flat, fall: float, at_chance: bool,
         return "it is most of ln(vocabulary), where an untrained model starts"
     if vocabulary is None and found.level >= high_level and _cross_entropy(run):
         return "no language model that learns its task stays there"
-    if flat and fall > 0.1 and found.since <= quick_share * len(curve.level) and found.drift <= still and found.level > 1.0 and len(curve) >= 30:
+    if flat and fall > 0.1 and found.since <= quick_share * len(curve.level) and (found.drift <= still or (found.drift <= 2.5 * still and found.quiet)) and found.level > 1.0 and len(curve) >= 30:
         return "it fell within the first steps and has not moved since"
     if narrow and _accuracy_stuck(run):
         return "neither the loss nor the accuracy has moved"
@@ -98,7 +99,7 @@ def flat_stretch(curve: Curve, run: Run, drift: float) -> Flat:
         moved = theil_sen(x[since:], part) * (len(part) - 1)
         significant = abs(mann_kendall(part)) > 4
         if abs(moved) <= drift * abs(middle) * (1.0 if significant else 1.5) and abs(float(np.median(part[: max(2, len(part) // 8)])) - middle) <= max(2 * drift * abs(middle), 2.5 * curve.level_noise):
-            return Flat(since, (n - since) / n, middle, abs(moved) / abs(middle) if middle else 0.0, start - middle, start)
+            return Flat(since, (n - since) / n, middle, abs(moved) / abs(middle) if middle else 0.0, start - middle, start, abs(mann_kendall(part)) < 2)
     part = level[int(0.6 * n) :]
     middle = float(np.median(part))
     return Flat(n - 1, 0.0, middle, 1.0, start - middle, start)

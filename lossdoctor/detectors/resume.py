@@ -40,7 +40,10 @@ def _epoch_break(loss: Signal) -> Evidence | None:
 def _rate_break(run: Run, sigmas: float, jump: float) -> Evidence | None:
     """A learning rate that drops and ramps up again, with a break of the loss level at the same place."""
     rate, curve = named_curve(run, "train/learning_rate"), loss_curve(run)
-    if len(rate) < 6 or len(curve) < 20 or rate.values.max() <= 0:
+    kind = str(run.setting("lr_scheduler_type") or "").lower()
+    if len(rate) < 6 or len(curve) < 20 or rate.values.max() <= 0 or "cycl" in kind or "restart" in kind:
+        return None
+    if _cyclic(rate):
         return None
     peak = float(rate.values.max())
     change = np.diff(rate.values) / peak
@@ -51,6 +54,14 @@ def _rate_break(run: Run, sigmas: float, jump: float) -> Evidence | None:
     # A drop far beyond the schedule's own slope after which the rate rises again, or a rise after a decay: warmup is neither.
     drops = [int(i) + 1 for i in np.flatnonzero(change < -max(0.02, 8 * usual)) if rate.values[i + 1 : i + 40].max() > rate.values[i + 1] * 1.02]
     rises = [int(i) + 1 for i in np.flatnonzero((change > max(0.02, 8 * usual)) & decayed)]
+    for at in drops:
+        if rate.values[at] <= 0.5 * rate.values[at - 1] and rate.values[at : at + 40].max() >= 2 * rate.values[at] and rate.values[at - 1] > 0.05 * peak:
+            step = int(rate.steps[at])
+            shift, score = _shift(curve, step)
+            numbers = {"kind": "the learning rate warms up again", "restarts": len(drops), "resumed_step": step, "redone_steps": 0, "shift": shift, "shift_sigmas": score, "died_step": int(rate.steps[at - 1])}
+            return Evidence(numbers, ("train/learning_rate", "train/loss"), step, ((int(rate.steps[at - 1]), step),), margin=2.5, points=len(curve))
+    # A burst that is over within a few rows is no new schedule.
+    rises = [at for at in rises if float(np.median(rate.values[at : at + 12])) > rate.values[at - 1] + 0.5 * max(0.02, 8 * usual) * peak]
     for at in sorted(drops + rises):
         step = int(rate.steps[at])
         shift, score = _shift(curve, step)
@@ -58,6 +69,13 @@ def _rate_break(run: Run, sigmas: float, jump: float) -> Evidence | None:
             numbers = {"kind": "the learning rate starts again and the loss level breaks", "restarts": 1, "resumed_step": step, "redone_steps": 0, "shift": shift, "shift_sigmas": score, "died_step": int(rate.steps[at - 1])}
             return Evidence(numbers, ("train/loss", "train/learning_rate"), step, ((int(rate.steps[at - 1]), step),), margin=abs(score) / sigmas, points=len(curve))
     return None
+
+
+def _cyclic(rate: Curve) -> bool:
+    """Four turning points or more in near equal distances: a schedule by plan."""
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(rate.values))) != 0)
+    gaps = np.diff(rate.steps[turns]).astype(float)
+    return len(gaps) >= 4 and float(np.ptp(gaps)) <= 0.3 * float(np.median(gaps))
 
 
 def _shift(curve: Curve, step: int) -> tuple[float, float]:

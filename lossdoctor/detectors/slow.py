@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, spoiled
-from lossdoctor.detectors.levels import chance_level
+from lossdoctor.detectors.levels import chance_level, log_classes
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Skip
@@ -13,10 +13,11 @@ from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 
 
-def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_share: float, least_fall: float, high_level: float) -> Evidence | Skip | None:
+def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_share: float, least_fall: float, high_level: float, many_epochs: float, half_share_epochs: float) -> Evidence | Skip | None:
     """Half of the drop is reached only after `half_share` of the run, the last fifth still gives `last_fifth` of it, and the drop is real:
     `noise_share` of it covers the noise, and it is at least `least_fall` of the start. A language model that ends above `high_level` nats
-    has not finished, whatever its last fifth gave."""
+    has not finished, whatever its last fifth gave. More than `many_epochs` passes over the data for half of the drop are slow already at
+    `half_share_epochs` of the run."""
     if any((turn := turn_of(signal)) is not None and turn.rise > 0.03 and turn.later >= 2 for signal in run.eval_losses()):
         return None  # eval has turned up: more of the same would not help
     curve, name = _main(run)
@@ -34,28 +35,40 @@ def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_sh
     fifth = float(np.interp(0.8 * curve.span, curve.at - curve.steps[0], progress))
     late = 1.0 - fifth
     unread = run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN) and run.step_is == "step" and high_level <= end and start <= 4 * high_level
-    if half < half_share or (late < last_fifth and not unread) or (len(level) >= 12 and mann_kendall(level[len(level) // 2 :]) > -1.5):
+    epochs = _epochs_at(run, curve, half)
+    patient = epochs is not None and epochs >= many_epochs and half >= half_share_epochs and late >= 0.4 * last_fifth
+    if not patient and (half < half_share or (late < last_fifth and not unread)) or (len(level) >= 12 and mann_kendall(level[len(level) // 2 :]) > -1.5):
         return None
     last = int(curve.steps[-1])
-    numbers = {"start": start, "end": end, "drop": drop, "half_share_found": half, "last_fifth_found": late, "rows": len(curve), "fall": drop / abs(start), "signal": name}
+    numbers = {"start": start, "end": end, "drop": drop, "half_share_found": half, "epochs_to_half": epochs, "last_fifth_found": late, "rows": len(curve), "fall": drop / abs(start), "signal": name}
     return Evidence(numbers, (name,), int(curve.steps[0]), ((int(curve.steps[0]), last),), margin=min(half / half_share, late / last_fifth), points=len(curve))
 
 
-def underfitting(run: Run, *, tolerance: float, gap: float) -> Evidence | Skip | None:
-    """At its end the eval loss is no better than guessing (ln of the classes within `tolerance`), and train is within `gap` of it."""
+def underfitting(run: Run, *, tolerance: float, gap: float, level_share: float, still: float) -> Evidence | Skip | None:
+    """At its end the eval loss is no better than guessing (ln of the classes within `tolerance`), or, with a known number of classes, has come
+    to rest (within `still` over its last third) above `level_share` of it; train within `gap`, so that nothing was memorised either."""
     for signal in run.eval_losses():
         curve = curve_of(signal)
         if len(curve) < 4:
             continue
         level = float(np.median(curve.values[-2:]))
-        chance = chance_level(run, level, tolerance)
         train = loss_curve(run)
         end = train.tail() if len(train) >= 3 else None
+        chance = chance_level(run, level, tolerance) or _high_rest(run, curve, level, level_share, still)
         if chance is None or level > (1 + tolerance) * chance[0] or (end is not None and abs(end - level) > gap * level):
             return None
-        numbers = {"level": level, "chance": chance[0], "chance_name": chance[1], "train": end, "evals": len(curve)}
+        numbers = {"level": level, "chance": chance[0], "chance_name": chance[1], "of_chance": level / chance[0], "train": end, "evals": len(curve)}
         return Evidence(numbers, (signal.name,), int(curve.steps[0]), ((int(curve.steps[0]), int(curve.steps[-1])),), margin=1.5, points=len(curve))
     return Skip("fewer than 4 evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
+
+
+def _high_rest(run: Run, curve: Curve, level: float, share: float, still: float) -> tuple[float, str] | None:
+    """ln of the classes where the eval loss rests above `share` of it."""
+    classes = log_classes(run)
+    third = curve.values[-max(3, len(curve) // 3) :]
+    if classes is None or level < share * classes or len(curve) < 6 or abs(float(third[0] - third[-1])) > still * level:
+        return None
+    return classes, f"ln {round(float(np.exp(classes)))}"
 
 
 def _roughness(curve: Curve) -> float:
@@ -75,6 +88,15 @@ def _main(run: Run) -> tuple[Curve, str]:
         return train, "train/loss"
     best = max(((curve_of(s), s.name) for s in run.eval_losses()), key=lambda pair: len(pair[0]), default=(train, "train/loss"))
     return best if len(best[0]) > len(train) else (train, "train/loss")
+
+
+def _epochs_at(run: Run, curve: Curve, share: float) -> float | None:
+    """Epochs passed at a share of the run; None where the log does not tell."""
+    if run.step_is == "epoch":
+        return share * curve.span
+    loss = run.signal("train/loss") or run.signal("eval/loss")
+    known = loss.epochs[np.isfinite(loss.epochs)] if loss is not None else np.empty(0)
+    return share * float(known.max()) if len(known) else None
 
 
 def _crossing(curve: Curve, progress: np.ndarray, value: float) -> float:  # type: ignore[type-arg]

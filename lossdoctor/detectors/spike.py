@@ -10,6 +10,11 @@ from lossdoctor.detectors.curve import Curve, loss_curve, warmup_end
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, rolling_median
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
+from lossdoctor.run import task as tasks
+
+
+LEAST_OF_START = 0.03  # near zero a fivefold wiggle of a thousandth is nothing
+RL_RATIO, RL_HEIGHT = 30.0, 1e-2  # a policy loss hovers around zero: only a jump out of all proportion tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,7 @@ class Event:
     sigmas: float
 
 
-def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int, slow_sigmas: float, most: int) -> Evidence | None:
+def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int, slow_sigmas: float, sharp_ratio: float, most: int) -> Evidence | None:
     """Find rows far above the trailing median of `window` rows, in isolated events.
 
     A row belongs to an event when it stands more than `sigmas` (growing with the logarithm of the length) noise scales over the trailing
@@ -42,9 +47,12 @@ def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio
     start = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
     skip = max(width // 2, 3, min(start, len(values) // 10))
     outside = np.flatnonzero(excess > bar)
-    events = [e for e in _events(outside, values, base, floor) if e.first >= skip and _counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows) and _isolated(e, values, base)]
+    events = [e for e in _events(outside, values, base, floor) if e.first >= skip and (_counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows) or (e.ratio >= sharp_ratio and e.sigmas >= 2 * bar)) and _isolated(e, values, base)]
     events += _slow_events(values, base, floor, slow_ratio, slow_rows, slow_sigmas, skip, events)
     events = sorted((e for e in events if _returns(e, values, base)), key=lambda e: e.first)
+    start = float(np.median(np.abs(values[: max(5, len(values) // 20)])))
+    reach = (RL_RATIO, RL_HEIGHT) if run.task == tasks.RL else (0.0, LEAST_OF_START * start)
+    events = [e for e in events if e.ratio >= reach[0] and e.height - base[e.first] >= reach[1]]
     if not events or len(events) > max(most, 0.002 * len(values)):
         return None
     top = max(events, key=lambda e: e.ratio)
@@ -116,7 +124,7 @@ def _counts(event: Event, values: Floats, base: Floats, ratio: float, pair_ratio
 def _isolated(event: Event, values: Floats, base: Floats) -> bool:
     """The event stands out from the usual extremes of this run: twice as far above the level as all but a thousandth of the other rows."""
     others = np.delete(values - base, np.s_[event.first : event.last + 1])
-    usual = float(np.quantile(others, 0.995)) if len(others) else 0.0
+    usual = float(np.quantile(others, max(0.98, 1 - 10 / max(len(others), 10)))) if len(others) else 0.0
     return event.height - float(base[event.first]) > 2 * usual
 
 

@@ -249,7 +249,7 @@ def _length(log: Log) -> int:
 def newest_of_each_run(logs: Iterable[Log]) -> list[tuple[Log, tuple[Log, ...]]]:
     """Group the states of one output directory into runs; return each run's longest state with the older ones."""
     runs: list[tuple[Log, list[Log]]] = []
-    for log in sorted(logs, key=lambda one: (-_length(one), -(one.reached_step or 0), str(one.path))):
+    for log in sorted(logs, key=lambda one: (-_length(one), -one.points, -(one.reached_step or 0), str(one.path))):
         home = next((run for run in runs if is_prefix(log, run[0])), None)
         if home is None:
             runs.append((log, []))

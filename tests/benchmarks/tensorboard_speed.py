@@ -42,7 +42,7 @@ def read_lossdoctor(path: Path) -> Callable[[], Any]:
     def read() -> Any:
         file = read_file(path)
         columns = list(file.scalars.values())
-        tags = np.repeat(np.arange(len(columns)), [len(c.steps) for c in columns])
+        tags = np.repeat(np.arange(len(columns), dtype=np.int16), [len(c.steps) for c in columns])
         return pd.DataFrame(
             {
                 "tag": pd.Categorical.from_codes(tags, list(file.scalars)),

@@ -19,7 +19,7 @@ from lossdoctor.sources.tensorboard.events import Events
 from lossdoctor.sources.tensorboard.framing import Batch
 from lossdoctor.sources.tensorboard.layout import Layout, walk
 from lossdoctor.sources.tensorboard.linear_crc import Words
-from lossdoctor.sources.tensorboard.table import Rows, Table
+from lossdoctor.sources.tensorboard.table import Rows, Small, Table
 
 FEWEST = 48
 """Fewer records of a kind than this are read faster one at a time."""
@@ -165,21 +165,21 @@ def _rows(batch: Batch, records: Ints, words: list[Words], layout: Layout, table
     wall_times = _field(words, layout.wall, 8).view("<f8") if layout.wall >= 0 else np.zeros(count)
     steps = _steps(words, layout)
     values = [_value(words, slot.value, slot.width) for slot in layout.slots]
+    indexes = records.astype(np.int32)
     if many == 1:
-        return Rows(records, np.zeros(count, dtype=np.int64), _numbers(batch, records, layout, table, first), steps, wall_times, values[0])
+        return Rows(indexes, np.zeros(count, dtype=np.int32), _numbers(batch, records, layout, table, first), steps, wall_times, values[0])
     start = int(batch.starts[records[0]]) if count else 0
     tags = [batch.data[start + slot.tag : start + slot.tag_end] for slot in layout.slots]
-    numbers = np.array([table.number(tag) if count else 0 for tag in tags])
-    repeated = [np.repeat(column, many) for column in (records, steps)]
-    places, flat = np.tile(np.arange(many), count), np.stack(values, axis=1).ravel()
-    return Rows(repeated[0], places, np.tile(numbers, count), repeated[1], np.repeat(wall_times, many), flat)
+    numbers = np.array([table.number(tag) if count else 0 for tag in tags], dtype=np.int32)
+    places, flat = np.tile(np.arange(many, dtype=np.int32), count), np.stack(values, axis=1).ravel()
+    return Rows(np.repeat(indexes, many), places, np.tile(numbers, count), np.repeat(steps, many), np.repeat(wall_times, many), flat)
 
 
-def _numbers(batch: Batch, records: Ints, layout: Layout, table: Table, first: Ints) -> Ints:
+def _numbers(batch: Batch, records: Ints, layout: Layout, table: Table, first: Ints) -> Small:
     """The number of each record's tag. `first` still counts the records that were dropped, so it serves as a name only."""
     slot = layout.slots[0]
     names, place, back = _distinct(first)
-    numbers = np.empty(len(names), dtype=np.int64)
+    numbers = np.empty(len(names), dtype=np.int32)
     for index, record in enumerate(records[place].tolist()):
         start = int(batch.starts[record])
         numbers[index] = table.number(batch.data[start + slot.tag : start + slot.tag_end])

@@ -58,13 +58,7 @@ def read_file(path: Path, limits: Limits = LIMITS) -> EventFile:
         _refuse(path, file, size, limits)
         damage = Damage(path)
         events, table = Events(damage, limits), Table()
-        for batch in batches(file, size, damage, limits):
-            _take_in(batch, events, table)
-            if table.points > limits.points or len(table.numbers) > limits.tags:
-                bounds = f"limits: {limits.points:,} and {limits.tags:,}"
-                what = f"{table.points:,} points under {len(table.numbers):,} tags ({bounds}); the rest of the file was not read"
-                damage.add("too-many-points", batch.base + len(batch.data), what)
-                break
+        _read(file, size, events, table)
     if not events.valid and not table.points:
         raise Unreadable(f"{path.name}: no readable record; it is not a TensorBoard event file, or nothing of it is left")
     scalars = _named(table, damage)
@@ -83,6 +77,18 @@ def read_file(path: Path, limits: Limits = LIMITS) -> EventFile:
     )
 
 
+def _read(file: BinaryIO, size: int, events: Events, table: Table) -> None:
+    limits = events.limits
+    for batch in batches(file, size, events.damage, limits):
+        _take_in(batch, events, table)
+        if table.points > limits.points or len(table.numbers) > limits.tags:
+            bounds = f"limits: {limits.points:,} and {limits.tags:,}"
+            what = f"{table.points:,} points under {len(table.numbers):,} tags ({bounds}); the rest of the file was not read"
+            events.damage.add("too-many-points", batch.base + len(batch.data), what)
+            return
+        del batch  # frees its window before the next one is read
+
+
 def _open(path: Path) -> BinaryIO:
     try:
         return open_regular(path)
@@ -97,7 +103,11 @@ def _refuse(path: Path, file: BinaryIO, size: int, limits: Limits) -> None:
         raise Unreadable(f"{path.name}: no readable record, the file is empty")
     if size > limits.file_bytes:
         raise Unreadable(f"{path.name}: {size:,} bytes, over the limit of {limits.file_bytes:,}")
-    if file.read(len(LFS_HEADER)) == LFS_HEADER:
+    try:
+        head = file.read(len(LFS_HEADER))
+    except OSError as error:
+        raise Unreadable(f"{path.name}: {error.strerror}") from error
+    if head == LFS_HEADER:
         raise Unreadable(f"{path.name}: a git-lfs pointer, not the event file itself: run git lfs pull")
 
 
@@ -116,9 +126,9 @@ def _take_in(batch: Batch, events: Events, table: Table) -> None:
 
 
 def _rows(points: list[Point], table: Table) -> Rows:
-    record = np.array([p.record for p in points], dtype=np.int64)
-    place = np.arange(len(points)) - np.searchsorted(record, record)
-    tag = np.array([table.number(p.tag) for p in points], dtype=np.int64)
+    record = np.array([p.record for p in points], dtype=np.int32)
+    place = (np.arange(len(points)) - np.searchsorted(record, record)).astype(np.int32)
+    tag = np.array([table.number(p.tag) for p in points], dtype=np.int32)
     steps = np.array([p.step for p in points], dtype=np.int64)
     times = np.array([p.time for p in points], dtype=np.float64)
     return Rows(record, place, tag, steps, times, np.array([p.value for p in points], dtype=np.float64))

@@ -8,7 +8,7 @@ that it had when it was opened.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
@@ -19,12 +19,11 @@ from lossdoctor.run.log import Ints
 from lossdoctor.sources.tensorboard import oversize, resync
 from lossdoctor.sources.tensorboard.crc import FRAME, HEADER, declared_length
 from lossdoctor.sources.tensorboard.damage import Damage
+from lossdoctor.sources.tensorboard.hop import hop
 
-WINDOW = 8 << 20
-KNOWN_HEADERS = 1 << 16
-HOPS = 512
-MOST_HOPS = 1 << 14
-NEEDLE = 16
+WINDOW = 4 << 20
+MOST_GAPS = 10_000
+"""Places at which the chain may break before the rest of a file is given up: each costs a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +41,67 @@ class Batch:
 
 def batches(file: BinaryIO, size: int, damage: Damage, limits: Limits) -> Iterator[Batch]:
     """Yield every record of the first `size` bytes that can be found; what cannot becomes a fault in `damage`."""
-    known: dict[bytes, int] = {}
-    search = resync.Search(file, size, limits.record_bytes)
+    chain = Chain(resync.Search(file, size, limits.record_bytes), damage)
     window = max(WINDOW, limits.record_bytes + FRAME)
-    position = 0
-    last = (0, 0)
-    while position < size:
-        file.seek(position)
-        data = file.read(min(window, size - position))
-        heads, used = hop(data, known, limits.record_bytes)
-        if len(heads):
-            batch = Batch(data, position, heads + HEADER, np.diff(heads, append=used) - FRAME)
-            last = (position + int(heads[-1]), int(batch.lengths[-1]))
-            yield batch
-        if len(data) < min(window, size - position):
-            detail = "the file shrank while it was read; the records before this byte are kept"
-            damage.add("torn-record", position + len(data), detail, Loss.BENIGN)
+    while chain.position < size:
+        wanted = min(window, size - chain.position)
+        file.seek(chain.position)
+        try:
+            data = file.read(wanted)
+        except OSError as error:
+            damage.add("read-error", chain.position, f"{error.strerror}; the rest of the file could not be read")
             return
-        header = data[used : used + HEADER]
-        length = declared_length(header)
-        at_end = position + len(data) == size
-        position += used
-        if position < size and (at_end or not _needs_more(header, length, limits.record_bytes)):
-            position = _over_gap(search, damage, position, length, last)
+        end = chain.position + len(data)
+        yield chain.follow(data)
+        if len(data) < wanted:
+            detail = "the file shrank while it was read; the records before this byte are kept"
+            damage.add("torn-record", end, detail, Loss.BENIGN)
+            return
+        data = b""  # frees the window before the next one is read
+
+
+@dataclass(slots=True)
+class Chain:
+    """Where the reading of a file stands: the offset of the next header, the last record (header offset, length), the gaps so far."""
+
+    search: resync.Search
+    damage: Damage
+    position: int = 0
+    last: tuple[int, int] = (0, 0)
+    gaps: int = 0
+    known: dict[bytes, int] = field(default_factory=dict)
+
+    def follow(self, data: bytes) -> Batch:
+        """All records that lie whole in `data`, the bytes of the file from `position` on; moves `position` behind them."""
+        base = cursor = self.position
+        size, limit = self.search.size, self.search.limit
+        starts, lengths = [], []
+        while cursor < base + len(data):
+            heads, end = hop(data, cursor - base, self.known, limit)
+            cursor = base + end
+            starts.append(heads + HEADER)
+            lengths.append(np.diff(heads, append=end) - FRAME)
+            if len(heads):
+                self.last = base + int(heads[-1]), int(lengths[-1][-1])
+            header = data[end : end + HEADER]
+            length = declared_length(header)
+            if cursor >= size or (base + len(data) < size and _needs_more(header, length, limit)):
+                break
+            cursor = self._over_gap(cursor, length)
+        self.position = cursor
+        return Batch(data, base, np.concatenate(starts), np.concatenate(lengths))
+
+    def _over_gap(self, position: int, length: int | None) -> int:
+        self.gaps += 1
+        if self.gaps > MOST_GAPS:
+            detail = f"more than {MOST_GAPS:,} breaks in the chain of records; the rest of the file was not read"
+            self.damage.add("too-much-damage", position, detail)
+            return self.search.size
+        try:
+            return _over_gap(self.search, self.damage, position, length, self.last)
+        except OSError as error:
+            self.damage.add("read-error", position, f"{error.strerror}; the rest of the file could not be read")
+            return self.search.size
 
 
 def _needs_more(header: bytes, length: int | None, limit: int) -> bool:
@@ -72,81 +109,11 @@ def _needs_more(header: bytes, length: int | None, limit: int) -> bool:
     return len(header) < HEADER or (length is not None and length <= limit)
 
 
-def hop(data: bytes, known: dict[bytes, int], limit: int) -> tuple[Ints, int]:
-    """Follow the chain from byte 0 of `data`: the offsets of the headers of whole records, and where it stopped.
-
-    `known` maps 12-byte headers whose CRC is right to the size of their record, so that each distinct length is checked once. Where the
-    sizes repeat with a period, as when the same tags are logged at each step, many headers are compared at a time.
-    """
-    chunks: list[Ints] = []
-    position, count, stopped = 0, HOPS, False
-    while not stopped:
-        heads, position, stopped = _walk(data, position, known, limit, count)
-        edges = np.array([*heads, position], dtype=np.int64)
-        chunks.append(edges[:-1])
-        repeated, position = (edges[:0], position) if stopped else _repeated(data, edges)
-        chunks.append(repeated)
-        count = HOPS if len(repeated) else min(2 * count, MOST_HOPS)
-    return np.concatenate(chunks), position
-
-
-def _walk(data: bytes, position: int, known: dict[bytes, int], limit: int, count: int) -> tuple[list[int], int, bool]:
-    """Follow the chain from `position` over at most `count` records; also tells whether it ended before."""
-    heads: list[int] = []
-    append, get, end = heads.append, known.get, len(data)
-    for _ in range(count):
-        stride = get(data[position : position + HEADER])
-        if stride is None:
-            length = declared_length(data[position : position + HEADER])
-            if length is None or length > limit:
-                return heads, position, True
-            if len(known) >= KNOWN_HEADERS:
-                known.clear()
-            stride = known[data[position : position + HEADER]] = length + FRAME
-        following = position + stride
-        if following > end:
-            return heads, position, True
-        append(position)
-        position = following
-    return heads, position, False
-
-
-def _repeated(data: bytes, edges: Ints) -> tuple[Ints, int]:
-    """The records that go on with the period in which the last ones came, by their headers, and where they end."""
-    position = int(edges[-1])
-    period = _period(np.diff(edges))
-    if not period:
-        return edges[:0], position
-    pattern = edges[-1 - period : -1]
-    everywhere = np.ndarray((len(data) - HEADER + 1,), dtype=f"V{HEADER}", buffer=data, strides=(1,))
-    expected = everywhere[pattern].view("<u4").reshape(1, period, 3)
-    size = position - int(pattern[0])
-    chunks = [edges[:0]]
-    rounds = 1 + HOPS // period
-    while (rounds := min(rounds, (len(data) - position) // size)) > 0:
-        places = (position + size * np.arange(rounds)[:, None]) + (pattern - pattern[0])
-        differs = (everywhere[places.ravel()].view("<u4").reshape(rounds, period, 3) != expected).any(axis=(1, 2))
-        good = int(differs.argmax()) if differs.any() else rounds
-        chunks.append(places[:good].ravel())
-        position += good * size
-        if good < rounds:
-            break
-        rounds *= 4
-    return np.concatenate(chunks), position
-
-
-def _period(sizes: Ints) -> int:
-    """The number of records after which their sizes repeat, at least twice over; 0 if they do not."""
-    raw = sizes.astype("<u4").tobytes()
-    needle = raw[-4 * NEEDLE :]
-    place = raw.rfind(needle, 0, len(raw) - 4)
-    period, odd = divmod(len(raw) - len(needle) - place, 4)
-    found = place >= 0 and not odd and 2 * period <= len(sizes) and raw[-4 * period :] == raw[-8 * period : -4 * period]
-    return period if found else 0
-
-
 def _over_gap(search: resync.Search, damage: Damage, position: int, length: int | None, last: tuple[int, int]) -> int:
-    """Name what stands at `position`, which is no whole record of a permitted size; returns where to go on (the size at the end)."""
+    """Name what stands at `position`, which is no whole record of a permitted size; returns where to go on (the size at the end).
+
+    `length` is what the header there declares, None if its CRC is wrong; `last` is the record before it: header offset and payload length.
+    """
     size, limit = search.size, search.limit
     if length is not None and position + FRAME + length <= size:
         kind = oversize.describe(search.file, position + HEADER, length)

@@ -13,7 +13,8 @@ from lossdoctor.run.log import Ints
 from lossdoctor.sources.tensorboard import linear_crc
 from lossdoctor.sources.tensorboard.crc import FOOTER, FRAME, HEADER, declared_length, is_whole
 
-BLOCK = 1 << 18
+SMALLEST_BLOCK = 1 << 9
+LARGEST_BLOCK = 1 << 18
 ZERO_TAIL = 4096
 """Zero bytes at the end that count as one unwritten record: one page, the unit in which a file system loses a tail."""
 REREADS = 64 << 20
@@ -47,11 +48,14 @@ class Search:
         return not self.file.read(self.size - position).strip(b"\0")
 
     def _next(self, position: int) -> int | None:
-        for block in range(position, self.size, BLOCK):
-            self.file.seek(block)
-            for offset in _candidates(self.file.read(min(BLOCK + HEADER, self.size - block)), self.limit):
-                if offset < BLOCK and self._fits(block + offset):
-                    return block + offset
+        block = SMALLEST_BLOCK
+        while position < self.size:
+            self.file.seek(position)
+            for offset in _candidates(self.file.read(min(block + HEADER, self.size - position)), self.limit):
+                if offset < block and self._fits(position + offset):
+                    return position + offset
+            position += block
+            block = min(2 * block, LARGEST_BLOCK)
         return None
 
     def _fits(self, position: int) -> bool:

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from lossdoctor.run.log import Floats, Ints
+
+Small = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,9 +37,9 @@ class Column:
 class Rows(NamedTuple):
     """Points of one batch in any order: the index of their record, their place in it, their tag's number, and the three columns."""
 
-    record: Ints
-    place: Ints
-    tag: Ints
+    record: Small
+    place: Small
+    tag: Small
     steps: Ints
     wall_times: Floats
     values: Floats
@@ -60,10 +63,10 @@ class Table:
 
     def add(self, parts: Sequence[Rows]) -> None:
         """Append the points of one batch. A record's points are all in one part."""
-        rows = Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-        count = len(rows.record)
-        if not count:
+        parts = [part for part in parts if len(part.record)]
+        if not parts:
             return
+        rows = parts[0] if len(parts) == 1 else Rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         small = rows.tag.astype(np.uint16) if len(self.chunks) <= 1 << 16 else rows.tag  # numpy sorts 16 bits by radix
         order = np.argsort(small, kind="stable")
         if np.any((np.diff(rows.record[order]) < 0) & (np.diff(small[order]) == 0)):
@@ -73,7 +76,7 @@ class Table:
         edges = np.flatnonzero(np.diff(tags, prepend=-1, append=-1))
         for start, end, tag in zip(edges[:-1].tolist(), edges[1:].tolist(), tags[edges[:-1]].tolist(), strict=True):
             self.chunks[tag].append(Column(steps[start:end], wall_times[start:end], values[start:end]))
-        self.points += count
+        self.points += len(order)
 
     def columns(self) -> dict[bytes, Column]:
         """One column a tag, in the order in which the tags came."""

@@ -18,7 +18,7 @@ from lossdoctor.sources.wandb_api import Address, Patience, address
 from .wandb_server import Server, Service
 
 KEY = "0123456789abcdef" * 2 + "01234567"
-QUICK = Patience(total=30, request=2, retries=1, wait=0.2)
+QUICK = Patience(total=30, request=2, retries=1, wait=1)
 START = 1_780_000_000.0
 
 

@@ -41,7 +41,7 @@ step = 0
 while True:
     run.log({"train/loss": 1.0 / (step + 1), "train/global_step": step})
     step += 1
-    if step == 5000:
+    if step == 2000:
         print("ready", flush=True)
 """
 

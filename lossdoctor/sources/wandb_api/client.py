@@ -59,7 +59,7 @@ def fetch(where: Address, patience: Patience) -> Remote:
     settings = wandb.setup().settings
     check_server(where, settings.base_url)
     settings.x_graphql_retry_max = patience.retries
-    settings.x_graphql_retry_wait_min_seconds = min(0.5, patience.wait)
+    settings.x_graphql_retry_wait_min_seconds = min(1.0, patience.wait)
     settings.x_graphql_retry_wait_max_seconds = patience.wait
     settings.x_graphql_timeout_seconds = patience.request
     # The client gives its own process this long for a request with all its retries.

@@ -21,6 +21,8 @@ from lossdoctor.sources.wandb_local.history import Columns, decode, from_rows
 
 Bytes = npt.NDArray[np.uint8]
 _ROWS = 32_768
+# Below this many rows one message a row is cheaper, above all where a row has thousands of keys.
+_FEW = 8
 # Bytes behind the last record, so that gathering a fixed width never leaves the buffer.
 _MARGIN = 300
 _LONGEST_VALUE = 40
@@ -77,7 +79,7 @@ def _walk(records: Sequence[bytes], first: int, found: Columns) -> list[int]:
     has_step = np.zeros(len(records), bool)
     cells: list[_Cells] = []
     live = np.flatnonzero(at < ends)
-    while live.size:
+    while live.size > _FEW:
         here = at[live]
         tag, size = buffer[here], buffer[here + 1].astype(np.int64)
         stop = here + 2 + size
@@ -99,6 +101,7 @@ def _walk(records: Sequence[bytes], first: int, found: Columns) -> list[int]:
         plain[live[~good]] = False
         at[live] = stop
         live = live[good & (stop < ends[live])]
+    plain[live] = False
     plain &= has_step
     for position in cells:
         _add(found, position, plain, first)

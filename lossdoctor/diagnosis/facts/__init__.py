@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 
+import numpy as np
+
 from lossdoctor.diagnosis.facts import advice, epochs, gradients, losses, machine, oscillation, schedule, setup
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
@@ -23,16 +25,20 @@ ALWAYS = advice.ALWAYS
 
 def facts(run: Run, evidence: Evidence) -> dict[str, Scalar]:
     """All facts of a run as seen from one finding; where names meet, the evidence's number wins."""
+    with np.errstate(all="ignore"):  # logs hold infinities; what becomes NaN is left out below
+        found = _seen_from(run, evidence)
+    return {name: value for name, value in found.items() if _known(value)}
+
+
+def _seen_from(run: Run, evidence: Evidence) -> dict[str, Scalar]:
     onset = evidence.onset_step
     found = dict(_lasting(run))
     if onset is not None:
-        found |= {"onset_step": onset}
         for module in (schedule, epochs, losses, gradients, machine):
             found |= module.at(run, onset)
     found |= advice.at(run, onset)
     found |= evidence.numbers
-    found |= losses.against(found)
-    return {name: value for name, value in found.items() if _known(value)}
+    return found | losses.against(found)
 
 
 @lru_cache(maxsize=2)

@@ -18,6 +18,7 @@ FACTS: Mapping[str, str] = {
     "loss_min": "lowest training loss",
     "loss_drop": "(start - end) / start",
     "early_drop_share": "share of the fall of the loss that its first tenth gave",
+    "first_epoch_drop": "fall of the loss within the first epoch, as a share of its start: what is learned there is not learned by heart",
     "late_drop_share": "share of the fall of the loss that its last fifth gave",
     "start_vs_chance": "first losses / the score of guessing that the evidence names",
     "early_jump": "highest loss of the first tenth of the rows / the first one",
@@ -84,6 +85,7 @@ def whole(run: Run) -> dict[str, Scalar]:
         "early_jump": float(rows.values[: max(5, len(rows) // 10)].max() / rows.values[0]) if rows.values[0] > 0 else None,
         "loss_noise": noise(rows.values) / abs(end) if end and len(rows) >= 8 else None,
         "repeats_each_epoch": _repeats(run, rows),
+        "first_epoch_drop": _first_epoch(run, rows, start),
     }
     return found | _against_chance(run, start, end)
 
@@ -111,6 +113,12 @@ def _repeats(run: Run, rows: Signal) -> bool | None:
         return None
     same = np.isclose(rows.values[:-lag], rows.values[lag:], rtol=1e-4, atol=0)
     return bool(same.mean() > 0.9 and np.ptp(rows.values[:lag]) > 0)
+
+
+def _first_epoch(run: Run, rows: Signal, start: float) -> float | None:
+    length = steps_per_epoch(run)
+    first = rows.values[rows.steps <= length] if length else rows.values[:0]
+    return 1 - float(np.median(first[-3:])) / start if len(first) >= 5 and start > 0 else None
 
 
 def _against_chance(run: Run, start: float, end: float) -> dict[str, Scalar]:

@@ -40,6 +40,8 @@ FACTS: Mapping[str, str] = {
     "memory_is_constant": "every memory reading of the second half stays within 2 %",
     "memory_peak_share": "highest share of the GPU's memory in use, in percent",
     "gpu_utilization": "95th percentile of the GPU utilisation, in percent",
+    "gpu_temperature": "highest GPU temperature, in degrees Celsius",
+    "utilization_after": "GPU utilisation after the onset / before it",
     "step_time_late_ratio": "seconds a step in the last tenth / median",
     "step_time_last_ratio": "seconds a step of the last row / median",
     "step_time_jump": "seconds a step after the onset / before it",
@@ -75,7 +77,9 @@ def _memory(run: Run) -> dict[str, Scalar]:
         }
     shares = [s.finite.values for n, s in run.signals.items() if n.endswith("/memory_utilization") and len(s.finite)]
     busy = [s.finite.values for n, s in run.signals.items() if n.endswith("/utilization") and len(s.finite)]
+    heat = [s.finite.values for n, s in run.signals.items() if n.endswith("/temperature") and len(s.finite)]
     return found | {
+        "gpu_temperature": max((float(v.max()) for v in heat), default=None),
         "memory_peak_share": max((float(v.max()) for v in shares), default=None),
         "gpu_utilization": max((float(np.quantile(v, 0.95)) for v in busy), default=None),
     }
@@ -138,9 +142,21 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
         before, after = seconds[steps < onset], seconds[steps >= onset]
         if len(before) >= 5 and len(after) >= 3:
             found["step_time_jump"] = float(np.median(after)) / float(np.median(before))
+    found["utilization_after"] = _utilization_after(run, onset)
     loss = run.signal("train/loss")
     kept = [c.step for c in run.checkpoints if c.step < onset]
     if loss is not None and kept:
         rows = loss.steps[(loss.steps > max(kept)) & (loss.steps < onset)]
         found["onset_at_save"] = not len(rows)
     return found
+
+
+def _utilization_after(run: Run, onset: int) -> float | None:
+    """Median of the utilisation after the onset / before it, of the GPU on which it fell most."""
+    ratios = []
+    for name, signal in run.signals.items():
+        if name.endswith("/utilization"):
+            before, after = signal.finite.values[signal.finite.steps < onset], signal.finite.values[signal.finite.steps >= onset]
+            if len(before) >= 5 and len(after) >= 5 and float(np.median(before)) > 0:
+                ratios.append(float(np.median(after)) / float(np.median(before)))
+    return min(ratios, default=None)

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lossdoctor.diagnosis.facts import ALWAYS, FACTS, facts
+from lossdoctor.model import Checkpoint, Evidence, LogEvent, Scalar
+from lossdoctor.run import Run
+
+from .samples import run
+
+STEPS = np.arange(10, 1001, 10)
+FLAT = np.full(100, 2.0)
+
+
+def seen(one: Run, onset: int | None = None, **numbers: Scalar) -> dict[str, Scalar]:
+    return facts(one, Evidence(numbers, (), onset))
+
+
+def test_the_norm_leads_the_loss():
+    norm = np.full(100, 1.0)
+    norm[46:49] = [4, 20, 60]
+    found = seen(run({"loss": (STEPS, FLAT), "grad_norm": (STEPS, norm)}), 500)
+    assert found["grad_norm_lead"] == 60
+    assert (found["grad_norm_led"], found["grad_norm_lead_rows"], found["grad_norm_quiet"]) == (True, 3, False)
+    quiet = seen(run({"loss": (STEPS, FLAT), "grad_norm": (STEPS, np.ones(100))}), 500)
+    assert (quiet["grad_norm_led"], quiet["grad_norm_quiet"]) == (False, True)
+
+
+def test_a_norm_that_grows_by_feedback_is_a_straight_line():
+    norm = np.exp(np.linspace(0, 10, 100))
+    assert float(seen(run({"grad_norm": (STEPS, norm)}), 900)["grad_norm_straight"]) > 0.99
+    assert "grad_norm_straight" not in seen(run({"grad_norm": (STEPS, np.ones(100))}), 900)
+
+
+@pytest.mark.parametrize(("value", "told"), [(1.0, True), (1.41421354, True), (0.7311, False)])
+def test_the_signature_of_zero2(value: float, told: bool):
+    norm = np.random.default_rng(0).uniform(0.2, 0.9, 100)
+    norm[50:60] = value
+    found = seen(run({"grad_norm": (STEPS, norm)}))
+    assert (found["grad_norm_repeats"], found["zero2_signature"]) == (10, told)
+
+
+def test_phases_of_the_learning_rate():
+    rate = np.where(STEPS <= 100, STEPS / 100, 1 - (STEPS - 100) / 900) * 1e-3
+    one = run({"lr": (STEPS, rate), "loss": (STEPS, FLAT)})
+    assert [seen(one, at)["lr_phase"] for at in (50, 150, 600)] == ["warmup", "peak", "decay"]
+    assert seen(one, 120)["onset_at_warmup_end"] is True
+    assert seen(one, 500)["onset_at_warmup_end"] is False
+    assert (seen(one)["warmup_end"], seen(one)["lr_moves"], seen(one)["lr_repeats"]) == (100, True, 0)
+    assert seen(run({"lr": (STEPS, np.full(100, 1e-4))}), 500)["lr_phase"] == "constant"
+
+
+def test_skipped_steps_show_as_repeated_learning_rates():
+    rate = np.linspace(1e-3, 1e-5, 100)
+    rate[40:44] = rate[40]
+    assert seen(run({"lr": (STEPS, rate)}))["lr_repeats"] == 3
+
+
+def test_a_restarted_schedule_jumps():
+    rate = np.concatenate((np.linspace(1e-3, 1e-4, 50), np.linspace(1e-3, 1e-5, 50)))
+    found = seen(run({"lr": (STEPS, rate), "loss": (STEPS, FLAT)}), 510)
+    assert found["lr_jump_at_onset"] == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("settings_", "rate", "ratio"),
+    [
+        ({"lora_r": 8}, 2e-4, 1), ({"lora_r": 8}, 2e-3, 4), ({"base_model": "x", "architectures": "XForCausalLM"}, 5e-7, 0.1),
+        ({"vocab_size": 1000, "architectures": "XForCausalLM"}, 3e-5, 0.1), ({}, 3e-5, None),
+    ],
+)  # fmt: skip
+def test_learning_rates_against_the_usual(settings_: dict, rate: float, ratio: float | None):
+    found = seen(run({"loss": (STEPS, np.full(100, math.log(1000))), "lr": (STEPS, np.full(100, rate))}, settings=settings_))
+    assert found.get("lr_vs_typical") == (None if ratio is None else pytest.approx(ratio))
+
+
+def test_levels_against_chance():
+    found = seen(run({"loss": (STEPS, np.full(100, 10.37))}, settings={"vocab_size": 32000, "architectures": "LlamaForCausalLM"}))
+    assert found["end_is_chance"] is True
+    assert found["is_pretrained"] is False
+    classes = seen(
+        run({"loss": (STEPS, np.full(100, 1.1))}, settings={"num_labels": 3, "vocab_size": 32000, "model_type": "x-classification"})
+    )
+    assert classes["end_is_chance"] is True
+
+
+def test_zero_losses_and_their_norms():
+    masked = seen(run({"loss": (STEPS, np.zeros(100)), "grad_norm": (STEPS, np.zeros(100))}))
+    assert (masked["zero_loss_zero_norm"], masked["zero_loss_nan_norm"], masked["grad_norm_zero_share"]) == (True, False, 1.0)
+    hidden = seen(run({"loss": (STEPS, np.zeros(100)), "grad_norm": (STEPS, np.full(100, np.nan))}))
+    assert (hidden["zero_loss_zero_norm"], hidden["zero_loss_nan_norm"]) == (False, True)
+
+
+def test_the_level_after_a_jump():
+    back, stays = FLAT.copy(), FLAT.copy()
+    back[50:55], stays[50:] = 6.0, 3.0
+    assert seen(run({"loss": (STEPS, back)}), 510)["back_to_floor"] is True
+    found = seen(run({"loss": (STEPS, stays)}), 510)
+    assert (found["back_to_floor"], found["after_ratio"]) == (False, 1.5)
+
+
+def test_data_in_the_same_order_every_epoch():
+    draw = np.random.default_rng(1)
+    wave, noise = np.tile(draw.normal(0, 0.3, 20), 10), draw.normal(0, 0.3, 200)
+    steps = np.arange(1, 201)
+    ordered = seen(run({"loss": (steps, 2 + wave + noise / 20)}, per_epoch=20))
+    assert ordered["order_repeats"] is True
+    shuffled = seen(run({"loss": (steps, 2 + noise)}, per_epoch=20))
+    assert (shuffled["order_repeats"], abs(float(shuffled["residual_autocorrelation"])) < 0.3) == (False, True)
+
+
+def test_a_swing_that_follows_the_learning_rate():
+    draw = np.random.default_rng(2)
+    rate = np.linspace(1, 0.01, 400)
+    follows = seen(run({"loss": (range(400), 2 + rate * draw.normal(0, 0.3, 400)), "lr": (range(400), rate)}))
+    steady = seen(run({"loss": (range(400), 2 + draw.normal(0, 0.3, 400)), "lr": (range(400), rate)}))
+    assert float(follows["amplitude_follows_lr"]) > 0.8 > float(steady["amplitude_follows_lr"])
+
+
+def test_weights_that_do_not_move_repeat_their_losses():
+    values = np.tile(np.random.default_rng(3).uniform(2, 3, 20), 5)
+    assert seen(run({"loss": (np.arange(1, 101), values)}, per_epoch=20))["repeats_each_epoch"] is True
+
+
+def test_evals():
+    found = seen(run({"loss": (STEPS, FLAT), "eval_loss": ([100, 500, 1000], [3.0, 3.0, 3.0])}))
+    assert (found["eval_constant"], found["eval_over_train"], found["eval_points"]) == (True, 1.5, 3)
+    broken = seen(run({"loss": (STEPS, FLAT), "eval_loss": ([100, 500], [math.nan, 1.0])}))
+    assert (broken["eval_nonfinite"], broken["eval_last"]) == (1, 1.0)
+
+
+def test_memory_and_its_end():
+    rising = seen(run({"loss": (STEPS, FLAT), "gpu.0.memoryAllocatedBytes": (STEPS, np.linspace(1e9, 2e9, 100))}))
+    assert (rising["memory_is_rising"], rising["memory_is_constant"], rising["memory_signal"]) == (True, False, "gpu/0/memory")
+    event = LogEvent("oom", "CUDA out of memory", "log:9", numbers={"tried_mib": 512.0})
+    found = seen(run({"loss": (STEPS, FLAT)}, events=(event,)))
+    assert (found["event.oom"], found["tried_mib"], found["says_nothing"]) == (True, 512.0, False)
+    assert seen(run({"loss": (STEPS, FLAT)}))["says_nothing"] is True
+
+
+@pytest.mark.parametrize(
+    ("settings_", "precision"),
+    [({"fp16": True}, "fp16"), ({"bf16": True, "fp16": False}, "bf16"), ({"mixed_precision": "fp16"}, "fp16"),
+     ({"dtype": "bfloat16"}, "bf16"), ({"fp16": False, "bf16": False}, "fp32"), ({}, None)],
+)  # fmt: skip
+def test_precision(settings_: dict, precision: str | None):
+    assert seen(run({"loss": (STEPS, FLAT)}, settings=settings_)).get("precision") == precision
+
+
+def test_what_the_snippets_need_is_always_there():
+    assert set(ALWAYS) <= set(seen(run({})))
+    kept = (Checkpoint(100, "a'b/checkpoint-100", whole=True), Checkpoint(600, "c", whole=True))
+    found = seen(run({"loss": (STEPS, FLAT)}, checkpoints=kept, settings={"seed": 7, "per_device_train_batch_size": 4}, per_epoch=300), 500)
+    assert (found["checkpoint_quoted"], found["seed"], found["epoch_index"]) == (repr("a'b/checkpoint-100"), 7, 1)
+    assert (found["position_low"], found["position_high"]) == (190 * 4, 200 * 4)
+
+
+def test_the_numbers_of_the_evidence_win():
+    assert seen(run({"loss": (STEPS, FLAT)}), 10, lr_phase="mine", best=1.5)["lr_phase"] == "mine"
+
+
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32)
+COLUMNS = st.sampled_from(["loss", "eval_loss", "lr", "grad_norm", "gpu.0.memoryAllocatedBytes", "gpu.0.gpu", "eval_accuracy"])
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.dictionaries(COLUMNS, st.lists(st.tuples(st.integers(0, 60), NUMBERS), min_size=1, max_size=70)), st.none() | st.integers(0, 60),
+    st.none() | st.floats(0.5, 40), st.none() | st.floats(0.1, 1e4),
+)  # fmt: skip
+def test_any_log_gives_facts_that_are_named_and_finite(columns: dict, onset: int | None, per_epoch: float | None, seconds: float | None):
+    one = run(
+        {name: ([s for s, _ in rows], [v for _, v in rows]) for name, rows in columns.items()},
+        per_epoch=per_epoch, seconds=seconds, settings={"max_grad_norm": 1.0, "vocab_size": 50, "learning_rate": 1e-3},
+    )  # fmt: skip
+    found = seen(one, onset)
+    assert {name for name in found if not name.startswith("setting.")} <= set(FACTS)
+    assert all(not isinstance(v, float) or math.isfinite(v) for v in found.values())
+    assert all(isinstance(v, bool | int | float | str) and not isinstance(v, np.generic) for v in found.values())

@@ -21,6 +21,7 @@ FORMATS = {
     "sarif": "lossdoctor.reporters.sarif:sarif",
     "github": "lossdoctor.reporters.github:github",
     "gitlab": "lossdoctor.reporters.gitlab:gitlab",
+    "alerts": "lossdoctor.reporters.alerts.report:alerts",
 }
 
 Reporter = Callable[[Sequence[Diagnosis], Options], str]

@@ -61,9 +61,11 @@ def groups(diagnosis: Diagnosis) -> tuple[Group, ...]:
 
 
 def checkpoint_name(advice: CheckpointAdvice) -> str:
-    if advice.path:
-        return PurePath(advice.path).name
-    return f"checkpoint-{advice.best_step}"
+    """`checkpoint-400`; a directory whose name does not tell the step is named together with it."""
+    step = used_step(advice) or advice.best_step
+    if not advice.path or str(step) in PurePath(advice.path).name:
+        return PurePath(advice.path).name if advice.path else f"checkpoint-{step}"
+    return f"the checkpoint of step {step} in {advice.path}"
 
 
 def used_step(advice: CheckpointAdvice) -> int | None:

@@ -138,14 +138,19 @@ def bill(diagnosis: Diagnosis) -> tuple[str, ...]:
     """What the trouble cost, a sentence each; nothing where no time was logged."""
     cost = diagnosis.cost
     said: list[str] = []
-    if cost.hours_after_best:
-        said.append(f"{hours(cost.hours_after_best)} after the best eval")
-    if cost.hours_after_onset:
-        said.append(f"{hours(cost.hours_after_onset)} after the trouble began")
-    if cost.hours_since_checkpoint:
-        said.append(f"{hours(cost.hours_since_checkpoint)} since the last usable checkpoint")
+    if _worth_saying(cost.hours_after_best):
+        said.append(f"{hours(cost.hours_after_best or 0)} after the best eval")
+    if _worth_saying(cost.hours_after_onset):
+        said.append(f"{hours(cost.hours_after_onset or 0)} after the trouble began")
+    if _worth_saying(cost.hours_since_checkpoint):
+        said.append(f"{hours(cost.hours_since_checkpoint or 0)} since the last usable checkpoint")
     if cost.gpu_hours_wasted and cost.gpu_hours_wasted >= 0.01:
         said.append(f"{number(cost.gpu_hours_wasted, 3)} GPU hours wasted")
     if cost.money_wasted and cost.money_wasted >= 0.01:
         said.append(f"{cost.money_wasted:.2f} {cost.currency}")
     return tuple(said)
+
+
+def _worth_saying(value: float | None) -> bool:
+    """At least a second."""
+    return value is not None and value * 3600 >= 1

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from lossdoctor.reporters.charts.layout import MAIN, NARROW, ROW, Size, bracket_rows, mark_labels, share, spread, step_label
+from lossdoctor.reporters.charts.layout import MAIN, NARROW, ROW, Size, bracket_rows, clear_place, mark_labels, share, spread, step_label
 from lossdoctor.reporters.charts.palette import LIGHT
 from lossdoctor.reporters.charts.panel import Line, Panel, Shade
 from lossdoctor.reporters.charts.pen import Pen
@@ -189,12 +189,9 @@ def _best(pen: Pen, panel: Panel) -> None:
     if panel.best is not None:
         x, y = share(panel, panel.best[0]), panel.scale.unit(panel.best[1])
         pen.dots([x], [y], "eval", "D", 8, hollow=True)
-        side = "right" if x > 0.8 else "left"
-        low = y <= 0.2
-        across, up = (12, 0) if low else (4, -16)
         words = f"best {number(panel.best[1], 3)} at {panel.best[0]}"
-        shift = (-across if side == "right" else across) / pen.width
-        pen.text(x + shift, y + up / pen.height, words, "eval", small=True, bold=True, ha=side)
+        left, height = clear_place(panel, x, y, (len(words) * 6.8 / pen.width, 14 / pen.height))
+        pen.text(left, height, words, "eval", small=True, bold=True)
 
 
 def _brackets(pen: Pen, panel: Panel, rows: list[list[Shade]], labels: list[Any], height: float) -> None:

@@ -86,6 +86,36 @@ def mark_labels(marks: Sequence[Mark], panel: Panel, axis: float, *, full: bool 
     return placed
 
 
+def clear_place(panel: Panel, x: float, y: float, size: tuple[float, float]) -> tuple[float, float]:
+    """Left end and middle height (in shares of the axes, like `size`) of a label near the point x, y, where it covers least of the lines."""
+    width, height = size
+    tries = [
+        (left, y + rise * height)
+        for rise in (-1.2, 1.2, -2.4, 2.4, -3.6, 3.6)
+        for left in (x + 0.2 * height, x - width - 0.2 * height, x - width / 2)
+        if left >= 0 and left + width <= 1 and height <= y + rise * height <= 1 - height
+    ]
+    return min(tries, key=lambda place: _covered(panel, place, size), default=(min(x, max(1 - width, 0)), y + 1.2 * height))
+
+
+def _covered(panel: Panel, place: tuple[float, float], size: tuple[float, float]) -> int:
+    """How many of 24 columns under a label a line runs through."""
+    left, middle = place
+    columns = [left + size[0] * (i + 0.5) / 24 for i in range(24)]
+    hidden = 0
+    for line in panel.lines:
+        for piece in line.pieces:
+            places = [(share(panel, s), panel.scale.unit(v)) for s, v in piece]
+            for (x0, y0), (x1, y1) in pairwise(places):
+                if x1 >= left and x0 <= left + size[0]:
+                    low, high = min(y0, y1), max(y0, y1)
+                    for column in columns:
+                        if x0 <= column <= x1:
+                            at = y0 + (y1 - y0) * (column - x0) / (x1 - x0) if x1 > x0 else low
+                            hidden += abs(at - middle) < size[1] * 0.7 or (high - low > size[1] and low < middle < high)
+    return hidden
+
+
 def spread(heights: Sequence[float], gap: float) -> list[float]:
     """Move labels apart to at least `gap`, as little as may be, keeping their order."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])

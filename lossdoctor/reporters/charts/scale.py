@@ -14,7 +14,7 @@ from lossdoctor.reporters.wording import number
 _LOG_FROM = 60.0
 _ROOM = 0.06
 _OUTLIER_REACH = 0.6
-_LARGEST, _SMALLEST = 1e250, 1e-250
+_LARGEST, _SMALLEST = 1e250, 1e-200
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Scale:
     def unit(self, value: float) -> float:
         """The height of a value as a share of the axis; below 0 or above 1 where the axis cuts it (at most a little, never infinite)."""
         if self.log:
-            if _tamed(value) <= 0:
+            if value <= 0:
                 return -0.2
             share = (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
         else:
-            share = (_tamed(value) - self.low) / (self.high - self.low)
+            share = (min(max(value, -_LARGEST), _LARGEST) - self.low) / (self.high - self.low)
         return min(max(share, -0.2), 1.2)
 
     def cuts(self, value: float) -> bool:
@@ -48,7 +48,7 @@ def scale_for(values: Sequence[float], *, keep: Sequence[float] = (), log: bool 
     """A scale for finite values: the robust range, with `keep` inside where that does not flatten the rest.
 
     Outliers beyond 0.6 times the middle 96 % are left off the scale. Logarithmic where all values are positive and the robust range spans a
-    factor of 60 or more (learning curves that start at 11 and end at 0.1 do), unless `log` is False. Beyond 1e250 and below 1e-250
+    factor of 60 or more (learning curves that start at 11 and end at 0.1 do), unless `log` is False. Beyond 1e250 and below 1e-200
     all numbers look alike.
     """
     ordered = sorted(_tamed(v) for v in values if math.isfinite(v))

@@ -1,0 +1,1 @@
+"""The alerts that would have caught what was found."""

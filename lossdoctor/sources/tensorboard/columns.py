@@ -26,7 +26,8 @@ FEWEST = 48
 LONGEST = 4096
 MISSES = 4
 BUCKETS = 16
-MULTIPLIERS = np.random.default_rng(7).integers(1 << 62, 1 << 63, LONGEST // 8 + 1, dtype=np.uint64) | np.uint64(1)
+MULTIPLIERS = np.array([pow(0x9E3779B97F4A7C15, 2 * i + 1, 1 << 64) for i in range(LONGEST // 8 + 2)], dtype=np.uint64)
+"""Odd, so that multiplying by them loses no bit."""
 Bools = npt.NDArray[np.bool_]
 
 

@@ -56,8 +56,8 @@ class Events:
         schema = messages()
         try:
             event = schema.event.FromString(payload)
-        except Exception as error:  # protobuf's DecodeError, whose class differs between its implementations
-            self.damage.add("bad-record", offset, f"{len(payload):,} bytes that are no protobuf event ({type(error).__name__})")
+        except schema.error:
+            self.damage.add("bad-record", offset, f"{len(payload):,} bytes that are no protobuf event")
             return []
         what = event.WhichOneof("what")
         if what is None and event.wall_time == 0 and event.step == 0 and payload:
@@ -122,7 +122,7 @@ class Events:
     def _hparams(self, content: bytes, offset: int) -> None:
         try:
             session = messages().hparams.FromString(content).session_start_info
-        except Exception:  # as above
+        except messages().error:
             self.damage.add("bad-record", offset, "hyperparameters that cannot be decoded", Loss.BENIGN)
             return
         for entry in session.hparams:

@@ -61,16 +61,18 @@ PACKAGE = "lossdoctor.events"
 
 
 class Messages(NamedTuple):
-    """The two message classes that are parsed from bytes."""
+    """The two message classes that are parsed from bytes, and what they raise on bytes that are none."""
 
     event: Any
     hparams: Any
+    error: type[Exception]
 
 
 @cache
 def messages() -> Messages:
     """Build the classes in a descriptor pool of their own (nothing can clash with TensorFlow's), once."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from google.protobuf.message import DecodeError
 
     file = descriptor_pb2.FileDescriptorProto(name="lossdoctor/events.proto", package=PACKAGE, syntax="proto3")
     for name, fields in SCHEMA.items():
@@ -80,7 +82,7 @@ def messages() -> Messages:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     event, hparams = (message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in ("Event", "HParams"))
-    return Messages(event, hparams)
+    return Messages(event, hparams, DecodeError)
 
 
 def _declare(message: Any, text: str) -> None:

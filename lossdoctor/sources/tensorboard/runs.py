@@ -13,6 +13,9 @@ from lossdoctor.sources.tensorboard.eventfile import EventFile
 
 SPLITS = ("train", "training", "validation", "valid", "val", "eval", "evaluation", "test", "dev")
 TRAIN = ("train", "training")
+SPLIT_TAG = re.compile(r"(train|training|eval|val|valid|validation|test)[/_]", re.IGNORECASE)
+TRAINING_TAG = re.compile(r"train|eval|val|test|dev|grad|learning|\blr\b", re.IGNORECASE)
+"""Tags that say themselves what they are of, or that only a training logs."""
 NUMBERED = re.compile(r"\d{9,}(\.\d+)?$")
 
 
@@ -148,11 +151,13 @@ def _join_splits(parent: Path, places: dict[Path, list[Draft]]) -> None:
     tags = [set().union(*(draft.tags for draft in places[d])) for d in children]
     tags += [draft.tags for draft in own]
     shared = {tag for i, some in enumerate(tags) for other in tags[i + 1 :] for tag in some & other}
+    if any(SPLIT_TAG.match(tag) for tag in shared):
+        return  # runs that happen to be called train and test: each of them tells its own splits apart
     alone = len(children) == 1 and not own
     hosts = own
     for child in children:
         drafts = places.pop(child)
-        silent = alone and child.name.lower() not in TRAIN and not any(map(_says_split, drafts))
+        silent = alone and child.name.lower() not in TRAIN and not any(TRAINING_TAG.search(tag) for tag in tags[0])
         if silent or any(draft.tags & shared for draft in drafts):
             for draft in drafts:
                 draft.members = [Member(m.file, {t: f"{child.name}/{n}" for t, n in m.names.items()}) for m in draft.members]
@@ -163,10 +168,6 @@ def _join_splits(parent: Path, places: dict[Path, list[Draft]]) -> None:
             places[parent] = [*places.get(parent, []), *drafts]
             for draft in drafts:
                 draft.directory = child if alone else parent
-
-
-def _says_split(draft: Draft) -> bool:
-    return any(re.search("eval|val|test|dev", tag, re.IGNORECASE) for tag in draft.tags)
 
 
 def _absorb(hosts: list[Draft], drafts: Iterable[Draft]) -> None:

@@ -196,6 +196,17 @@ def test_a_lone_validation_directory_says_so(tmp_path: Path) -> None:
     assert sorted((log.name, *by_tag(log)) for log in read(tmp_path)) == [("other", "loss"), ("validation", "validation/loss")]
 
 
+def test_runs_that_are_called_train_and_test(tmp_path: Path) -> None:
+    for run in ("train", "test"):
+        write(tmp_path / "a" / run / name(START), series("train/loss", range(5)), series("eval/loss", range(5)))
+    write(tmp_path / "b" / "test" / name(START), series("loss", range(5)), series("lr", range(5)))
+    assert [(log.name, *by_tag(log)) for log in read(tmp_path)] == [
+        ("a/test", "train/loss", "eval/loss"),
+        ("a/train", "train/loss", "eval/loss"),
+        ("b/test", "loss", "lr"),
+    ]
+
+
 def test_torch_add_scalars(tmp_path: Path) -> None:
     """writer.add_scalars("run/loss", {"train": .., "val": ..}) writes one directory a key."""
     write(tmp_path / name(START), series("lr", range(5)))

@@ -106,6 +106,15 @@ def spoiled(run: Run) -> bool:
     return loss is not None and not bool(np.isfinite(loss.values).all())
 
 
+def steps_per_epoch(run: Run) -> float | None:
+    """Steps of one pass over the data, from the logged epochs; None where they are unknown."""
+    loss = run.signal("train/loss")
+    if loss is None or run.step_is == "epoch":
+        return None
+    known = np.isfinite(loss.epochs) & (loss.epochs > 0)
+    return float(np.median(loss.steps[known] / loss.epochs[known])) if known.any() else None
+
+
 @lru_cache(maxsize=32)
 def warmup_end(run: Run) -> int:
     """The last step of warmup: where the learning rate first reaches 99 % of its peak, at most half of the run; without a learning rate
@@ -115,7 +124,11 @@ def warmup_end(run: Run) -> int:
     default = first + min(round(0.05 * (last - first)), 100)
     if len(rate) < 4 or rate.values.max() <= 0:
         return default
-    peak = int(np.argmax(rate.values >= 0.99 * rate.values.max()))
+    highest = float(rate.values.max())
+    peak = int(np.argmax(rate.values >= 0.99 * highest))
+    # A cyclic schedule reaches its highest late; its first way up is its warmup.
+    falls = np.flatnonzero((np.diff(rate.values) < 0) & (rate.values[:-1] >= 0.3 * highest))
+    peak = min(peak, int(falls[0])) if len(falls) else peak
     if peak == 0:
         return default
     return int(min(rate.steps[peak], first + 0.5 * (last - first)))

@@ -68,6 +68,8 @@ def _jumped(curve: Curve, sigmas: float) -> bool:
     height = float(curve.values[top]) - before
     after = curve.values[top + 1 :]
     end = float(np.median(after[-max(3, len(after) // 5) :]))
+    if before > 1.2 * curve.head(min(5, max(1, len(curve) // 10))):
+        return False  # it stood above its start already
     return height > 2 * sigmas * curve.noise and end < before + 0.6 * height and mann_kendall(after[len(after) // 4 :]) < 2
 
 
@@ -123,7 +125,9 @@ def _open_climb(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
         return None
     if float(values[-1]) < 0.8 * float(np.max(values[-trailing:])):
         return None  # it has turned: a spike on its way back
-    return _evidence(curve, None, reference, last, "climbing", last / (blow_up * abs(reference)), onset=int(curve.steps[n - trailing]))
+    lowest = int(np.argmin(curve.level))
+    onset = _onset(curve, int(curve.at[lowest]), float(curve.level[lowest]), last)
+    return _evidence(curve, None, reference, last, "climbing", last / (blow_up * abs(reference)), onset=min(onset, int(curve.steps[n - trailing])))
 
 
 def _onset(curve: Curve, since: int, bottom: float, end: float) -> int:

@@ -109,7 +109,7 @@ def vanishing_gradients(run: Run, *, tiny: float, against_peak: float, flat: flo
     median, peak = float(np.median(late.values)), float(norm.values.max())
     scale = max(1.0, loss.scale) if abs(relative_fall(loss)) <= flat else 1.0
     small = median < tiny * scale
-    faded = peak > 0 and median < against_peak * peak
+    faded = peak > 0 and median < against_peak * peak and median < 10 * tiny * scale
     if not (small or faded):
         return None
     numbers = {"median": median, "peak": peak, "exactly_zero": peak == 0.0, "level": loss.tail(), "fall": relative_fall(loss), "rows": len(norm)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, named_curve, spoiled, warmup_end
+from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, named_curve, spoiled, steps_per_epoch, warmup_end
 from lossdoctor.measures.level import Floats, rolling_median, sigma
 from lossdoctor.measures.oscillation import Peak, autocorrelation, strongest_period
 from lossdoctor.model import Evidence
@@ -42,7 +42,7 @@ def sawtooth(run: Run, *, amplitude: float, against_drop: float, chance: float, 
     wave = _wave(run, curve, np.clip(rest, -6 * spread, 6 * spread), chance, share)
     if wave is not None and swing >= amplitude * level and swing >= against_drop * drop:
         return _evidence(run, curve, numbers | {"kind": "waves", "period_steps": wave.period * interval, "cycles": len(values) / wave.period}, wave.share / share)
-    if _steps_per_epoch(run) is not None and (_steps_per_epoch(run) or 9) <= 1.05 and run.step_is == "step" and swing >= full_batch_amplitude * level:
+    if steps_per_epoch(run) is not None and (steps_per_epoch(run) or 9) <= 1.05 and run.step_is == "step" and swing >= full_batch_amplitude * level:
         return _evidence(run, curve, numbers | {"kind": "full-batch"}, swing / (full_batch_amplitude * level))
     jitter = _eval_jitter(run)
     if jitter is not None and jitter >= eval_jitter and swing >= 2 * amplitude * level and curve.tail(0.2) <= 1.3 * curve.head(max(5, len(curve) // 5)):
@@ -65,14 +65,6 @@ def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float) -> 
     return peak if cyclic and peak.chance <= 100 * chance else None
 
 
-def _steps_per_epoch(run: Run) -> float | None:
-    loss = run.signal("train/loss")
-    if loss is None:
-        return None
-    known = np.isfinite(loss.epochs) & (loss.epochs > 0)
-    return float(np.median(loss.steps[known] / loss.epochs[known])) if known.any() else None
-
-
 def _eval_jitter(run: Run) -> float | None:
     """Noise of the eval loss, from second differences, against its level; None for fewer than 6 evals."""
     for signal in run.eval_losses():
@@ -84,7 +76,7 @@ def _eval_jitter(run: Run) -> float | None:
 
 
 def _evidence(run: Run, curve: Curve, numbers: dict[str, float | int | str | None], margin: float) -> Evidence:
-    per_epoch = _steps_per_epoch(run)
+    per_epoch = steps_per_epoch(run)
     period = numbers["period_steps"]
     if per_epoch and isinstance(period, float):
         numbers["period_epochs"] = period / per_epoch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, spoiled
+from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, spoiled, steps_per_epoch
 from lossdoctor.detectors.levels import chance_level, log_classes
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.measures.trend import mann_kendall
@@ -20,6 +20,8 @@ def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_sh
     `half_share_epochs` of the run."""
     if any((turn := turn_of(signal)) is not None and turn.rise > 0.03 and turn.later >= 2 for signal in run.eval_losses()):
         return None  # eval has turned up: more of the same would not help
+    if run.planned_steps is not None and run.last_step < 0.9 * run.planned_steps:
+        return Skip("the plan was not at its end: what the rest would have given is unknown")
     curve, name = _main(run)
     if spoiled(run):
         return None
@@ -94,6 +96,9 @@ def _epochs_at(run: Run, curve: Curve, share: float) -> float | None:
     """Epochs passed at a share of the run; None where the log does not tell."""
     if run.step_is == "epoch":
         return share * curve.span
+    per_epoch = steps_per_epoch(run)
+    if per_epoch is not None and per_epoch < 2:
+        return None  # full-batch steps are no passes in the usual sense
     loss = run.signal("train/loss") or run.signal("eval/loss")
     known = loss.epochs[np.isfinite(loss.epochs)] if loss is not None else np.empty(0)
     return share * float(known.max()) if len(known) else None

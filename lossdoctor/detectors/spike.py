@@ -47,12 +47,14 @@ def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio
     start = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
     skip = max(width // 2, 3, min(start, len(values) // 10))
     outside = np.flatnonzero(excess > bar)
-    events = [e for e in _events(outside, values, base, floor) if e.first >= skip and (_counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows) or (e.ratio >= sharp_ratio and e.sigmas >= 2 * bar)) and _isolated(e, values, base)]
+    events = [e for e in _events(outside, values, base, floor) if e.first >= skip and (_counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows) or (e.ratio >= sharp_ratio and e.sigmas >= 2 * bar and _lingers(e, excess))) and _isolated(e, values, base)]
     events += _slow_events(values, base, floor, slow_ratio, slow_rows, slow_sigmas, skip, events)
     events = sorted((e for e in events if _returns(e, values, base)), key=lambda e: e.first)
     start = float(np.median(np.abs(values[: max(5, len(values) // 20)])))
     reach = (RL_RATIO, RL_HEIGHT) if run.task == tasks.RL else (0.0, LEAST_OF_START * start)
     events = [e for e in events if e.ratio >= reach[0] and e.height - base[e.first] >= reach[1]]
+    if run.task == tasks.RL and float((np.abs(excess) > bar).mean()) > 0.05:
+        return None  # it swings both ways all the time
     if not events or len(events) > max(most, 0.002 * len(values)):
         return None
     top = max(events, key=lambda e: e.ratio)
@@ -89,6 +91,12 @@ def _events(outside: np.ndarray, values: Floats, base: Floats, floor: Floats) ->
         height = float(values[top])
         found.append(Event(first, last, height, height / level if level > 0 else np.inf, float((height - level) / floor[first])))
     return found
+
+
+def _lingers(event: Event, excess: Floats) -> bool:
+    """Whether the rows after the top stay up as well: the weights were moved. A single bad batch leaves no trace in the next row."""
+    after = excess[event.first : event.first + 5]
+    return len(after) >= 4 and int((after > 3).sum()) >= 4
 
 
 def _slow_events(values: Floats, base: Floats, floor: Floats, ratio: float, rows: int, sigmas: float, skip: int, known: list[Event]) -> list[Event]:

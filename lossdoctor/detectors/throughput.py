@@ -12,6 +12,7 @@ from lossdoctor.run import task as tasks
 from lossdoctor.run.log import Ints
 
 HOW = "log tokens_per_second (include_num_input_tokens_seen=True), or keep the event files: their wall times tell the speed"
+LONG_ROW = 5.0  # s; shorter rows are at the mercy of whatever else the machine does
 RATES = ("perf/tokens_per_second", "perf/samples_per_second", "perf/steps_per_second")
 
 
@@ -36,7 +37,7 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
     early = float(np.median(smooth[1 : max(4, len(smooth) // 4)]))
     baseline = max(min(baseline, 1.5 * early), early)  # an odd fast stretch is no baseline
     if name == "wall time":  # other work on the machine slows a stretch now and then
-        below, share = below_wall, 2 * share
+        below, share = (below if _seconds_a_row(run) >= LONG_ROW else below_wall), 2 * share
     slow = smooth < below * baseline
     first, last = _longest(slow)
     rows = last - first + 1
@@ -45,6 +46,11 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
     speed = float(np.median(rate[first : last + 1]))
     numbers = {"baseline": baseline, "slow": speed, "ratio": speed / baseline, "from_step": int(steps[first]), "to_step": int(steps[last]), "rows": rows, "share_found": rows / len(rate), "recovered": last < len(rate) - 3, "signal": name}
     return Evidence(numbers, (name,), int(steps[first]), ((int(steps[first]), int(steps[last])),), margin=below * baseline / max(speed, 1e-12), points=len(rate))
+
+
+def _seconds_a_row(run: Run) -> float:
+    loss = run.signal("train/loss")
+    return float(np.nanmedian(np.diff(loss.times))) if loss is not None else 0.0
 
 
 def _apart(before: Floats, slow: Floats, sigmas: float) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -35,7 +34,8 @@ STEP = (
 EPOCH = ("epoch", "epochs", "train/epoch", "current_epoch", "trainer/epoch")
 TIME = ("_timestamp", "timestamp", "wall_time", "walltime", "datetime", "date", "time")
 TOTAL = ("total_steps", "max_steps", "total_iters", "max_iters", "total_iterations", "num_steps", "train_iters")
-_SINCE = 631_152_000.0  # 1990: smaller numbers are durations, not wall times
+# 1990 and 5138: smaller numbers are durations, larger ones milliseconds.
+_SINCE, _LATEST = 631_152_000.0, 1e11
 
 
 def folded(name: str) -> str:
@@ -60,7 +60,7 @@ def wall_time(value: float | str) -> float | None:
         except ValueError:
             return None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not math.isfinite(value):
+    if not _SINCE <= value < _LATEST * 1e3:
         return None
-    seconds = value / 1e3 if value > 1e11 else value
+    seconds = value / 1e3 if value >= _LATEST else value
     return seconds if seconds >= _SINCE else None

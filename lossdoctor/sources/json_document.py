@@ -12,7 +12,7 @@ from typing import Any
 
 Entry = Mapping[str, Any]
 _MEGATRON = re.compile(r'\{\s*"[^"]{1,200}"\s*:\s*\{\s*"(?:start_step|end_step|step_interval|values)"\s*:')
-_LIST = re.compile(r'\[\s*\{[^\[{]*"(?:step|global_step|iteration|iter|epoch)"\s*:')
+_LIST = re.compile(r'\[\s*\{[^\[{]{0,2000}"(?:step|global_step|iteration|iter|epoch)"\s*:')
 
 
 def looks_like(text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_EXIT = r"(?:exit ?code|return code|exit status)\s*[:=]?\s*"
+_EXIT = r"(?:exit ?code|return code|exit status)\s{0,9}[:=]?\s{0,9}"
 _NOT_FINITE = r"(?:an? |become )?(?:nan|NaN|NAN|inf|Inf|infinite|not finite|non-?finite)\b"
 _WORDINGS: Mapping[str, tuple[str, ...]] = {
     "dataloader-killed": (
@@ -125,7 +125,7 @@ _WORDINGS: Mapping[str, tuple[str, ...]] = {
         _EXIT + r"-(?:11|6|7)\b",
     ),
     "nan-message": (
-        r"\b(?:[Nn]a[Nn]|[Ii]nf|[Nn]on-?finite)s?\b[^|:=,\d]{0,40}\b(?:detected|found|encountered|stopping|terminating|skipp\w+|values? in)\b",
+        r"\b(?:[Nn]a[Nn]|[Ii]nf|[Nn]on-?finite)s?\b[^|:=,\d]{0,40}\b(?:detected|found|encountered|stopping|terminating|skipp|values? in)",
         rf"\b(?:[Ll]oss|[Gg]rad\w*|norm|[Oo]utput|[Ii]nput|[Ww]eight|[Aa]ctivation)s? (?:is|are|was|became|contains?|has) {_NOT_FINITE}",
         r"[Ii]nvalid loss, terminating",
         r"returned nan values",

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
-_SIZE = r"([\d.]+) ?([KMGT]?i?B|bytes)"
+_SIZE = r"(?<![\d.])([\d.]{1,20}) ?([KMGT]?i?B|bytes)"
 _SIZES: tuple[tuple[str, str, re.Pattern[str]], ...] = tuple(
     (name, unit, re.compile(pattern))
     for name, unit, pattern in (

@@ -26,12 +26,14 @@ from lossdoctor.model import LogEvent
 from lossdoctor.sources.axes import wall_time
 from lossdoctor.sources.log_event_kinds import hinted, kind_of
 from lossdoctor.sources.log_event_numbers import numbers
-from lossdoctor.sources.progress_bar import ProgressBar, is_bar
+from lossdoctor.sources.progress_bar import ProgressBar
 from lossdoctor.sources.text_lines import plain
 
 _MOST_EVENTS = 200
 _TEXT_CHARS = 500
-_TRACE_LINES = 2000
+# A message says what it is in its first characters; scans stay short on hostile lines.
+_READ_CHARS = 4096
+_TRACE_LINES = 500
 _RANK = re.compile(r"^(?:\[(?:rank|default)?\d+\]:? ?|\(\w+ pid=\d+[^)]*\) |\d{1,4}: )+")
 # Logs may hold the program itself; a line of Python or of a boxed traceback is no message.
 _SOURCE_CODE = (
@@ -53,8 +55,13 @@ _SOURCE_CODE = (
     "\u2503",
 )
 _EXCEPTION = re.compile(r"(?:\w+\.)*_?[A-Za-z]\w*(?:Error|Exception|Interrupt|Exit|Failure|Expired)\b(?::|$)")
+_TRACED_EXCEPTION = re.compile(
+    _EXCEPTION.pattern + r"|(?:\w+\.)+[A-Z]\w+(?::|$)|(?:StopIteration|StopAsyncIteration|GeneratorExit|\w*Warning)(?::|$)"
+)
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?")
-_COUNTER = re.compile(r"\b(?:global_step|step|iteration|iter|num_updates)\b['\"]?\s*[:=#]?\s*\[?\s*(\d{1,15})\b", re.IGNORECASE)
+_COUNTER = re.compile(
+    r"\b(?:global_step|step|iteration|iter|num_updates)\b['\"]?\s{0,20}[:=#]?\s{0,20}\[?\s{0,20}(\d{1,15})\b", re.IGNORECASE
+)
 _DIGITS = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -67,6 +74,8 @@ def find(lines: Iterable[str], where: str) -> tuple[LogEvent, ...]:
     step: int | None = None
     for number, line in enumerate(lines, 1):
         for segment in plain(line.rstrip("\r\n")).split("\r"):
+            if not segment:
+                continue
             if bar.feed(segment):
                 step = bar.step
             elif "step" in segment or "iter" in segment or "Step" in segment or "num_updates" in segment:
@@ -112,7 +121,7 @@ class LogEvents:
         """Look at one plain line; returns the event it holds, already counted."""
         if not self._trace and not hinted(line):
             return None
-        text = _RANK.sub("", line.rstrip())
+        text = _RANK.sub("", line[:_READ_CHARS].rstrip())
         if "Traceback (most recent call last)" in text:
             self._trace = _TRACE_LINES
             return None
@@ -135,13 +144,15 @@ class LogEvents:
         return events
 
     def _traced(self, text: str, number: int, step: int | None) -> LogEvent | None:
-        """Inside a traceback: frames are indented, the first line that is not is the exception."""
+        """Inside a traceback: frames are indented, the exception is not; other ranks and progress bars may write in between."""
         self._trace -= 1
-        if not text.strip() or text[0] in " \t|+" or text.startswith(("File ", "[Previous line")) or is_bar(text):
+        if text[:1] in ("", " ", "\t", "|", "+", "^"):
+            return None
+        kind = kind_of(text)
+        if kind is None and not _TRACED_EXCEPTION.match(text):
             return None
         self._trace = 0
-        kind = kind_of(text) or "traceback"
-        return self._add(kind, text, number, step)
+        return self._add(kind or "traceback", text, number, step)
 
     def _add(self, kind: str, text: str, number: int, step: int | None) -> LogEvent:
         key = (kind, "" if kind == "loss-scale" else _DIGITS.sub("0", _STAMP.sub("", text))[:120])

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 # `  26%|##7       | 263/1000 [00:10<00:29, 25.00it/s]`, the description before the percentage is empty for the Trainer's own bars.
-_BAR = re.compile(r"^(?P<title>[^|]*?)\s*\d{1,3}%\|[^|]*\|\s*(?P<at>\d{1,15})/(?P<total>\d{1,15}) \[")
+_BAR = re.compile(r"^(?P<title>[^|]{0,300}?)\s{0,20}\d{1,3}%\|[^|]{0,300}\|\s{0,20}(?P<at>\d{1,15})/(?P<total>\d{1,15}) \[")
 
 
 @dataclass(slots=True)
@@ -41,8 +41,3 @@ class ProgressBar:
         if self._other and self.step == self.total:
             (self.step, self.total), self._other = self._other, None
         self._confirmed = self.total is not None
-
-
-def is_bar(segment: str) -> bool:
-    """Whether a segment is a progress bar of tqdm."""
-    return "%|" in segment and _BAR.match(segment) is not None

@@ -327,7 +327,10 @@ def _delimiter(header: str) -> str:
 
 
 def _cells(row: str, delimiter: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([row], delimiter=delimiter or ",", skipinitialspace=True), [])]
+    try:
+        return [cell.strip() for cell in next(csv.reader([row], delimiter=delimiter or ",", skipinitialspace=True), [])]
+    except csv.Error:
+        return []
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -126,11 +126,13 @@ def lines(text: TextIO, longest: int) -> Iterator[tuple[int, str, bool]]:
 
 
 def plain(line: str) -> str:
-    """A line without ANSI escape sequences (colours, cursor moves, titles)."""
+    """A line without ANSI escape sequences (colours, cursor moves, titles) and backspaces."""
+    if "\x08" in line:
+        line = line.replace("\x08", "")
     return _ESCAPE.sub("", line) if "\x1b" in line else line
 
 
 def run_name(path: Path) -> str:
     """What to call the run of a log file: its stem, or its directory where the file name is one of the usual ones."""
     stem = path.stem
-    return path.resolve().parent.name or stem if stem.lower() in _GENERIC else stem
+    return path.absolute().parent.name or stem if stem.lower() in _GENERIC else stem

@@ -30,8 +30,8 @@ from lossdoctor.sources.text_log_trainer import Plan, TrainerRow, closed, place
 _OTHER_FORMATS = frozenset((".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".py", ".ipynb", ".md", ".html", ".xml"))
 _SCANNED = 4 << 20
 _STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)")
-_PLANNED = re.compile(r"Total optimization steps\s*=\s*([\d,]+)")
-_EPOCHS = re.compile(r"Num Epochs\s*=\s*([\d,]+)")
+_PLANNED = re.compile(r"Total optimization steps\s{0,9}=\s{0,9}([\d,]{1,20})")
+_EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
 
 
 def looks_like(path: Path, head: bytes, limits: Limits = LIMITS) -> bool:

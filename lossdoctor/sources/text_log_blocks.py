@@ -14,13 +14,15 @@ from lossdoctor.sources.text_log_clock import Clock
 from lossdoctor.sources.text_log_line import Line, pairs, parse
 
 # `1875/1875 [=====] - 5s 2ms/step - loss: 0.29 - val_loss: 0.2`, since Keras 3 with a bar of U+2501.
-_KERAS = re.compile(r"^\s*(\d{1,12})/(\d{1,12}) (?:\[[=>.]+\]|[\u2501 ]+).*? - (.*: .*)$")
+_KERAS = re.compile(r"^\s{0,20}(\d{1,12})/(\d{1,12}) (?:\[[=>.]{1,80}\]|[\u2501 ]{1,80}).{0,80}? - (.*: .*)$")
 # `Epoch 0:  50%|#####     | 25/50 [00:01<00:01, 20.0it/s, v_num=0, train_loss=2.31]`
 _BAR = re.compile(
-    r"^(?P<title>[^|]*?)\s*\d{1,3}%\|[^|]*\|\s*(?P<at>\d{1,15})/(?P<total>\d{1,15}) \[[^,\]]*, *[^,\]]*(?:, (?P<postfix>[^\]]*))?\]"
+    r"^(?P<title>[^|]{0,300}?)\s{0,20}\d{1,3}%\|[^|]{0,300}\|\s{0,20}(?P<at>\d{1,15})/(?P<total>\d{1,15}) "
+    r"\[[^,\]]*, *[^,\]]*(?:, (?P<postfix>[^\]]*))?\]"
 )
-_TABLE = re.compile(r"- (\w+)\s+\|\s+([-\d.eE+naif/NA]+)\s+\|\s+([-\d.eE+naif/NA]+)\s*$")
+_TABLE = re.compile(r"- (\w{1,80})\s{1,80}\|\s{1,40}([-\d.eE+naif/NA]{1,40})\s{1,40}\|\s{1,40}([-\d.eE+naif/NA]{1,40})\s{0,20}$")
 
+_LONGEST = 4096
 _NOT_TRAINING = re.compile(r"valid|\bval\b|eval|test|predict|sanity|map|load|writ|download|token", re.IGNORECASE)
 
 Row = tuple[dict[str, float], int, float]
@@ -38,6 +40,8 @@ class Blocks:
 
     def feed(self, text: str, clock: Clock) -> bool:
         """Look at one segment; True where it belongs to a block."""
+        if len(text) > _LONGEST:
+            return False
         if self._indented is not None:
             if text[:1] in (" ", "\t") and (found := pairs(text)):
                 self._extend(found, *self._indented)

@@ -7,6 +7,7 @@ in the line, `key: value`, `key=value`, or, where there is none of these, `key v
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,23 +15,29 @@ from dataclasses import dataclass, replace
 from lossdoctor.sources import axes
 from lossdoctor.sources.rows import number, whole
 
-_NUMBER = r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:[nN][aA][nN]|[iI]nf(?:inity)?)"
+# No row of metrics is longer: the longest seen, 40 rewards of a GRPO run, has 3,000 characters.
+_LONGEST = 16_384
+_DIGITS = r"(?:\d{1,3}(?:,\d{3}){1,6}(?:\.\d{1,40})?|\d{1,400}\.?\d{0,400}|\.\d{1,400})"
+_NUMBER = rf"[-+]?{_DIGITS}(?:[eE][-+]?\d{{1,6}})?|[-+]?(?:[nN][aA][nN]|[iI]nf(?:inity)?)"
 _VALUE = rf"(?P<value>{_NUMBER})(?P<unit>ms\b|us\b|s\b|[KMG]iB\b|[KMG]B\b|[MGK]\b|%)?(?!\w|[:/.-]\w)"
-_WORD = r"[A-Za-z_][\w./@%+()-]*"
-_PAIR = re.compile(rf"(?P<key>{_WORD}(?: (?:[A-Za-z(][\w./@%+()-]*)){{0,4}}?)['\"]?\s*[:=]\s*(?:tensor\()?[\[('\"]*{_VALUE}")
-_SPACED = re.compile(rf"(?P<key>[A-Za-z_][\w./@]*(?: [A-Za-z][\w./@]*){{0,2}}?)\s+{_VALUE}")
-_QUOTED = re.compile(rf"['\"](?P<key>[^'\"]{{1,200}})['\"]\s*:\s*['\"]?{_VALUE}['\"]?\s*(?=[,}}\s])")
+# Bounded and begun at word starts only: lines are hostile, and a scan must stay linear in their length.
+_WORD = r"(?<![\w./@%+()-])[A-Za-z_][\w./@%+()-]{0,80}"
+_LEAD = r"(?:tensor\()?[\[('\"]{0,4}"
+_PAIR = re.compile(rf"(?P<key>{_WORD}(?: (?:[A-Za-z(][\w./@%+()-]{{0,80}})){{0,4}}?)['\"]?\s{{0,20}}[:=]\s{{0,20}}{_LEAD}{_VALUE}")
+_SPACED = re.compile(rf"(?P<key>(?<![\w./@])[A-Za-z_][\w./@]{{0,80}}(?: [A-Za-z][\w./@]{{0,80}}){{0,2}}?)\s{{1,20}}{_VALUE}")
+_QUOTED = re.compile(rf"['\"](?P<key>[^'\"]{{1,200}})['\"]\s{{0,20}}:\s{{0,20}}['\"]?{_VALUE}['\"]?\s{{0,20}}(?=[,}}\s])")
 _RATIO = re.compile(r"['\"](?:global_step/max_steps|iteration)['\"]: ['\"](\d{1,15})/(\d{1,15})['\"]")
-_PER_STEP = re.compile(r"(\d+(?:\.\d+)?) ?ms/(?:iter|step|it)\b")
+_PER_STEP = re.compile(r"(?<![\d.])(\d{1,12}(?:\.\d{1,12})?) ?ms/(?:iter|step|it)\b")
 
+_GAP = r"\s{0,20}"
 _COUNTER = re.compile(
-    r"(?<![\w/.-])(?:global[_ ]?step|num_updates|steps?|iterations?|iters?|updates?)(?:\((?:train|val)\))?['\"]?\s*[:=#]?\s*[\[(]?\s*"
-    r"(\d{1,15})(?:\s*/\s*(\d{1,15}))?(?![.\d]*\d)\s*[\])]?:?",
+    rf"(?<![\w/.-])(?:global[_ ]?step|num_updates|steps?|iterations?|iters?|updates?)(?:\((?:train|val)\))?"
+    rf"['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}(\d{{1,15}})(?:{_GAP}/{_GAP}(\d{{1,15}}))?(?![.\d]*\d){_GAP}[\])]?:?",
     re.IGNORECASE,
 )
 _EPOCH = re.compile(
-    r"(?<![\w/.-])epochs?(?:\(\w+\))?['\"]?\s*[:=#]?\s*[\[(]?\s*(\d{1,9}(?:\.\d+)?)(?:\s*/\s*(\d{1,9}))?\s*[\])]?"
-    r"(?:[\s|:,]*\[?\s*(?:batch\s*)?(\d{1,12})\s*/\s*(\d{1,12})(?:\s*\(\s*\d+(?:\.\d+)?%\))?\s*\]?)?",
+    rf"(?<![\w/.-])epochs?(?:\(\w+\))?['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}(\d{{1,9}}(?:\.\d+)?)(?:{_GAP}/{_GAP}(\d{{1,9}}))?{_GAP}[\])]?"
+    rf"(?:[\s|:,]{{0,20}}\[?{_GAP}(?:batch{_GAP})?(\d{{1,12}}){_GAP}/{_GAP}(\d{{1,12}})(?:{_GAP}\({_GAP}\d+(?:\.\d+)?%\))?{_GAP}\]?)?",
     re.IGNORECASE,
 )
 _LEVEL = re.compile(r"\b(?:INFO|DEBUG|WARNING|NOTICE)\b:?|\[[^\[\]\d]{0,40}\]:?")
@@ -62,6 +69,8 @@ class Line:
 
 def parse(text: str) -> Line | None:
     """The counters and pairs of a plain line; None where it holds neither a counter nor an epoch."""
+    if len(text) > _LONGEST:
+        return None
     counter, epoch = _COUNTER.search(text), _EPOCH.search(text)
     if counter is None and epoch is None:
         return None
@@ -86,6 +95,8 @@ def parse(text: str) -> Line | None:
 def parse_dict(text: str) -> Line | None:
     """A printed dict or JSON object with a metric in it (the HuggingFace Trainer, ms-swift, fairseq's json format); else None."""
     values: dict[str, float] = {}
+    if len(text) > _LONGEST:
+        return None
     for match in _QUOTED.finditer(text):
         if (value := number(match["value"])) is not None:
             values[match["key"]] = value
@@ -95,9 +106,10 @@ def parse_dict(text: str) -> Line | None:
     step, total, epoch = (axes.first(values, table) for table in (axes.STEP, axes.TOTAL, axes.EPOCH))
     metrics = {name: value for name, value in values.items() if name not in (step, total, epoch)}
     if step is None and ratio is None and (before := parse(text.partition("{")[0])) is not None:
-        return replace(before, values=metrics, epoch=before.epoch if epoch is None else values[epoch])
+        return replace(before, values=metrics)
     at, of = (int(ratio[1]), int(ratio[2])) if ratio else (whole(values.get(step or "")), whole(values.get(total or "")))
-    return Line(metrics, at, of, values.get(epoch or ""))
+    done = values.get(epoch or "", math.nan)
+    return Line(metrics, at, of, done if math.isfinite(done) else None)
 
 
 def pairs(text: str) -> dict[str, float]:

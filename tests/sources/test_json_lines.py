@@ -129,6 +129,12 @@ def test_damage_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     assert "2 lines" in next(fault.detail for fault in log.faults if fault.kind == "bad-json")
 
 
+def test_times(tmp_path: Path) -> None:
+    times = [1714564800, 1714564800.5e3, "2024-05-01T12:00:00+00:00", "2024-05-01 12:00:00,500", 10**400, math.inf, 12.5, "soon"]
+    log = one(write(tmp_path, [{"step": step, "loss": 1.0, "timestamp": time} for step, time in enumerate(times)]))
+    np.testing.assert_array_equal(series(log, "loss").times, [1714564800, 1714564800.5, 1714564800, 1714564800.5, *[math.nan] * 4])
+
+
 @pytest.mark.parametrize("step", [1.5, "x", None, 2**63, -(2**70), True, [1]])
 def test_a_row_without_a_usable_step_is_counted(tmp_path: Path, step: Any) -> None:
     log = one(write(tmp_path, [{"step": 1, "loss": 1.0}, {"step": step, "loss": 2.0}]))

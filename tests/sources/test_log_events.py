@@ -98,8 +98,8 @@ def test_the_quick_test_never_hides_an_event(text: str) -> None:
 def test_numbers_of_new_and_old_memory_messages() -> None:
     new = (
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 3.91 GiB. GPU 0 has a total capacity of 15.77 GiB of which "
-        "2.14 GiB is free. Including non-PyTorch memory, this process has 13.62 GiB memory in use. Of the allocated memory 12.70 GiB is allocated by "
-        "PyTorch, and 552.31 MiB is reserved by PyTorch but unallocated."
+        "2.14 GiB is free. Including non-PyTorch memory, this process has 13.62 GiB memory in use. Of the allocated memory 12.70 GiB is "
+        "allocated by PyTorch, and 552.31 MiB is reserved by PyTorch but unallocated."
     )
     old = (
         "RuntimeError: CUDA out of memory. Tried to allocate 20.00 MiB (GPU 1; 15.90 GiB total capacity; 14.01 GiB already allocated; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,11 @@ def test_a_stopped_bar_tells_the_steps_of_a_log_that_kept_only_its_last_state() 
     assert log.step_is == "step"
     assert (log.planned_steps, log.reached_step) == (1954, 829)
     assert np.abs(series(log, "loss").steps - np.arange(30, 811, 30)).max() <= 10
+
+
+def test_epochs_that_are_no_numbers_are_unknown() -> None:
+    log = log_of("{'loss': 1.5, 'epoch': nan}\n{'loss': 1.0, 'epoch': inf, 'step': 7}\n")
+    assert np.isnan(series(log, "loss").epochs).all()
 
 
 def test_epoch_and_inner_counter() -> None:
@@ -315,3 +321,13 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         log_of(data.decode("utf-8", errors="replace") + "\nstep 5: loss=1.0\n")
     except Unreadable:
         pytest.fail("the last line is a row")
+
+
+@pytest.mark.parametrize(
+    "atom", ["a", "a ", "1", "1,", "step ", "epoch [1]", "[", "'a': ", "- ", "| ", " ", "100%|", "a=", "a: 1 ", "1ms/", "nan ", "\x1b["]
+)
+def test_hostile_lines_take_linear_time(atom: str) -> None:
+    hostile = atom * (100_000 // len(atom))
+    began = time.process_time()
+    log_of(f"step 1: loss=2.5\n{hostile}step 2: loss=2\n{(atom * 2000)[:16000]}| 5 | 6\n")
+    assert time.process_time() - began < 2.0

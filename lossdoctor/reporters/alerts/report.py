@@ -38,8 +38,8 @@ def alerts(diagnoses: Sequence[Diagnosis], options: Options) -> str:
 
 
 def _head() -> Iterator[str]:
-    yield '"""Alerts that would have caught what lossdoctor found. Made by `lossdoctor analyze -f alerts`; limits are those of the runs named."""'
-    yield from ("", "import sys")
+    yield '"""Alerts that would have caught what `lossdoctor analyze -f alerts` found; the limits are those of the runs named below."""'
+    yield from ("", "from __future__ import annotations", "", "import sys")
     source = (resources.files("lossdoctor.reporters.alerts") / "monitor.py").read_text(encoding="utf-8")
     yield (
         source[source.index("import math") :]
@@ -68,7 +68,7 @@ def _call(one: Derived) -> str:
     """The alert as code; texts come from a log and are written as literals that cannot be anything else."""
     a = one.alert
     assert a is not None
-    numbers = f"limit={a.limit:.6g}, smooth={a.smooth}, window={a.window}, times={a.times}, after={a.after}"
+    numbers = f"limit={a.limit:.6g}, smooth={a.smooth}, window={a.window}, times={a.times}"
     return f"Alert({_literal(a.name)}, {_literal(a.key)}, {_literal(a.kind)}, {numbers})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import random
 from pathlib import Path
@@ -42,6 +43,31 @@ def summary(step: int, *values: Summary.Value) -> Event:
 
 def plugin(name: str) -> SummaryMetadata:
     return SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name=name))
+
+
+def test_our_writer_writes_what_protobuf_writes() -> None:
+    wall, step = 1.7e9 + 0.25, 300
+    plain = Event(wall_time=wall, step=step, summary=Summary(value=[Summary.Value(tag="train/loss", simple_value=0.1)]))
+    assert event(wall, step, field(5, simple(b"train/loss", 0.1))) == plain.SerializeToString()
+    number = TensorProto(dtype=1, tensor_shape=TensorShapeProto(), tensor_content=np.float32(0.1).tobytes())
+    modern = summary(0, Summary.Value(tag="loss", tensor=number, metadata=plugin("scalars")))
+    assert event(1.7e9, 0, field(5, tensor(b"loss", 0.1))) == modern.SerializeToString()
+    words = TensorProto(dtype=7, tensor_shape=TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)]), string_val=[b"{}"])
+    note = summary(3, Summary.Value(tag="args", tensor=words, metadata=plugin("text")))
+    assert event(1.7e9 + 1, 3, field(5, text(b"args", b"{}"))) == note.SerializeToString()
+
+
+def test_the_files_of_the_benchmark(tmp_path: Path) -> None:
+    place = Path(__file__).parents[2] / "benchmarks" / "tensorboard_files.py"
+    spec = importlib.util.spec_from_file_location("tensorboard_files", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for kind in module.FILES:
+        path = tmp_path / "events.out.tfevents.1.h"
+        module.write(path, kind, 0.02)
+        assert same(ours(read_file(path)), accumulator(path)), kind
 
 
 def test_tensorboardx(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class _Reader:
             steps = placed.steps
         for at, scale in self.scales:
             self.rows.add({"loss_scale": scale}, at)
-        events = self._placed_events(steps)
+        events = self._placed_events(steps, step_is)
         if not self.rows.points and not events:
             raise Unreadable(f"{self.path.name}: no line holds a metric with its step, and none a message that is known")
         return Log(
@@ -165,8 +165,8 @@ class _Reader:
             places.append(self.bar.step)
         return max((place for place in places if place is not None), default=None)
 
-    def _placed_events(self, steps: list[int]) -> tuple[LogEvent, ...]:
-        """The events, those among the Trainer's rows at the step of the row before them."""
+    def _placed_events(self, steps: list[int], step_is: str) -> tuple[LogEvent, ...]:
+        """The events, those among the Trainer's rows at the step of the row before them or where the bar stood, whichever is later."""
         if not steps or self.clock.step is not None:
             return self.events.found()
         lines_ = [row.line for row in self.trainer]
@@ -177,9 +177,11 @@ class _Reader:
 
         placed = []
         for event in self.events.found():
-            step = at(int(event.where.rpartition(":")[2])) if event.kind != "more-events" else None
+            row = at(int(event.where.rpartition(":")[2])) if event.kind != "more-events" else None
+            bar = event.step if step_is == "step" else None
             last = at(event.numbers["last_line"]) if "last_line" in event.numbers else None
-            placed.append(replace(event, step=step, numbers={**event.numbers, **({} if last is None else {"last_step": float(last)})}))
+            numbers = {**event.numbers, **({} if last is None else {"last_step": float(last)})}
+            placed.append(replace(event, step=max((place for place in (row, bar) if place is not None), default=None), numbers=numbers))
         return tuple(placed)
 
     def _metrics(self, number: int, text: str) -> bool:

@@ -60,11 +60,11 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
 
 _SCALED: Mapping[str, tuple[str, float]] = {
     "elapsed_time_per_iteration_ms": ("perf/step_seconds", 1e-3), "elapsed_time_per_iteration_(ms)": ("perf/step_seconds", 1e-3),
-    "train/step_avg_ms": ("perf/step_seconds", 1e-3), "step_avg": ("perf/step_seconds", 1e-3), "step_avg_ms": ("perf/step_seconds", 1e-3), "dt_ms": ("perf/step_seconds", 1e-3), "time_ms_per_step": ("perf/step_seconds", 1e-3),
+    "train/step_avg_ms": ("perf/step_seconds", 1e-3), "step_avg": ("perf/step_seconds", 1e-3), "step_avg_ms": ("perf/step_seconds", 1e-3), "dt_ms": ("perf/step_seconds", 1e-3), "time_ms": ("perf/step_seconds", 1e-3), "iter_time_(s)": ("perf/step_seconds", 1.0), "time_ms_per_step": ("perf/step_seconds", 1e-3),
     "mfu_percent": ("perf/mfu", 1e-2), "mfu(%)": ("perf/mfu", 1e-2), "mfu_pct": ("perf/mfu", 1e-2),
     "process_memory_mb": ("process/memory", 1e6), "process_memory_mib": ("process/memory", MIB), "process_memory_gb": ("process/memory", 1e9),
     "cpu_mem_gb": ("host/memory", 1e9), "cpu_memory_gb": ("host/memory", 1e9), "cpu_memory_mb": ("host/memory", 1e6), "ram_gb": ("host/memory", 1e9), "ram_mb": ("host/memory", 1e6),
-    "memory_gib": ("gpu/0/memory", GIB), "memory_mib": ("gpu/0/memory", MIB), "max_mem": ("gpu/0/memory", MIB), "memory": ("gpu/0/memory", MIB),
+    "memory_gib": ("gpu/0/memory", GIB), "memory_mib": ("gpu/0/memory", MIB), "mem_mib": ("gpu/0/memory", MIB), "memory(gib)": ("gpu/0/memory", GIB), "max_mem": ("gpu/0/memory", MIB), "memory": ("gpu/0/memory", MIB),
     "memory_gb": ("gpu/0/memory", 1e9), "gpu_memory_gb": ("gpu/0/memory", 1e9), "gpu_memory_mb": ("gpu/0/memory", 1e6), "gpu_mem_gb": ("gpu/0/memory", 1e9), "gpu_mem_mb": ("gpu/0/memory", 1e6),
     "gpu_memory_allocated_gb": ("gpu/0/memory", 1e9), "memory_allocated_gb": ("gpu/0/memory", 1e9), "memory_allocated_mb": ("gpu/0/memory", 1e6),
     "system/peak_mem_allocated_mib": ("gpu/0/memory", MIB), "memory/max_active_gib": ("gpu/0/memory", GIB), "memory/max_active(gib)": ("gpu/0/memory", GIB), "vram_gb": ("gpu/0/memory", 1e9),

@@ -8,7 +8,7 @@ from lossdoctor.detectors.curve import Curve
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 
-MOST_CLASSES = 12  # an unknown number of classes is looked for among ln 2 .. ln 12
+COMMON_CLASSES = (2, 3, 4, 5, 6, 8, 10)  # what an unknown number of classes is looked for among
 
 
 def log_vocabulary(run: Run) -> float | None:
@@ -32,7 +32,7 @@ def chance_level(run: Run, level: float, tolerance: float) -> tuple[float, str] 
         return vocabulary, f"ln {round(2.718281828459045**vocabulary)}"
     if run.task in (tasks.LANGUAGE_MODEL, tasks.SPEECH, tasks.RL, tasks.PREFERENCE) or vocabulary is not None:
         return None
-    return next(((log(k), f"ln {k}") for k in range(2, MOST_CLASSES + 1) if abs(level / log(k) - 1) <= tolerance), None)
+    return next(((log(k), f"ln {k}") for k in COMMON_CLASSES if abs(level / log(k) - 1) <= tolerance), None)
 
 
 def relative_fall(curve: Curve) -> float:

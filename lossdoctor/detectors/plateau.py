@@ -48,7 +48,7 @@ def plateau(
     if level <= 10 * curve.quantum or level <= 0.05:
         return None
     chance = chance_level(run, level, chance_tolerance)
-    if float(np.min(curve.level)) < 0.93 * level:
+    if float(np.quantile(curve.level, 0.05)) < 0.93 * level:
         return None  # it has been better: divergence, a spike or a shift
     whole_fall = (found.start - level) / abs(found.start)
     numbers = {

@@ -61,7 +61,7 @@ def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float) -> 
         return None
     values = rate.values[rate.steps >= curve.steps[0]]
     own = strongest_period(values - rolling_median(values, max(5, len(values) // 3) | 1)) if len(values) >= LEAST_ROWS else None
-    cyclic = own is not None and own.share > 0.5 and own.chance <= chance and abs(own.period * len(rest) / len(values) / peak.period - 1) < 0.15
+    cyclic = own is not None and own.share > 0.5 and own.chance <= chance and abs(own.period * len(rest) / len(values) / peak.period - 1) < 0.25
     return peak if cyclic and peak.chance <= 100 * chance else None
 
 

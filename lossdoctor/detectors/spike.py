@@ -53,7 +53,7 @@ def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio
     start = float(np.median(np.abs(values[: max(5, len(values) // 20)])))
     reach = (RL_RATIO, RL_HEIGHT) if run.task == tasks.RL else (0.0, LEAST_OF_START * start)
     events = [e for e in events if e.ratio >= reach[0] and e.height - base[e.first] >= reach[1]]
-    if run.task == tasks.RL and float((np.abs(excess) > bar).mean()) > 0.05:
+    if run.task == tasks.RL and float((np.abs(excess) > bar).mean()) > 0.12:
         return None  # it swings both ways all the time
     if not events or len(events) > max(most, 0.002 * len(values)):
         return None

@@ -18,7 +18,7 @@ RATES = ("perf/tokens_per_second", "perf/samples_per_second", "perf/steps_per_se
 
 def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, least_rows: int, sigmas: float) -> Evidence | Skip | None:
     """A stretch of at least `share` of the rows (and `least_rows`) whose speed, as a rolling median of five, is under `below` of the baseline
-    (`below_wall` where only wall times tell it), and that stands apart: `sigmas` scales of the speeds before, nine of ten slow rows slower
+    (`below_wall` where only wall times tell it), and that stands apart: `sigmas` scales of the speeds before, four of five slow rows slower
     than nine of ten before.
 
     The baseline is the median of the faster half of the rows. Tokens a second first, then samples, steps, step time, wall times of the
@@ -57,7 +57,7 @@ def _apart(before: Floats, slow: Floats, sigmas: float) -> bool:
     """Whether the slow rows are no tail of the usual scatter, in logarithms."""
     usual, now = np.log(np.maximum(before, 1e-12)), np.log(np.maximum(slow, 1e-12))
     distance = float(np.median(usual) - np.median(now))
-    return distance >= sigmas * max(sigma(usual), 0.02) and float(np.quantile(now, 0.9)) < float(np.quantile(usual, 0.1))
+    return distance >= sigmas * max(sigma(usual), 0.02) and float(np.quantile(now, 0.8)) < float(np.quantile(usual, 0.1))
 
 
 def stall(run: Run, *, seconds: float, factor: float) -> Evidence | Skip | None:

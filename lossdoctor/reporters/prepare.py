@@ -1,4 +1,4 @@
-"""The one gate before every reporter: a diagnosis goes in, the same diagnosis comes out with inert text, no secrets and, if asked, stable.
+"""The one gate before every reporter: a diagnosis comes out with inert text, plain numbers, no secrets and, if asked, stable.
 
 Redaction comes first (a secret cut in half would no longer be recognised), then cleaning.
 """
@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from lossdoctor.model import Diagnosis, SeriesView, Setting
 from lossdoctor.reporters.redact import REDACTED, is_secret_name, redact
@@ -74,10 +76,12 @@ def _parent(path: str) -> str:
 
 def _walk(value: T, field: str, rewrite: Callable[[str, str], str], number: Callable[[float], float]) -> T:
     result: Any = value
-    if isinstance(value, Enum):
+    if isinstance(value, Enum) or value is None:
         return value
     if isinstance(value, str):
         result = rewrite(value, field)
+    elif isinstance(value, np.generic):  # numpy's scalars look like Python's but cannot be written as JSON
+        result = _walk(value.item(), field, rewrite, number)
     elif isinstance(value, float):
         result = number(value)
     elif isinstance(value, SeriesView):
@@ -100,5 +104,11 @@ def _fields(value: Any, rewrite: Callable[[str, str], str], number: Callable[[fl
 
 
 def _series(view: SeriesView, rewrite: Callable[[str, str], str], number: Callable[[float], float]) -> SeriesView:
-    values = view.values if number is _same else tuple(None if v is None else number(v) for v in view.values)
-    return dataclasses.replace(view, signal=rewrite(view.signal, ""), raw_name=rewrite(view.raw_name, ""), values=values)
+    return SeriesView(
+        signal=rewrite(view.signal, ""),
+        raw_name=rewrite(view.raw_name, ""),
+        steps=tuple(map(int, view.steps)),
+        values=tuple(None if v is None else number(float(v)) for v in view.values),
+        nonfinite=tuple(map(int, view.nonfinite)),
+        points=int(view.points),
+    )

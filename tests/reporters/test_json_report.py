@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -157,3 +158,18 @@ def test_the_schema_names_the_fields_of_the_wire() -> None:
     row = json_report.to_dict(hockey_stick(), Options(series=True))
     assert row.keys() == definitions["Diagnosis"]["properties"].keys()
     assert row["gate"].keys() == definitions["Gate"]["properties"].keys()
+
+
+def test_numbers_from_numpy_become_plain_ones() -> None:
+    base = hockey_stick()
+    numbers = {"a": np.float64(0.5), "b": np.int64(3), "c": np.float32(2), "d": np.bool_(True)}
+    loss = replace(
+        base.series[0], values=tuple(np.float64(v) for v in base.series[0].values), steps=tuple(np.int64(s) for s in base.series[0].steps)
+    )
+    odd = replace(
+        base, findings=(replace(base.findings[0], numbers=numbers, onset_step=np.int64(450)),), series=(loss,), epochs=np.float64(3)
+    )
+    row = strict(render([odd], "json", series=True))
+    assert row["findings"][0]["numbers"] == {"a": 0.5, "b": 3, "c": 2, "d": True}
+    assert row["series"][0]["values"] == list(base.series[0].values)
+    assert render([odd], "html")

@@ -87,7 +87,7 @@ def mark_labels(marks: Sequence[Mark], panel: Panel, axis: float, *, full: bool 
 
 
 def clear_place(panel: Panel, x: float, y: float, size: tuple[float, float]) -> tuple[float, float]:
-    """Left end and middle height (in shares of the axes, like `size`) of a label near the point x, y, where it covers least of the lines."""
+    """Left end and middle height (in shares of the axes, like `size`) of a label near the point x, y that covers least of the lines."""
     width, height = size
     tries = [
         (left, y + rise * height)

@@ -172,16 +172,21 @@ def test_without_a_key(service: Service, monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_addresses(url: str, where: Address) -> None:
-    if " " in where.project:
-        with pytest.raises(UsageError):
-            address(url)
-    else:
-        assert address(url) == where
+    assert address(url) == where
 
 
 @pytest.mark.parametrize(
     "url",
-    ["wandb://me/proj", "wandb:///a/b", "https://wandb.ai/me/proj", "https://wandb.ai/runs/x", "ftp://h/a/b/runs/c", "wandb://a/b/c/d", ""],
+    [
+        "wandb://me/proj",
+        "wandb:///a/b",
+        "https://wandb.ai/me/proj",
+        "https://wandb.ai/runs/x",
+        "ftp://h/a/b/runs/c",
+        "wandb://a/b/c/d",
+        "wandb://a/%2e%2e%2fb/c",
+        "",
+    ],
 )
 def test_no_addresses(url: str) -> None:
     with pytest.raises(UsageError):

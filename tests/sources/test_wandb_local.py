@@ -146,6 +146,12 @@ def test_the_step_of_wandb_counts_calls_unless_the_program_gave_it(tmp_path: Pat
     assert log.step_is == meaning
 
 
+@pytest.mark.parametrize(("code", "reached", "finished"), [(0, 400, True), (0, 300, None), (1, 300, False), (1, 400, False)])
+def test_an_exit_without_error_short_of_the_plan_is_not_the_end(tmp_path: Path, code: int, reached: int, finished: bool | None) -> None:
+    rows = [history({"train/loss": 1.0, "train/global_step": step}, i) for i, step in enumerate([100, reached])]
+    assert read(write(tmp_path, run({"max_steps": 400}), *rows, exit_record(code))).finished is finished
+
+
 def test_times_without_a_timestamp_come_from_the_start(tmp_path: Path) -> None:
     log = read(write(tmp_path, run(start=5000.0), history({"loss": 1.0, "_runtime": 2.5}, 0), history({"loss": 1.0}, 1)))
     assert log.series[0].times[0] == 5002.5

@@ -7,7 +7,6 @@ for local inputs: the client takes half a second to import and starts a process 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def _log(where: Address, run: Remote, limits: Limits) -> Log:
         notes.append("no history row was written: the series hold the last values of the summary")
     if run.events_count is not None and len(run.events) < run.events_count:
         notes.append(f"system metrics: {len(run.events)} of {run.events_count} samples")
-    found = assemble.log(
+    return assemble.log(
         Path(str(where)),
         run.name,
         from_rows(run.rows) if run.rows else last_values(run.summary),
@@ -59,10 +58,10 @@ def _log(where: Address, run: Remote, limits: Limits) -> Log:
         samples=samples,
         faults=faults,
         started=_seconds(run.created),
+        ended=_ENDED.get(run.state),
         extra={"run_id": where.run, "state": run.state},
         notes=tuple(notes),
     )
-    return replace(found, finished=_ENDED.get(run.state))
 
 
 def _seconds(stamp: str) -> float | None:

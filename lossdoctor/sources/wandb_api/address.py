@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from lossdoctor.errors import UsageError
 
-_PART = re.compile(r"[^/\x00-\x20?#%]+")
+_PART = re.compile(r"[^/\\\x00-\x1f?#%:]+")
 _HOSTED = {"wandb.ai", "www.wandb.ai", "app.wandb.ai", "api.wandb.ai", "forge.coreweave.com", "api.forge.coreweave.com"}
 
 

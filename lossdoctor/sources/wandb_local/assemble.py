@@ -30,21 +30,23 @@ def log(
     events: tuple[LogEvent, ...] = (),
     faults: tuple[Fault, ...] = (),
     started: float | None = None,
-    exit_code: int | None = None,
+    ended: bool | None = None,
     extra: Extra | None = None,
     notes: tuple[str, ...] = (),
     config_source: str = SOURCE,
 ) -> Log:
     """Build the Log of one run; raises `Unreadable` where it has more series or points than the limits allow.
 
-    `started` is in seconds since the epoch, `samples` are system metrics by the clock. An exit code of 0 is a finished run, any other an
-    unfinished one, none says nothing.
+    `started` is in seconds since the epoch, `samples` are system metrics by the clock. `ended` says whether the process ended without an
+    error. That is a finished run, unless it is short of its planned steps: interrupted notebooks end without an error, too.
     """
     _check(columns, limits, path.name)
     place = axis(columns, started)
     given = settings(config or {}, config_source)
     steps, epochs = planned(config or {})
     found = series(columns, place)
+    reached = int(place.steps.max()) if columns.rows and place.step_is == "step" else None
+    short = steps is not None and reached is not None and reached < steps
     return Log(
         kind=kind,
         path=path,
@@ -55,13 +57,13 @@ def log(
         faults=faults,
         planned_steps=steps,
         planned_epochs=epochs,
-        finished=None if exit_code is None else exit_code == 0,
+        finished=None if ended and short else ended,
         started=started,
         step_is=place.step_is,
         framework=_framework(columns, config or {}),
-        reached_step=int(place.steps.max()) if columns.rows and place.step_is == "step" else None,
+        reached_step=reached,
         notes=notes + _left_out(columns),
-        extra=({} if exit_code is None else {"exit_code": exit_code}) | (extra or {}),
+        extra=extra or {},
     )
 
 

@@ -43,9 +43,9 @@ def read(directory: Path, limits: Limits) -> Log:
         samples=samples,
         events=sidecar.events(directory, limits),
         faults=faults + event_faults,
-        exit_code=exit_code if isinstance(exit_code, int) else None,
+        ended=exit_code == 0 if isinstance(exit_code, int) else None,
         notes=notes,
-        extra=sidecar.hardware(metadata),
+        extra=sidecar.hardware(metadata) | ({"exit_code": exit_code} if isinstance(exit_code, int) else {}),
         config_source="wandb config.yaml",
     )
 

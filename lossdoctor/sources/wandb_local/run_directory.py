@@ -100,7 +100,7 @@ def _read_run(source: Path, limits: Limits) -> Log:
         faults=tuple(faults),
         events=_events(found, source, directory if beside else None, limits),
         started=found.started,
-        exit_code=found.exit_code,
+        ended=None if found.exit_code is None else found.exit_code == 0,
         extra=_extra(found, directory if beside else None),
         notes=notes,
         config_source=config_source,
@@ -116,5 +116,9 @@ def _events(found: records.Records, source: Path, directory: Path | None, limits
 def _extra(found: records.Records, directory: Path | None) -> assemble.Extra:
     values: assemble.Extra = sidecar.hardware(sidecar.json_object(sidecar.find(directory, "wandb-metadata.json"))) if directory else {}
     values |= {key: value for key, value in (("run_id", found.run_id), ("wandb_version", found.writer), ("gpu", found.gpu)) if value}
-    values |= {key: value for key, value in (("runtime_seconds", found.runtime), ("gpu_count", found.gpu_count)) if value is not None}
+    values |= {
+        key: value
+        for key, value in (("exit_code", found.exit_code), ("runtime_seconds", found.runtime), ("gpu_count", found.gpu_count))
+        if value is not None
+    }
     return values

@@ -73,7 +73,7 @@ def _delta(metric: Metric, bases: Sequence[Level]) -> MetricDelta:
 def direction(signal: str) -> int:
     """-1 where less is better, 1 where more is, 0 where nobody can say."""
     words = signal.lower().replace("-", "_").split("/")[-1]
-    parts = set(words.split("_"))
+    parts = {word.rstrip("0123456789") or word for word in words.split("_")} | set(words.split("_"))
     if words == "hours" or parts & set(_LOWER):
         return -1
     return 1 if parts & set(_HIGHER) or words in _HIGHER or signal.startswith("perf/") else 0

@@ -39,12 +39,16 @@ def alerts(diagnoses: Sequence[Diagnosis], options: Options) -> str:
 
 def _head() -> Iterator[str]:
     yield '"""Alerts that would have caught what `lossdoctor analyze -f alerts` found; the limits are those of the runs named below."""'
-    yield from ("", "from __future__ import annotations", "", "import sys")
+    yield from ("", "from __future__ import annotations", "")
     source = (resources.files("lossdoctor.reporters.alerts") / "monitor.py").read_text(encoding="utf-8")
-    yield (
-        source[source.index("import math") :]
-        .rstrip()
-        .replace("\n\n\n@dataclass", "\n\nfrom transformers import TrainerCallback\n\n\n@dataclass", 1)
+    imports, _, body = source[source.index("import math") :].partition("\n\n\n")
+    yield from (
+        imports.replace("import math", "import math\nimport sys"),
+        "",
+        "from transformers import TrainerCallback",
+        "",
+        "",
+        body.rstrip(),
     )
     yield from ("", "")
 

@@ -90,10 +90,10 @@ def lines(text: TextIO, longest: int) -> Iterator[tuple[int, str, bool]]:
     """Yield (1-based line number, segment, whole) for every segment; a line is cut into segments at carriage returns.
 
     A segment of more than `longest` characters is cut there and marked as not whole, so is a last line without an end. Blank ones are
-    left out.
+    left out. Raises Unreadable where reading fails.
     """
     number, rest, skipping = 1, "", False
-    while chunk := text.read(1 << 17):
+    while chunk := _chunk(text):
         pieces = (rest + chunk).split("\n")
         rest = pieces.pop()
         for piece in pieces:
@@ -123,6 +123,13 @@ def lines(text: TextIO, longest: int) -> Iterator[tuple[int, str, bool]]:
                 yield number, segment, True
         if last:
             yield number, last, False
+
+
+def _chunk(text: TextIO) -> str:
+    try:
+        return text.read(1 << 17)
+    except OSError as error:
+        raise Unreadable(f"{getattr(text, 'name', 'the log')} cannot be read: {error.strerror or error}") from None
 
 
 def plain(line: str) -> str:

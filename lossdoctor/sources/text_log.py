@@ -6,6 +6,7 @@ A line is a row where it holds a counter and a metric (see `text_log_line`), a d
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from bisect import bisect_right
@@ -59,7 +60,15 @@ def read(source: Path | TextIO, limits: Limits = LIMITS) -> list[Log]:
     if isinstance(source, Path):
         with open_text(source, limits) as text:
             return [_read(text, source, run_name(source), limits)]
-    return [_read(source, Path("-"), "stdin", limits)]
+    # A pipe may hold any bytes, which the interpreter's own stdin refuses to decode.
+    buffer = getattr(source, "buffer", None)
+    if buffer is None:
+        return [_read(source, Path("-"), "stdin", limits)]
+    text = io.TextIOWrapper(buffer, encoding="utf-8", errors="replace", newline="")
+    try:
+        return [_read(text, Path("-"), "stdin", limits)]
+    finally:
+        text.detach()
 
 
 def _read(text: TextIO, path: Path, name: str, limits: Limits) -> Log:

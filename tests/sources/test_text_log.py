@@ -241,6 +241,22 @@ def test_long_lines_are_cut_not_kept() -> None:
     assert [fault.kind for fault in log.faults] == ["long-line"]
 
 
+def test_standard_input_may_hold_any_bytes() -> None:
+    pipe = io.TextIOWrapper(io.BytesIO(b"caf\xe9\r\nstep 1: loss=2.5\r\n"), encoding="ascii")
+    (log,) = text_log.read(pipe)
+    assert (log.name, series(log, "loss").values.tolist()) == ("stdin", [2.5])
+    assert not pipe.closed
+
+
+def test_a_read_error_is_told() -> None:
+    class Broken(io.StringIO):
+        def read(self, size: int | None = -1, /) -> str:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(Unreadable, match="Input/output error"):
+        text_log.read(Broken())
+
+
 def test_limits_on_points_and_names() -> None:
     with pytest.raises(Unreadable, match="more than 5 points"):
         log_of("".join(f"step {step}: loss=1.0\n" for step in range(9)), Limits(points=5))

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Scalar = float | int | str | bool | None
 
@@ -316,3 +321,18 @@ class Diagnosis:
         """Why the gate is red beyond findings: damage, missing signals, a crashed rule, an unlike baseline. Empty where all is well."""
         labels = {f.label for f in self.findings}
         return tuple(reason for reason in self.gate.reasons if reason not in labels)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a finding, most important first; the columns are those of `reporters.notebook.to_frame`."""
+        frame: pd.DataFrame = _notebook().to_frame(self)
+        return frame
+
+    def _repr_html_(self) -> str:
+        """The whole report in a frame of its own, for notebooks."""
+        page: str = _notebook().iframe(self)
+        return page
+
+
+def _notebook() -> Any:
+    # By name, because the model knows no reporter: only a notebook's two methods reach up to one.
+    return import_module("lossdoctor.reporters.notebook")

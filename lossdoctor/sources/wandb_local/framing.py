@@ -20,10 +20,10 @@ MAGIC = b":W&B\xe1\xbe\x00"
 BLOCK = 32 * 1024
 HEADER = 7
 _CHUNK = struct.Struct("<IHB")
-_WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_GAP, _WHOLE, _FIRST, _LAST = 0, 1, 2, 4
 _SEED = tuple(zlib.crc32(bytes([kind])) for kind in range(5))
-# A scan costs up to some ms; a file damaged more often than this is searched by blocks only.
-_SCANS = 1000
+# Bytes that the search for whole chunks among damage may run checksums over, some seconds; then it goes on from block to block.
+_BUDGET = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,35 @@ def records(data: bytes, damage: list[Damage]) -> Iterator[tuple[int, bytes]]:
     """
     if data[:HEADER] != MAGIC:
         raise Unreadable("not a WandB file: its first bytes are not :W&B version 0")
-    size, position, start = len(data), HEADER, HEADER
-    zeros = -1
     parts: list[bytes] = []
+    start = stop = HEADER
+    for position, kind, body in _chunks(data, damage):
+        stop = position + HEADER + len(body)
+        if parts and kind == _GAP:
+            damage[-1] = Damage(damage[-1].kind, start, damage[-1].stop)
+        elif parts and kind in {_WHOLE, _FIRST}:
+            damage.append(Damage("orphan-chunk", start, position))
+        if kind == _WHOLE:
+            yield position, body
+            parts = []
+        elif kind == _FIRST:
+            parts, start = [body], position
+        elif kind == _GAP:
+            parts = []
+        elif not parts:
+            _note(damage, "orphan-chunk", position, stop)
+        else:
+            parts.append(body)
+            if kind == _LAST:
+                yield start, b"".join(parts)
+                parts = []
+    if parts:
+        damage.append(Damage("torn-record", start, stop))
+
+
+def _chunks(data: bytes, damage: list[Damage]) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (offset, type, body) of every chunk whose checksum holds; type 0 stands for a stretch just added to `damage`."""
+    size, position, budget, written = len(data), HEADER, _BUDGET, -1
     unpack, crc32 = _CHUNK.unpack_from, zlib.crc32
     while position + HEADER <= size:
         room = BLOCK - position % BLOCK
@@ -55,56 +81,41 @@ def records(data: bytes, damage: list[Damage]) -> Iterator[tuple[int, bytes]]:
         stop = position + HEADER + length
         body = data[position + HEADER : stop]
         if len(body) == length and 0 < kind < 5 and crc32(body, _SEED[kind]) == crc:
-            if kind == _WHOLE and not parts:
-                yield position, body
-            elif kind in {_WHOLE, _FIRST}:
-                if parts:
-                    damage.append(Damage("orphan-chunk", start, position))
-                parts, start = [], position
-                if kind == _WHOLE:
-                    yield position, body
-                else:
-                    parts = [body]
-            elif parts:
-                parts.append(body)
-                if kind == _LAST:
-                    yield start, b"".join(parts)
-                    parts = []
-            elif not (damage and damage[-1].stop == position):
-                damage.append(Damage("orphan-chunk", position, stop))
-            else:
-                damage[-1] = Damage(damage[-1].kind, damage[-1].start, stop)
+            yield position, kind, body
             position = stop
             continue
-        if zeros < 0:
-            zeros = len(data.rstrip(b"\0"))
-        if position >= zeros:
-            damage.append(Damage("torn-record", start if parts else position, size))
-            return
-        found = _next_chunk(data, position + 1, scan=len(damage) < _SCANS)
-        begin = start if parts else position
-        torn = found >= size and len(body) < length
-        parts = []
-        if damage and damage[-1].stop == begin and not torn:
-            damage[-1] = Damage(damage[-1].kind, damage[-1].start, found)
-        else:
-            damage.append(Damage("torn-record" if torn else "bad-crc", begin, found))
+        written = len(data.rstrip(b"\0")) if written < 0 else written
+        found, budget = (size, budget) if position >= written else _next_chunk(data, position + 1, budget)
+        torn = found >= size and (len(body) < length or position >= written)
+        _note(damage, "torn-record" if torn else "bad-crc", position, found)
+        yield position, _GAP, b""
         position = found
-    if parts or (position < size and any(data[position:])):
-        damage.append(Damage("torn-record", start if parts else position, size))
+    if position < size and any(data[position:]):
+        damage.append(Damage("torn-record", position, size))
+        yield position, _GAP, b""
 
 
-def _next_chunk(data: bytes, start: int, *, scan: bool) -> int:
-    """Offset of the next chunk in this block whose checksum holds, else of the next block, at most the size of the file."""
+def _note(damage: list[Damage], kind: str, start: int, stop: int) -> None:
+    """Add a damaged stretch, to the one before where they touch; a torn end stays apart."""
+    if damage and damage[-1].stop == start and kind != "torn-record":
+        damage[-1] = Damage(damage[-1].kind, damage[-1].start, stop)
+    else:
+        damage.append(Damage(kind, start, stop))
+
+
+def _next_chunk(data: bytes, start: int, budget: int) -> tuple[int, int]:
+    """(offset, budget left) of the next chunk in this block whose checksum holds, else of the next block, at most the size of the file."""
     stop = min(start + BLOCK - start % BLOCK, len(data))
-    if scan and stop - start > HEADER:
-        window = np.frombuffer(data, np.uint8, stop - start, start).astype(np.int64)
-        kinds = window[6:]
-        lengths = window[4:-2] + 256 * window[5:-1]
-        fits = (kinds >= _WHOLE) & (kinds <= _LAST) & (np.arange(len(kinds)) + lengths + HEADER + start <= len(data))
-        for offset in np.flatnonzero(fits).tolist():
-            position = start + offset
-            crc, length, kind = _CHUNK.unpack_from(data, position)
-            if zlib.crc32(data[position + HEADER : position + HEADER + length], _SEED[kind]) == crc:
-                return position
-    return stop
+    if budget <= 0 or stop - start <= HEADER:
+        return stop, budget
+    window = np.frombuffer(data, np.uint8, stop - start, start).astype(np.int64)
+    kinds = window[6:]
+    lengths = window[4:-2] + 256 * window[5:-1]
+    fits = (kinds >= _WHOLE) & (kinds <= _LAST) & (np.arange(len(kinds)) + lengths + HEADER + start <= len(data))
+    for offset in np.flatnonzero(fits).tolist():
+        position = start + offset
+        crc, length, kind = _CHUNK.unpack_from(data, position)
+        budget -= length
+        if zlib.crc32(data[position + HEADER : position + HEADER + length], _SEED[kind]) == crc:
+            return position, budget
+    return stop, budget

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from lossdoctor.run import Run, Signal
 GPU_SIGNAL = re.compile(r"gpu/(\d+)/")
 
 
+@lru_cache(maxsize=4)
 def warmup_end(run: Run) -> int | None:
     """The step at which the learning rate first stops rising; None without a warmup, or where neither LR nor settings tell."""
     rate = run.signal("train/learning_rate")
@@ -42,6 +44,7 @@ def _planned_warmup(run: Run) -> int | None:
     return round(share * planned) or None if share is not None and 0 < share <= 1 else None
 
 
+@lru_cache(maxsize=4)
 def steps_per_epoch(run: Run) -> float | None:
     """Optimizer steps in one pass over the data, None where no epoch was logged.
 
@@ -59,14 +62,15 @@ def _logged_steps_per_epoch(run: Run) -> float | None:
         signal = run.signal(name)
         if signal is None:
             continue
-        epochs = signal.values if name == "train/epoch" else signal.epochs
-        good = np.isfinite(epochs) & (epochs > 0.05) & (signal.steps > 0)
-        if good.any():
-            steps, passed = signal.steps[good][-8:], epochs[good][-8:]
-            return float(np.median(steps / passed))
+        epochs, steps = signal.values if name == "train/epoch" else signal.epochs, signal.steps
+        for tail in (slice(-64, None), slice(None)):
+            good = np.isfinite(epochs[tail]) & (epochs[tail] > 0.05) & (steps[tail] > 0)
+            if good.any():
+                return float(np.median(steps[tail][good][-8:] / epochs[tail][good][-8:]))
     return None
 
 
+@lru_cache(maxsize=4)
 def resume_steps(run: Run) -> tuple[int, ...]:
     """The first step of every segment after the first, in the signal with the most segments."""
     best: list[int] = []

@@ -94,10 +94,13 @@ def _with_norm(run: Run, loss: Signal) -> dict[str, Scalar]:
     norm = run.signal("train/grad_norm")
     if norm is None:
         return {}
-    _, mine, its = np.intersect1d(loss.steps, norm.steps, return_indices=True)
-    if not len(mine):
+    if len(loss) == len(norm) and bool((loss.steps == norm.steps).all()):
+        values, norms = loss.values, norm.values
+    else:
+        _, mine, its = np.intersect1d(loss.steps, norm.steps, return_indices=True)
+        values, norms = loss.values[mine], norm.values[its]
+    if not len(values):
         return {}
-    values, norms = loss.values[mine], norm.values[its]
     return {
         "zero_loss_nan_norm": bool(((values == 0) & ~np.isfinite(norms)).any()),
         "zero_loss_zero_norm": bool(((values == 0) & (norms == 0)).any()),

@@ -82,7 +82,7 @@ def _course(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, S
     peak = float(values.max())
     between = (values > values.min()) & (values < peak * (1 - 1e-6))
     still = (np.diff(values) == 0) & between[1:]
-    moving = len(np.unique(values)) > 10 and still.mean() < 0.5 if len(values) > 1 else False
+    moving = np.count_nonzero(np.diff(values)) > 10 and still.mean() < 0.5 if len(values) > 1 else False
     return {
         "lr_peak": peak if peak > 0 else None,
         "lr_first": float(values[0]),

@@ -1,0 +1,28 @@
+"""The fixture, in a pytest of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from .shell import FIXTURES
+
+pytest_plugins = ["pytester"]
+
+
+def test_the_fixture_fails_red_runs_with_the_report(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        f"""
+        def test_red(lossdoctor_check):
+            lossdoctor_check({str(FIXTURES / "hockey-stick-digits")!r})
+
+        def test_green(lossdoctor_check):
+            (diagnosis,) = lossdoctor_check({str(FIXTURES / "healthy-text")!r})
+            assert diagnosis.gate.passed
+
+        def test_never(lossdoctor_check):
+            lossdoctor_check({str(FIXTURES / "hockey-stick-digits")!r}, fail_on="never")
+        """
+    )
+    result = pytester.runpytest_inprocess("-p", "lossdoctor.pytest_plugin", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*gate failed*error: hockey-stick*", "*hockey-stick (LD201)*confidence*"])

@@ -142,9 +142,11 @@ def _for_findings(diagnosis: Diagnosis) -> list[NextStep]:
 
 
 def _for_missing(diagnosis: Diagnosis) -> list[NextStep]:
-    faults = [NextStep(f"Repair the input: {f.kind} in {f.where}", f.detail) for f in diagnosis.faults if f.loss is not Loss.BENIGN]
+    faults = [
+        NextStep(f"Repair the input: {f.kind} in {f.where}", sentence(f.detail)) for f in diagnosis.faults if f.loss is not Loss.BENIGN
+    ]
     wanted = dict.fromkeys(note.how_to_log for note in diagnosis.not_evaluated if note.how_to_log)
-    return faults + [NextStep("Log what was missing", text) for text in wanted]
+    return faults + [NextStep("Log what was missing", "", text) for text in wanted]
 
 
 def setting_code(fix: Fix) -> str:

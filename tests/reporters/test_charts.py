@@ -110,10 +110,11 @@ def test_every_span_of_a_finding_is_drawn_with_its_letter_in_the_charts_of_its_s
 
 def test_charts_share_the_step_axis_and_gpus_share_a_chart() -> None:
     drawn = panels(prepare(memory()), 400)
-    assert [p.key for p in drawn] == ["loss", "gpu/memory", "perf/tokens_per_second"]
+    assert [p.key for p in drawn] == ["gpu/memory", "loss", "perf/tokens_per_second"]
     assert {(p.first, p.last) for p in drawn} == {(10, 900)}
-    assert [line.title for line in drawn[1].lines] == ["GPU 0 memory", "GPU 1 memory"]
-    assert drawn[1].unit == "GB"
+    assert [line.title for line in drawn[0].lines] == ["GPU 0 memory", "GPU 1 memory"]
+    assert drawn[0].unit == "GB"
+    assert [p.used_checkpoint for p in drawn] == [800, None, None]
 
 
 def test_the_clip_line_the_best_eval_and_the_used_checkpoint_are_shown() -> None:

@@ -132,7 +132,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def step_label(step: float) -> str:
-    if abs(step) >= 1e15:
+    if abs(step) >= 1e9:
         return f"{step:.3g}"
     if abs(step) >= 1e6:
         return f"{step / 1e6:g}M"

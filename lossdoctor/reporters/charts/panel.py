@@ -79,7 +79,8 @@ class Panel:
 
 
 def panels(d: Diagnosis, columns: int) -> tuple[Panel, ...]:
-    """The loss chart first, then one for every other family of signals that a finding uses, then the rest up to what a page can bear."""
+    """One chart a family of signals: that of the first loud finding first (the loss where there is none), then the loss, then those that
+    other findings use, then the rest."""
     views = {v.signal: v for v in d.series if v.steps}
     if not views:
         return ()
@@ -88,8 +89,10 @@ def panels(d: Diagnosis, columns: int) -> tuple[Panel, ...]:
     for view in views.values():
         families.setdefault(family(view.signal), []).append(view)
     used = dict.fromkeys(family(s) for f in d.findings for s in f.signals if s in views)
-    order = [k for k in ("loss", *used, *families) if k in families]
-    return tuple(_panel(d, key, families[key], reach, columns) for key in dict.fromkeys(order))
+    loud = [family(s) for f in d.loud[:1] for s in f.signals if s in views]
+    order = dict.fromkeys(k for k in (*loud[:1], "loss", *used, *families) if k in families)
+    drawn = [_panel(d, key, families[key], reach, columns) for key in order]
+    return (replace(drawn[0], used_checkpoint=used_step(d.checkpoint)), *drawn[1:])
 
 
 def worth_drawing(panel: Panel, d: Diagnosis) -> bool:
@@ -148,7 +151,6 @@ def _panel(d: Diagnosis, key: str, views: Sequence[SeriesView], reach: tuple[int
         shades=shades,
         marks=tuple(m for m in d.marks if first <= m.step <= last),
         limits=_limits(d, key),
-        used_checkpoint=used_step(d.checkpoint) if key == "loss" else None,
         best=_best(d, ordered, lines),
     )
     loud = [s for s in shades if s.severity is not Severity.NOTE]

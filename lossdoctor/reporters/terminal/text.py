@@ -142,7 +142,7 @@ def _damage(d: Diagnosis, options: Options) -> Iterator[str]:
 def _missing(d: Diagnosis, options: Options) -> Iterator[str]:
     steps = [s for s in next_steps(d) if not s.title.startswith("Repair")]
     for step in steps:
-        yield from ("", *_labelled("next", f"{step.title}. {step.detail}", options))
+        yield from ("", *_labelled("next", f"{step.title}: {step.detail or step.code}", options))
 
 
 def _counts(d: Diagnosis, options: Options) -> str:

@@ -14,6 +14,7 @@ from lossdoctor.run import Run, Signal
 SPOILING = frozenset(
     {"nan-loss", "divergence", "exploding-gradients", "loss-scale-collapse", "kl-blowup", "entropy-collapse", "reward-collapse"}
 )
+OVERFITTING = frozenset({"hockey-stick", "overfitting"})
 _INTERRUPTED = frozenset({"cliff", "out-of-memory", "stall"})
 
 
@@ -32,6 +33,13 @@ def best_eval_step(run: Run, before: int | None = None) -> int | None:
     if not len(rows):
         return None
     return int(rows.steps[_lowest(rows)])
+
+
+def turning_step(run: Run, findings: Sequence[Finding], before: int | None = None) -> int | None:
+    """The best step: where an overfitting rule saw the eval loss turn, else the lowest eval loss."""
+    turns = [f.numbers.get("best_step") for f in findings if f.rule in OVERFITTING]
+    known = next((int(step) for step in turns if isinstance(step, int | float)), None)
+    return known if known is not None and (before is None or known < before) else best_eval_step(run, before)
 
 
 def _lowest(rows: Signal) -> int:
@@ -65,7 +73,7 @@ def advise(run: Run, findings: Sequence[Finding]) -> CheckpointAdvice:
     """The checkpoint to use: best eval before any damage, else the newest clean one; and whether it is on the disk."""
     spoiled = spoiled_from(run, findings)
     usable = clean(run.checkpoints, spoiled)
-    best = best_eval_step(run, spoiled)
+    best = turning_step(run, findings, spoiled)
     newest = usable[-1] if usable else None
     interrupted = any(f.rule in _INTERRUPTED and f.severity is not Severity.NOTE for f in findings)
     if spoiled is not None or (interrupted and newest is not None):
@@ -78,12 +86,20 @@ def advise(run: Run, findings: Sequence[Finding]) -> CheckpointAdvice:
 def _resume(run: Run, newest: Checkpoint | None, best: int | None, spoiled: int | None) -> CheckpointAdvice:
     trouble = f"the trouble that begins after step {spoiled - 1}" if spoiled is not None else f"the end at step {run.last_step}"
     if newest is None:
-        none = f"none of the {len(run.checkpoints)} checkpoints here is whole and" if run.checkpoints else "no checkpoint was found"
-        return CheckpointAdvice(best, _found_none(run), reason=f"{none} from before {trouble}: start again from the base model")
+        return CheckpointAdvice(
+            best, _found_none(run), reason=f"{_none_usable(run)} from before {trouble}: start again from the base model"
+        )
     newer = sum(c.step > newest.step for c in run.checkpoints)
     left = f"; {newer} newer {'one is' if newer == 1 else 'ones are'} damaged or from after it" if newer else ""
     reason = f"the newest whole checkpoint from before {trouble}{left}"
     return _on_disk(newest, newest.step, reason, resume=True)
+
+
+def _none_usable(run: Run) -> str:
+    count = len(run.checkpoints)
+    if count < 2:
+        return "the only checkpoint here is not a whole one" if count else "no checkpoint was found"
+    return f"none of the {count} checkpoints here is a whole one"
 
 
 def _found_none(run: Run) -> bool | None:

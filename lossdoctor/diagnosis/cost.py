@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lossdoctor.diagnosis.checkpoint import SPOILING, clean, spoiled_from
+from lossdoctor.diagnosis.checkpoint import OVERFITTING, SPOILING, clean, spoiled_from
 from lossdoctor.diagnosis.progress import gpu_count
 from lossdoctor.model import CheckpointAdvice, Cost, Finding, Severity
 from lossdoctor.run import Run
@@ -16,7 +16,6 @@ from lossdoctor.run.log import Floats, Ints
 
 GAP_SECONDS = 1800.0
 GAP_FACTOR = 20.0
-_OVERFIT = frozenset({"hockey-stick", "overfitting"})
 _WASTED_FROM_ONSET = SPOILING | {"plateau", "zero-loss", "vanishing-gradients", "lr-zero", "schedule-ended-early", "reward-flat"}
 _WORK_LOST = frozenset({"cliff", "out-of-memory", "stall"})
 
@@ -131,7 +130,7 @@ def _wasted(
 ) -> float:
     loud = {f.rule for f in findings if f.severity is not Severity.NOTE}
     parts = [after_onset or 0.0]
-    if loud & _OVERFIT:
+    if loud & OVERFITTING:
         parts.append(after_best or 0.0)
     if loud & _WORK_LOST:
         parts.append(spent.total if since_checkpoint is None else since_checkpoint)

@@ -14,14 +14,14 @@ MOST = 4
 
 
 def propose(rule: Rule, facts: Mapping[str, Scalar], causes: Sequence[Cause], run: Run) -> tuple[Fix, ...]:
-    """The changes to try, the one to try first in front: those for the most likely cause, then the general ones, in the rule's order.
+    """The changes to try, in the rule's order, the one to try first in front: the general ones and those for the most likely cause.
 
     Nothing that the run already has, nothing beyond the rule's range, one change a setting, at most four.
     """
     likeliest = causes[0].name if causes else None
     fitting = [fix for fix in rule.fixes if fix.cause in {None, likeliest} and _applies(fix, facts)]
     found: dict[str, Fix] = {}
-    for fix in sorted(fitting, key=lambda fix: fix.cause is None):
+    for fix in fitting:
         if fix.setting not in found and (change := _change(fix, facts, run)) is not None:
             found[fix.setting] = change
     return tuple(found.values())[:MOST]

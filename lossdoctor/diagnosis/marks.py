@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lossdoctor.diagnosis.checkpoint import best_eval_step
+from lossdoctor.diagnosis.checkpoint import turning_step
 from lossdoctor.diagnosis.progress import resume_steps, steps_per_epoch, warmup_end
 from lossdoctor.model import CheckpointAdvice, Finding, Mark
 from lossdoctor.run import Run
@@ -15,17 +15,17 @@ MAX_CHECKPOINTS = 40
 
 def marks(run: Run, findings: Sequence[Finding], advice: CheckpointAdvice) -> tuple[Mark, ...]:
     """Warmup end, epochs, resumes, checkpoints, best eval, onsets, detectable steps, end and planned end, in the order of their steps."""
-    found = [*_course(run), *_checkpoints(run, advice), *_troubles(findings)]
+    found = [*_course(run, findings), *_checkpoints(run, advice), *_troubles(findings)]
     return tuple(sorted(dict.fromkeys(found), key=lambda mark: mark.step))
 
 
-def _course(run: Run) -> Iterator[Mark]:
+def _course(run: Run, findings: Sequence[Finding]) -> Iterator[Mark]:
     if (warm := warmup_end(run)) is not None and warm < run.last_step:
         yield Mark("warmup-end", warm, "end of warmup")
     yield from _epochs(run)
     for step in resume_steps(run):
         yield Mark("resume", step, f"resumed at {step}")
-    if run.signal("eval/loss") is not None and (best := best_eval_step(run)) is not None:
+    if run.signal("eval/loss") is not None and (best := turning_step(run, findings)) is not None:
         yield Mark("best-eval", best, f"lowest eval loss, step {best}")
     yield Mark("end", run.last_step, "early stop" if run.early_stopped else f"end, step {run.last_step}")
     if run.planned_steps is not None and run.planned_steps > run.last_step:

@@ -73,11 +73,12 @@ def test_only_one_direction():
     assert proposed(warmup, settings={"warmup_steps": 10}) == []
 
 
-def test_the_likeliest_cause_goes_first_and_one_change_a_setting():
+def test_the_order_of_the_rule_and_one_change_a_setting():
     found = proposed(
         FixRule("weight_decay", "set", "general", to=0.05),
-        FixRule("learning_rate", "divide", "general", by=2),
+        FixRule("learning_rate", "divide", "other", by=9, cause="data"),
         FixRule("learning_rate", "divide", "special", by=5, cause="rate"),
+        FixRule("learning_rate", "divide", "general", by=2),
         settings={"learning_rate": 1e-3, "weight_decay": 0.0},
     )
-    assert [(fix.setting, fix.why) for fix in found] == [("learning_rate", "special"), ("weight_decay", "general")]
+    assert [(fix.setting, fix.why) for fix in found] == [("weight_decay", "general"), ("learning_rate", "special")]

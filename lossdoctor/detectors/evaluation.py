@@ -14,7 +14,7 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     """Train falls by `train_fall` while eval moves at most `most` of its level and at most `ratio` of what train moved."""
     signal = next(iter(run.eval_losses()), None)
     curve = curve_of(signal) if signal is not None else None
-    if signal is None or curve is None or len(curve) < evals:
+    if signal is None or curve is None or len(curve) < min(evals, 3):
         return Skip(f"fewer than {evals} evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
     train = loss_curve(run)
     if len(train) < 5 or train.scale <= 0:
@@ -35,6 +35,8 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     furthest = float(np.max(np.abs(curve.values - float(curve.values[0])))) / max(abs(float(curve.values[0])), 1e-9)
     if fell < train_fall or fell_beside < 0.3 * train_fall or (moved > ratio * fell_beside and last < first) or furthest > most:
         return None
+    if len(curve) < evals and (fell < 2 * train_fall or furthest > 0.2 * most):
+        return None  # so few evals must be really still while train really falls
     span = (int(curve.steps[0]), int(curve.steps[-1]))
     numbers = {"eval_first": first, "eval_last": last, "moved": moved, "train_start": start, "train_end": end, "fell": fell, "evals": len(curve), "identical": bool(np.ptp(curve.values) == 0), "fell_beside": fell_beside}
     return Evidence(numbers, (signal.name, "train/loss"), span[0], (span,), margin=min(ratio * fell_beside / max(moved, 1e-4), 10.0), points=4 * len(curve))

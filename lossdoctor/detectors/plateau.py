@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, spoiled, warmup_end
-from lossdoctor.detectors.levels import chance_level, log_vocabulary
+from lossdoctor.detectors.levels import chance_level, log_classes, log_vocabulary
 from lossdoctor.measures.trend import mann_kendall, theil_sen
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
@@ -48,6 +48,8 @@ def plateau(
     if level <= 10 * curve.quantum or level <= 0.05:
         return None
     chance = chance_level(run, level, chance_tolerance)
+    if chance is not None and log_classes(run) is None and vocabulary is None and 0.1 * abs(found.start) < found.start - level < 2 * level:
+        chance = None  # with nothing known, a curve that came down to ln 10 may be a language model that stands at 2.3
     if float(np.quantile(curve.level, 0.05)) < 0.93 * level:
         return None  # it has been better: divergence, a spike or a shift
     whole_fall = (found.start - level) / abs(found.start)

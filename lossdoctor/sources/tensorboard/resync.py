@@ -76,9 +76,10 @@ class Search:
 def _candidates(data: bytes, limit: int) -> Iterator[int]:
     """Offsets in `data` of 12 bytes that may be a header: a length up to `limit`, and not zeros only."""
     count = len(data) - HEADER + 1
-    zero = np.frombuffer(data, dtype=np.uint8) == 0
-    if count <= 0 or zero.all():
+    whole = len(data) // 8
+    if count <= 0 or not (np.frombuffer(data, dtype="<u8", count=whole).any() or any(data[8 * whole :])):
         return
+    zero = np.frombuffer(data, dtype=np.uint8) == 0
     likely = np.ones(count, dtype=bool)
     for byte in range((limit.bit_length() + 7) // 8, 8):
         likely &= zero[byte : byte + count]

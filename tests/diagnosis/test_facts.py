@@ -182,3 +182,12 @@ def test_any_log_gives_facts_that_are_named_and_finite(columns: dict, onset: int
     assert {name for name in found if not name.startswith("setting.")} <= set(FACTS)
     assert all(not isinstance(v, float) or math.isfinite(v) for v in found.values())
     assert all(isinstance(v, bool | int | float | str) and not isinstance(v, np.generic) for v in found.values())
+
+
+@pytest.mark.parametrize(("second", "again"), [(9.0, True), (math.nan, True), (2.0, False)])
+def test_trouble_at_the_same_step_after_a_resume(second: float, again: bool):
+    steps = [*range(10, 210, 10), *range(110, 310, 10)]
+    values = np.full(40, 2.0)
+    values[14], values[24] = 9.0, second
+    assert seen(run({"loss": (steps, values)}), 150)["happens_again"] is again
+    assert "happens_again" not in seen(run({"loss": (range(10, 310, 10), np.full(30, 2.0))}), 150)

@@ -56,6 +56,7 @@ FACTS: Mapping[str, str] = {
     "after_ratio": "level after / before the onset",
     "back_to_floor": "the loss came back to within 10 % of its level before the onset",
     "after_is_chance": "the loss stays within 10 % of a uniform guess or of its start",
+    "happens_again": "after a resume from before the onset, the same step is bad again",
     "onset_at_eval": "the row of the onset is the first after an eval, and evals are rare",
 }
 
@@ -218,12 +219,21 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
     start = float(np.median(rows.values[:3]))
     chance = [c for name in ("ln_vocab", "ln_labels") if isinstance(c := _against_chance(run, start, level)[name], float)]
     return found | {
+        "happens_again": _again(loss, onset, floor),
         "loss_before_onset": floor,
         "level_after": level,
         "after_ratio": level / floor if floor > 0 else None,
         "back_to_floor": level <= 1.1 * floor if floor > 0 else None,
         "after_is_chance": any(abs(level / c - 1) <= 0.1 for c in [*chance, start] if c > 0) if floor < 0.8 * start else None,
     }
+
+
+def _again(loss: Signal, onset: int, floor: float) -> bool | None:
+    """Whether every segment that passed the onset was bad there: chance would not strike the same step twice."""
+    here = loss.values[loss.steps == onset]
+    if len(here) < 2 or floor <= 0:
+        return None
+    return bool((~np.isfinite(here) | (here > 1.5 * floor)).all())
 
 
 def _at_eval(run: Run, loss: Signal, onset: int) -> bool | None:

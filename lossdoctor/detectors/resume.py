@@ -16,6 +16,9 @@ def resume_discontinuity(run: Run, *, sigmas: float, jump: float) -> Evidence | 
     if loss is None or len(loss) < 6:
         return None
     back = np.flatnonzero(np.diff(loss.segments) > 0) + 1
+    usual = float(np.median(np.abs(np.diff(loss.steps))))
+    # Back to the very beginning is a new count (an epoch, another phase), not a checkpoint.
+    back = back[loss.steps[back] > loss.steps[0] + 2 * usual]
     if len(back):
         at = int(back[0])
         redone = int(loss.steps[at - 1] - loss.steps[at])

@@ -27,7 +27,7 @@ def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_sh
         return None
     if len(curve) < 5:
         return Skip("fewer than 5 values of a loss", "log more often")
-    level = curve.level
+    level = curve.level if len(curve) >= 12 else curve.values
     start, end = float(np.median(level[: max(1, len(level) // 20)])), float(np.median(level[-max(1, len(level) // 20) :]))
     drop = start - end
     if drop <= 0 or drop < least_fall * abs(start) or _roughness(curve) > noise_share * drop:
@@ -39,7 +39,7 @@ def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_sh
     unread = run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN) and run.step_is == "step" and high_level <= end and start <= 4 * high_level
     epochs = _epochs_at(run, curve, half)
     patient = epochs is not None and epochs >= many_epochs and half >= half_share_epochs and late >= 0.4 * last_fifth
-    if not patient and (half < half_share or (late < last_fifth and not unread)) or (len(level) >= 12 and mann_kendall(level[len(level) // 2 :]) > -1.5):
+    if not patient and (half < half_share or (late < last_fifth and not (unread and late >= 0.2 * last_fifth))) or (len(level) >= 12 and mann_kendall(level[len(level) // 2 :]) > -1.5):
         return None
     last = int(curve.steps[-1])
     numbers = {"start": start, "end": end, "drop": drop, "half_share_found": half, "epochs_to_half": epochs, "last_fifth_found": late, "rows": len(curve), "fall": drop / abs(start), "signal": name}
@@ -56,7 +56,9 @@ def underfitting(run: Run, *, tolerance: float, gap: float, level_share: float, 
         level = float(np.median(curve.values[-2:]))
         train = loss_curve(run)
         end = train.tail() if len(train) >= 3 else None
-        chance = chance_level(run, level, tolerance) or _high_rest(run, curve, level, level_share, still)
+        start = float(curve.values[0])
+        never_left = log_classes(run) is not None or run.task == tasks.CLASSIFICATION or abs(start - level) <= 0.1 * abs(level)
+        chance = (chance_level(run, level, tolerance) if never_left else None) or _high_rest(run, curve, level, level_share, still)
         if chance is None or level > (1 + tolerance) * chance[0] or (end is not None and abs(end - level) > gap * level):
             return None
         numbers = {"level": level, "chance": chance[0], "chance_name": chance[1], "of_chance": level / chance[0], "train": end, "evals": len(curve)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossdoctor.detectors.curve import Curve, loss_curve, warmup_end
-from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, rolling_median
+from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, rolling_median, sigma
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
@@ -42,7 +42,9 @@ def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio
     width = min(window, max(5, len(curve) // 4))
     base, scale = _trailing(values, width)
     bar = sigmas + 1.5 * np.log10(max(len(values), 100) / 100)
-    floor = np.maximum(scale, np.maximum(curve.quantum, 0.01 * np.abs(base)))
+    # The MAD of a few rows is itself noisy: half of the run's own scatter is the least.
+    scatter = sigma(values - rolling_median(values, width | 1))
+    floor = np.maximum(np.maximum(scale, 0.5 * scatter), np.maximum(curve.quantum, 0.01 * np.abs(base)))
     excess = (values - base) / floor
     start = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
     skip = max(width // 2, 3, min(start, len(values) // 10))
@@ -55,6 +57,8 @@ def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio
     events = [e for e in events if e.ratio >= reach[0] and e.height - base[e.first] >= reach[1]]
     if run.task == tasks.RL and float((np.abs(excess) > bar).mean()) > 0.12:
         return None  # it swings both ways all the time
+    if run.task == tasks.RL:
+        events = [e for e in events if _kl_jumps(run, int(curve.steps[e.first]), int(curve.steps[e.last]))]
     if not events or len(events) > max(most, 0.002 * len(values)):
         return None
     top = max(events, key=lambda e: e.ratio)
@@ -65,6 +69,15 @@ def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio
     }  # fmt: skip
     spans = tuple((int(curve.steps[e.first]), int(curve.steps[e.last])) for e in events[:20])
     return Evidence(numbers, ("train/loss",), int(curve.steps[first.first]), spans, margin=max(1.0, top.ratio / ratio), points=len(curve))
+
+
+def _kl_jumps(run: Run, first: int, last: int) -> bool:
+    """Whether the divergence from the reference policy jumps with the loss: then the policy was thrown, else the loss only scatters."""
+    kl = run.signal("kl")
+    if kl is None or len(kl) < 12:
+        return False
+    inside = kl.values[(kl.steps >= first) & (kl.steps <= last)]
+    return bool(len(inside)) and float(np.nanmax(inside)) > 10 * max(float(np.nanmedian(kl.values)), 1e-6)
 
 
 def _trailing(values: Floats, width: int) -> tuple[Floats, Floats]:

@@ -88,14 +88,13 @@ def _frame(pen: Pen, panel: Panel, size: Size) -> None:
         pen.line([0, 1], [y, y], "grid", 0.8)
         pen.text(-6 / pen.width, y, label, "muted", ha="right", small=True)
     pen.line([0, 1], [0, 0], "axis", 1.0, clip=False)
-    ticks = [
-        t for t, _ in Scale(panel.first, max(panel.last, panel.first + 1)).ticks(7 if size.width > 600 else 4) if float(t).is_integer()
-    ]
-    for step in ticks:
-        x = share(panel, step)
+    unit = panel.axis_unit
+    ticks = [t for t, _ in Scale(panel.first / unit, max(panel.last, panel.first + 1) / unit).ticks(7 if size.width > 600 else 4)]
+    for step in ticks if unit > 1 else [t for t in ticks if float(t).is_integer()]:
+        x = share(panel, step * unit)
         pen.line([x, x], [0, -4 / pen.height], "axis", 1.0, clip=False)
         pen.text(x, -8 / pen.height, step_label(step), "muted", ha="center", va="top", small=True)
-    pen.text(1 + 24 / pen.width, -8 / pen.height, "step", "muted", va="top", small=True)
+    pen.text(1 + 24 / pen.width, -8 / pen.height, panel.axis, "muted", va="top", small=True)
 
 
 def _shade(pen: Pen, panel: Panel, shade: Shade) -> None:

@@ -61,7 +61,10 @@ class OffScale:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart. `first`..`last` is the step axis, the same for all charts of a run unless zoomed."""
+    """One chart. `first`..`last` is the step axis, the same for all charts of a run unless zoomed.
+
+    Another axis is laid over whole numbers too: `axis` names it, and `axis_unit` of them make one of it (1000 for epochs to three digits).
+    """
 
     key: str
     title: str
@@ -76,6 +79,8 @@ class Panel:
     off_scale: tuple[OffScale, ...] = ()
     used_checkpoint: int | None = None
     best: Point | None = None
+    axis: str = "step"
+    axis_unit: int = 1
 
 
 def panels(d: Diagnosis, columns: int) -> tuple[Panel, ...]:

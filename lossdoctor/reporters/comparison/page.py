@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
-from lossdoctor.compare import Comparison
+from lossdoctor.compare import Axis, Comparison
+from lossdoctor.compare.model import Curves
 from lossdoctor.model import SeriesView
 from lossdoctor.reporters.charts.layout import MAIN, NARROW
 from lossdoctor.reporters.charts.palette import LINES
@@ -22,7 +24,7 @@ SPARSE = 40
 
 
 def html(comparison: Comparison, options: Options) -> str:
-    """The page. Charts lie over steps and show the base and the first three runs that can be compared with it."""
+    """The page. Charts show the base and the first three runs that can be compared with it."""
     style = style_sheet()
     template = environment().get_template("comparison.html.j2")
     page: str = template.render(
@@ -43,7 +45,7 @@ def html(comparison: Comparison, options: Options) -> str:
 
 
 def _charts(c: Comparison, options: Options) -> list[Chart]:
-    made = (_panel(c, curves.signal) for curves in c.curves)
+    made = (_panel(c, curves.signal) if c.axis is Axis.STEP else _laid(c, curves) for curves in c.curves)
     return [chart(panel, f"v{i}", options.complain, MAIN, NARROW) for i, panel in enumerate(made) if panel is not None]
 
 
@@ -65,6 +67,26 @@ def _panel(c: Comparison, signal: str) -> Panel | None:
     shown = look(signal)
     left_out = f", {len(views) - len(lines)} more runs not drawn" if len(views) > len(lines) else ""
     return Panel(f"versus {signal}", f"{shown.title}{left_out}", shown.unit, lines, scale_for(values), first, last)
+
+
+def _laid(c: Comparison, curves: Curves) -> Panel | None:
+    """The chart over another axis than steps, from the curves on their common grid."""
+    unit = 10 ** max(0, 4 - math.floor(math.log10(max(curves.grid[-1], 1e-9)))) if curves.grid else 1
+    places = [round(x * unit) for x in curves.grid]
+    divisor = look(curves.signal).divisor
+    rows = [(name, values) for name, values in zip(words.names(c), curves.values, strict=True) if any(v is not None for v in values)]
+    views = [(name, SeriesView(curves.signal, curves.signal, tuple(places), values)) for name, values in rows[: len(LINES)]]
+    lines = tuple(
+        Line(curves.signal, name, role, tuple(tuple(piece) for piece in pieces(view, divisor)))
+        for (name, view), role in zip(views, LINES, strict=False)
+    )
+    if len(lines) < 2:
+        return None
+    shown = look(curves.signal)
+    scale = scale_for([v for line in lines for piece in line.pieces for _, v in piece])
+    return Panel(
+        f"versus {curves.signal}", shown.title, shown.unit, lines, scale, places[0], places[-1], axis=words.AXES[c.axis], axis_unit=unit
+    )
 
 
 def _line(name: str, view: SeriesView, role: str, first: int, last: int) -> Line:

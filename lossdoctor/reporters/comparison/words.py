@@ -10,7 +10,7 @@ from lossdoctor.compare.model import Parting, Versus
 from lossdoctor.model import Diagnosis, MetricDelta, Scalar
 from lossdoctor.reporters.wording import counted, hours, number
 
-_AXES = {Axis.STEP: "step", Axis.EPOCH: "epoch", Axis.SAMPLES: "sample", Axis.TOKENS: "token", Axis.HOURS: "hour"}
+AXES = {Axis.STEP: "step", Axis.EPOCH: "epoch", Axis.SAMPLES: "sample", Axis.TOKENS: "token", Axis.HOURS: "hour"}
 
 
 def names(comparison: Comparison) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ def headline(comparison: Comparison, versus: Versus) -> str:
 
 def parted(parting: Parting) -> str:
     """Where two curves part, in a sentence."""
-    return f"{parting.signal}: {'; '.join(_parted(parting, _AXES[parting.axis]))}."
+    return f"{parting.signal}: {'; '.join(_parted(parting, AXES[parting.axis]))}."
 
 
 def _parted(p: Parting, axis: str) -> Iterator[str]:

@@ -165,3 +165,11 @@ def test_every_state_of_a_rule_is_on_the_page() -> None:
     text = sample_page("hostile")
     for said in (" not evaluated, ", " suppressed, ", " crashed.", "To log it:", "suppressed by the policy", "the rule failed"):
         assert said in text
+
+
+def test_the_command_to_reproduce_is_clean_and_left_out_of_a_stable_page() -> None:
+    command = "lossdoctor analyze x --set hub_token=hf_abcdefghijklmnopqrstuvwx \x1b[2J<b>"
+    text = render([hockey_stick()], "html", command=command)
+    assert "lossdoctor analyze x --set hub_token=[redacted] \\x1b[2J&lt;b&gt;" in text
+    stable = render([hockey_stick()], "html", command=command, stable=True)
+    assert "lossdoctor analyze runs/llama-7b-lora-v1" in stable

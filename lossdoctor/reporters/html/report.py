@@ -21,6 +21,8 @@ from lossdoctor.reporters.html.page import best_eval, run_page, telling
 from lossdoctor.reporters.json_report import EMBEDDED_ID
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.prepare import prepare
+from lossdoctor.reporters.redact import redact
+from lossdoctor.reporters.safe_text import clean
 from lossdoctor.reporters.sparkline import sparkline
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def html(diagnoses: Sequence[Diagnosis], options: Options) -> str:
         policy=content_policy(style, script),
         data=embedded(ordered, budget, options) if detailed else "",
         data_id=EMBEDDED_ID,
-        options=options,
+        command="" if options.stable else clean(redact(options.command), 1_000),
     )  # fmt: skip
     return page + "\n"
 

@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from lossdoctor.diagnosis.progress import row_interval, steps_per_epoch
 from lossdoctor.measures.level import noise
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run, Signal
+
+Floats = npt.NDArray[np.float64]
 
 FACTS: Mapping[str, str] = {
     "loss_start": "median of the first three training losses",
@@ -73,22 +76,29 @@ def whole(run: Run) -> dict[str, Scalar]:
     if len(rows) < 3:
         return found
     start, end = float(np.median(rows.values[:3])), float(np.median(rows.values[-max(3, len(rows) // 10) :]))
-    tenth = float(np.median(rows.values[: max(3, len(rows) // 10)][-3:]))
     found |= {
         "loss_start": start,
         "loss_end": end,
         "loss_min": float(rows.values.min()),
         "loss_drop": (start - end) / start if start > 0 else None,
-        "early_drop_share": (start - tenth) / (start - end) if len(rows) >= 20 and start > end else None,
-        "late_drop_share": (float(np.median(rows.values[-len(rows) // 5 :][:5])) - end) / (start - end)
-        if len(rows) >= 20 and start > end
-        else None,
         "early_jump": float(rows.values[: max(5, len(rows) // 10)].max() / rows.values[0]) if rows.values[0] > 0 else None,
         "loss_noise": noise(rows.values) / abs(end) if end and len(rows) >= 8 else None,
         "repeats_each_epoch": _repeats(run, rows),
         "first_epoch_drop": _first_epoch(run, rows, start),
     }
-    return found | _against_chance(run, start, end)
+    return found | _where_it_fell(rows.values, start, end) | _against_chance(run, start, end)
+
+
+def _where_it_fell(values: Floats, start: float, end: float) -> dict[str, Scalar]:
+    """Shares of the fall in the first tenth and the last fifth, where there is a fall beyond 0.5 % and the noise of a median."""
+    fall = start - end
+    if len(values) < 20 or fall <= max(0.005 * abs(start), noise(values)):
+        return {}
+    tenth, fifth = values[: max(3, len(values) // 10)], values[-(len(values) // 5) :]
+    return {
+        "early_drop_share": (start - float(np.median(tenth[-3:]))) / fall,
+        "late_drop_share": (float(np.median(fifth[:5])) - end) / fall,
+    }
 
 
 def _with_norm(run: Run, loss: Signal) -> dict[str, Scalar]:
@@ -191,18 +201,19 @@ def _beside_train(run: Run, evals: Signal, best: int) -> dict[str, Scalar]:
     fall = None
     if len(after) >= 3 and len(before) >= 3:
         fall = 1 - float(np.median(after[-5:])) / float(np.median(before)) if float(np.median(before)) > 0 else None
-    return {
-        "eval_over_train": float(evals.values[0] / np.median(beside)) if len(beside) and np.median(beside) > 0 else None,
-        "train_fall_after_best": fall,
-    }
+    ratio = float(evals.values[0] / np.median(beside)) if len(beside) and np.median(beside) > 0 else None
+    # Some versions of transformers log the training loss summed over the accumulation steps: a low ratio says nothing then.
+    if ratio is not None and ratio < 0.8 and run.number("gradient_accumulation_steps") != 1:
+        ratio = None
+    return {"eval_over_train": ratio, "train_fall_after_best": fall}
 
 
 def against(found: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """The start against the score of guessing that a detector worked out without settings."""
-    start, chance = found.get("loss_start"), found.get("chance")
-    if isinstance(start, float) and isinstance(chance, float) and chance > 0:
-        return {"start_vs_chance": start / chance, "end_is_chance": True}
-    return {}
+    start, end, chance = found.get("loss_start"), found.get("loss_end"), found.get("chance")
+    if not (isinstance(start, float) and isinstance(end, float) and isinstance(chance, float) and chance > 0):
+        return {}
+    return {"start_vs_chance": start / chance, "end_is_chance": abs(end / chance - 1) <= 0.05}
 
 
 def at(run: Run, onset: int) -> dict[str, Scalar]:

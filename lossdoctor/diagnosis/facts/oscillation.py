@@ -71,7 +71,9 @@ def _follows_rate(run: Run, rows: Signal, residual: Floats) -> float | None:
     at_rows = np.interp(rows.steps, known.steps, known.values)
     parts = np.array_split(np.arange(len(rows)), 8)
     rates = np.array([at_rows[p].mean() for p in parts])
-    sizes = np.array([np.median(np.abs(residual[p])) for p in parts])
+    levels = np.array([np.median(rows.values[p]) for p in parts])
+    # Noise falls with the level by itself, so sizes are taken against it.
+    sizes = np.array([np.median(np.abs(residual[p])) for p in parts]) / (levels if levels.min() > 0 else 1.0)
     if rates.max() <= 0 or rates.min() > rates.max() / 2 or np.ptp(sizes) == 0:
         return None
     return float(np.corrcoef(np.argsort(np.argsort(rates)), np.argsort(np.argsort(sizes)))[0, 1])

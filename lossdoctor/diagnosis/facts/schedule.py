@@ -36,6 +36,7 @@ FACTS: Mapping[str, str] = {
     "onset_share": "onset / last step",
     "lr_at_onset": "learning rate at the onset",
     "lr_share_at_onset": "learning rate at the onset / peak",
+    "onset_is_early": "the onset lies in the first fifth of the run, in the warmup or at its end",
     "lr_decayed_to": "learning rate at the onset / peak, where it has decayed",
     "lr_phase": "warmup, peak, decay or constant, at the onset",
     "lr_zero_at_onset": "no step with a learning rate above 1e-8 was taken before the onset",
@@ -116,6 +117,8 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
     if end is not None:
         slack = max(2 * (row_interval(rate) if rate is not None else 1), 0.05 * run.last_step)
         found |= {"onset_in_warmup": onset < end, "onset_at_warmup_end": abs(onset - end) <= slack}
+    early = onset <= 0.2 * run.last_step or (end is not None and onset <= 1.2 * end)
+    found["onset_is_early"] = early
     if rate is None or float(rate.values.max()) <= 0:
         return found
     row = max(0, int(np.searchsorted(rate.steps, onset, side="right")) - 1)

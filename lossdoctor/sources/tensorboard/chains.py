@@ -15,6 +15,8 @@ from lossdoctor.sources.tensorboard.eventfile import EventFile
 
 FINAL = ("train/train_runtime", "train/train_loss", "train/total_flos", "train/train_samples_per_second")
 """What HuggingFace logs once, at the end of training."""
+CANDIDATES = 20
+"""How many of the runs that began last a file may belong to: thousands of files in one directory must not take quadratic time."""
 PLAN = (
     "max_steps",
     "num_train_epochs",
@@ -47,7 +49,7 @@ def chains(files: Sequence[EventFile]) -> list[list[EventFile]]:
     """
     runs: list[list[EventFile]] = []
     for file in files:
-        host = next((run for run in reversed(runs) if _continues(run, file)), None)
+        host = next((run for run in reversed(runs[-CANDIDATES:]) if _continues(run, file)), None)
         if host is None:
             runs.append([file])
         else:
@@ -55,20 +57,42 @@ def chains(files: Sequence[EventFile]) -> list[list[EventFile]]:
     return runs
 
 
+def resumes(run: list[EventFile], file: EventFile) -> bool:
+    """Whether a file in another directory goes on with a run: HuggingFace opens a new one under runs/ when it resumes from a checkpoint.
+
+    Both must hold the same plan and output directory, and the file must start in the middle of the run or right behind it.
+    """
+    (begin, end), (first, _) = (min(span(f)[0] for f in run), max(span(f)[1] for f in run)), span(file)
+    if not (begin < first <= end + 2 * _interval(file) and _starts_inside(file, first) and _shares_tags(run[-1], file)):
+        return False
+    plans = [settings.args(one).get("output_dir") for one in (run[-1], file)]
+    return plans[0] is not None and plans[0] == plans[1] and not _is_finished(run) and _same_plan(run[-1], file)
+
+
 def _continues(run: list[EventFile], file: EventFile) -> bool:
     first, last = span(file)
     begin, end = min(span(f)[0] for f in run), max(span(f)[1] for f in run)
     if all(EVALUATION.match(tag) for tag in file.scalars):
         return first >= end and (first == last or first > end)
-    if any(tag in f.scalars for f in run for tag in FINAL) or not _same_plan(run[-1], file):
+    if _is_finished(run) or not _same_plan(run[-1], file):
         return False
     return first > end or (begin < first and _starts_inside(file, first) and _shares_tags(run[-1], file))
 
 
 def _starts_inside(file: EventFile, first: int) -> bool:
     """Whether the first point lies beyond two logging intervals: a training that starts anew logs its first point after one."""
+    interval = _interval(file)
+    return interval > 0 and first > 2 * interval
+
+
+def _interval(file: EventFile) -> int:
+    """The median distance in steps of the points of the longest column; 0 if it has only one."""
     longest = max(file.scalars.values(), key=lambda column: len(column.steps)).steps
-    return len(longest) > 1 and first > 2 * int(np.median(np.diff(longest)))
+    return int(np.median(np.diff(longest))) if len(longest) > 1 else 0
+
+
+def _is_finished(run: list[EventFile]) -> bool:
+    return any(tag in file.scalars for file in run for tag in FINAL)
 
 
 def _shares_tags(one: EventFile, other: EventFile) -> bool:

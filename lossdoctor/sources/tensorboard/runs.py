@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lossdoctor.sources.tensorboard import settings
-from lossdoctor.sources.tensorboard.chains import chains, process
+from lossdoctor.sources.tensorboard.chains import CANDIDATES, chains, process, resumes
 from lossdoctor.sources.tensorboard.eventfile import EventFile
 
 SPLITS = ("train", "training", "validation", "valid", "val", "eval", "evaluation", "test", "dev")
@@ -41,6 +41,11 @@ class Draft:
         return sorted((*(m.file for m in self.members), *self.bare), key=age)
 
     @property
+    def logged(self) -> list[EventFile]:
+        """The files that hold scalars, oldest first."""
+        return [file for file in self.files if file.scalars]
+
+    @property
     def settled(self) -> list[EventFile]:
         """The files whose settings are those of this run, oldest first: not those of attempts that died before their first scalar."""
         held = [file for file in self.files if file.scalars or (file.hparams and settings.ARGS not in file.texts)]
@@ -70,7 +75,7 @@ def group(files: Iterable[EventFile], root: Path) -> list[Draft]:
             _attach_subdirectory(directory, places)
     for parent in sorted({d.parent for d in places if d != root and d.name.lower() in SPLITS}, key=lambda d: (-len(d.parts), d)):
         _join_splits(parent, places)
-    return [draft for directory in sorted(places) for draft in places[directory]]
+    return _joined_resumes([draft for directory in sorted(places) for draft in places[directory]])
 
 
 def _by_directory(files: Iterable[EventFile]) -> dict[Path, list[EventFile]]:
@@ -168,6 +173,22 @@ def _join_splits(parent: Path, places: dict[Path, list[Draft]]) -> None:
             places[parent] = [*places.get(parent, []), *drafts]
             for draft in drafts:
                 draft.directory = child if alone else parent
+
+
+def _joined_resumes(drafts: list[Draft]) -> list[Draft]:
+    """Make one run of those in sibling directories of which one goes on where the other broke off."""
+    siblings: dict[Path, list[Draft]] = {}
+    joined = set()
+    for draft in sorted((d for d in drafts if d.members), key=lambda d: d.start):
+        before = siblings.setdefault(draft.directory.parent, [])
+        latest = [one for one in reversed(before[-CANDIDATES:]) if one.directory != draft.directory]
+        host = next((one for one in latest if resumes(one.logged, draft.logged[0])), None)
+        if host is None:
+            before.append(draft)
+        else:
+            _absorb([host], [draft])
+            joined.add(id(draft))
+    return [draft for draft in drafts if id(draft) not in joined]
 
 
 def _absorb(hosts: list[Draft], drafts: Iterable[Draft]) -> None:

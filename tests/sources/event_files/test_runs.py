@@ -137,6 +137,24 @@ def test_a_run_resumed_before_its_last_log_keeps_both_accounts(tmp_path: Path) -
     assert by_tag(log) == {"train/loss": [*range(10, 110, 10), *range(60, 150, 10)]}
 
 
+def test_a_run_resumed_in_a_new_directory(tmp_path: Path) -> None:
+    """As HuggingFace does it; a run that starts anew beside it is another one."""
+    plan = args(output_dir="out")
+    write(tmp_path / "runs" / "Jan" / name(START), plan, series("train/loss", range(10, 110, 10)))
+    write(
+        tmp_path / "runs" / "Feb" / name(START + HOUR, 101),
+        plan,
+        series("train/loss", range(60, 150, 10), START + HOUR),
+        start=START + HOUR,
+    )
+    anew = START + 2 * HOUR
+    write(tmp_path / "runs" / "Mar" / name(anew, 102), plan, series("train/loss", range(10, 70, 10), anew), start=anew)
+    assert {log.name: by_tag(log)["train/loss"] for log in read(tmp_path)} == {
+        "runs/Jan": [*range(10, 110, 10), *range(60, 150, 10)],
+        "runs/Mar": list(range(10, 70, 10)),
+    }
+
+
 @pytest.mark.parametrize("change", [{"learning_rate": 1e-3}, {"logging_steps": 5}], ids=str)
 def test_another_plan_is_another_run(tmp_path: Path, change: dict[str, float]) -> None:
     write(tmp_path / name(START), args(), series("train/loss", range(10, 60, 10)))

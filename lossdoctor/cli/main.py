@@ -17,6 +17,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "compare": ("lossdoctor.cli.compare", "What changed from one run to another, beyond noise."),
     "inputs": ("lossdoctor.cli.inputs", "What was found at PATH: sources, signals, settings, checkpoints, damage."),
     "rules": ("lossdoctor.cli.rules", "List the rules, or print a rule's whole page."),
+    "show": ("lossdoctor.cli.show", "Print or write a saved report in another format."),
+    "evaluate": ("lossdoctor.cli.evaluate", "Precision and recall on a directory of labelled runs."),
     "init": ("lossdoctor.cli.init", "Write a commented policy file."),
     "schema": ("lossdoctor.cli.schema", "Print the JSON Schema of the report or of the policy file."),
 }

@@ -54,12 +54,19 @@ def _suppress(policy: Policy, diagnosis: Diagnosis, today: date) -> Diagnosis:
         if holding is not None:
             suppressed.append(RuleNote(finding.rule, finding.code, finding.title, _reason(holding)))
         elif asked:
-            kept.append(replace(finding, severity=Severity.WARNING))
+            kept.append(_returned(finding, asked[0]))
             ended = f"the suppression of {finding.rule} ended on {asked[0].until} ({asked[0].where}): fix it, or renew it with a new date"
             notes += [] if ended in notes else [ended]
         else:
             kept.append(finding)
     return replace(diagnosis, findings=_ungroup(kept), suppressed=tuple(suppressed), notes=tuple(notes))
+
+
+def _returned(finding: Finding, suppression: Suppression) -> Finding:
+    """The finding as a warning that says why it is back."""
+    said = f" Its suppression ended on {suppression.until}."
+    message = finding.message if finding.message.endswith(said) else finding.message + said
+    return replace(finding, severity=Severity.WARNING, message=message)
 
 
 def _asked(policy: Policy, diagnosis: Diagnosis, finding: Finding) -> list[Suppression]:

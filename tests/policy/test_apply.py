@@ -53,6 +53,7 @@ def test_a_suppression_keeps_its_reason_and_frees_what_it_explained() -> None:
 def test_an_expired_suppression_returns_as_a_warning() -> None:
     result = apply(suppress(until=date(2026, 11, 20)), diagnosis(ERROR), TODAY)
     assert [f.severity for f in result.findings] == [Severity.WARNING]
+    assert result.findings[0].message == "hockey-stick at step 400 Its suppression ended on 2026-11-20."
     assert result.notes == (
         "the suppression of hockey-stick ended on 2026-11-20 (lossdoctor.toml: suppress[0]): fix it, or renew it with a new date",
     )

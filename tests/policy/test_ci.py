@@ -49,6 +49,14 @@ def test_the_documents_are_valid() -> None:
     validate({("on" if key is True else key): value for key, value in workflow.items()}, "github-workflows")  # YAML 1.1 reads `on` as true
 
 
+@pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="an installed package has no README")
+def test_the_readme_shows_the_jobs_that_run_here() -> None:
+    blocks = re.findall(r"```ya?ml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    shown = [block for block in blocks if "lossdoctor analyze" in block]
+    assert shown
+    assert all(any(block.strip() in job for job in (GITHUB, GITLAB)) for block in shown)
+
+
 def test_no_input_is_pasted_into_a_script() -> None:
     assert all("${{" not in s["run"] for s in ACTION["runs"]["steps"])
 

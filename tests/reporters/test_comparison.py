@@ -79,6 +79,14 @@ def test_the_page_loads_nothing_and_draws_the_curves() -> None:
     assert all(address.startswith("#") for address in page.addresses)
 
 
+def test_charts_lie_over_the_axis_that_was_asked_for() -> None:
+    one = replace(hockey_stick(), name="one", epochs=3.0)
+    text = render(compare([Side(one), Side(replace(one, name="other", epochs=1.5))], Axis.EPOCH), "html")
+    assert "over epochs 0.0" in text
+    assert ">epoch</text>" in text
+    assert ">step</text>" not in text
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_hostile_names_stay_text(form: str) -> None:
     base = hockey_stick()

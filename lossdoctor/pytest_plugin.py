@@ -27,11 +27,11 @@ def lossdoctor_check() -> Check:
     def check(path: str | Path, *, policy: str | Path | None = None, fail_on: str | None = None) -> list[Diagnosis]:
         __tracebackhide__ = True
         from lossdoctor.analyze import Plan, analyze, read_reports, rulebook
-        from lossdoctor.policy import Exit, FailOn, exit_code, load
+        from lossdoctor.policy import Exit, exit_code, load
         from lossdoctor.reporters import render
 
         rules = rulebook()
-        chosen = load(None if policy is None else Path(policy), Path.cwd(), rules).with_gate(fail_on=FailOn(fail_on) if fail_on else None)
+        chosen = load(None if policy is None else Path(policy), Path.cwd(), rules).with_gate(fail_on=fail_on)
         diagnoses = analyze(str(path), Plan(rules=rules, policy=chosen, baselines=read_reports(chosen.gate.baseline)))
         if exit_code(chosen, diagnoses) is not Exit.PASSED:
             pytest.fail(render(diagnoses, "text"), pytrace=False)

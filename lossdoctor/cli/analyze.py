@@ -130,7 +130,7 @@ def _policy(asked: Asked) -> Policy:
     from lossdoctor.policy import FailOn, load
 
     policy = load(asked.policy_file, Path.cwd(), rulebook(asked.rule_dirs)).with_gate(
-        fail_on=FailOn(asked.fail_on) if asked.fail_on else None,
+        fail_on=asked.fail_on,
         allow_damage=asked.allow_damage,
         allow_inconclusive=asked.allow_inconclusive,
     )

@@ -76,11 +76,11 @@ class Policy:
     layers: tuple[Layer, ...] = ()
     suppressions: tuple[Suppression, ...] = ()
 
-    def with_gate(self, *, fail_on: FailOn | None = None, allow_damage: bool = False, allow_inconclusive: bool = False) -> Policy:
+    def with_gate(self, *, fail_on: FailOn | str | None = None, allow_damage: bool = False, allow_inconclusive: bool = False) -> Policy:
         """The same policy with what the command line asks for on top; an option that was not given changes nothing."""
         gate = replace(
             self.gate,
-            fail_on=fail_on or self.gate.fail_on,
+            fail_on=FailOn(fail_on) if fail_on else self.gate.fail_on,
             allow_damage=self.gate.allow_damage or allow_damage,
             allow_inconclusive=self.gate.allow_inconclusive or allow_inconclusive,
         )

@@ -10,7 +10,7 @@ from lossdoctor.diagnosis.progress import row_before
 from lossdoctor.model import Checkpoint, CheckpointAdvice, Finding, Severity
 from lossdoctor.run import Run, Signal
 
-# Findings after whose onset the weights are spoiled.
+# Findings after whose onset the weights are spoiled, where they are errors.
 SPOILING = frozenset(
     {"nan-loss", "divergence", "exploding-gradients", "loss-scale-collapse", "kl-blowup", "entropy-collapse", "reward-collapse"}
 )
@@ -53,9 +53,14 @@ def _lowest(rows: Signal) -> int:
     return int(np.argmin(values))
 
 
+def spoils(finding: Finding) -> bool:
+    """Whether the weights cannot be trusted after the onset: trouble that lasted, not a warning of it."""
+    return finding.rule in SPOILING and finding.severity is Severity.ERROR
+
+
 def spoiled_from(run: Run, findings: Sequence[Finding]) -> int | None:
     """The first step after which the weights cannot be trusted: the row after the last good one before the earliest spoiling onset."""
-    onsets = [f.onset_step for f in findings if f.rule in SPOILING and f.onset_step is not None and f.severity is not Severity.NOTE]
+    onsets = [f.onset_step for f in findings if f.onset_step is not None and spoils(f)]
     if not onsets:
         return None
     loss = run.signal("train/loss")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lossdoctor.diagnosis.checkpoint import OVERFITTING, SPOILING, clean, spoiled_from
+from lossdoctor.diagnosis.checkpoint import OVERFITTING, clean, spoiled_from, spoils
 from lossdoctor.diagnosis.progress import gpu_count
 from lossdoctor.model import CheckpointAdvice, Cost, Finding, Severity
 from lossdoctor.run import Run
@@ -16,7 +16,7 @@ from lossdoctor.run.log import Floats, Ints
 
 GAP_SECONDS = 1800.0
 GAP_FACTOR = 20.0
-_WASTED_FROM_ONSET = SPOILING | {"plateau", "zero-loss", "vanishing-gradients", "lr-zero", "schedule-ended-early", "reward-flat"}
+_NOTHING_LEARNED = frozenset({"plateau", "zero-loss", "vanishing-gradients", "lr-zero", "schedule-ended-early", "reward-flat"})
 _WORK_LOST = frozenset({"cliff", "out-of-memory", "stall"})
 
 
@@ -117,18 +117,20 @@ def cost(
     return Cost(spent.total, after_best, after_onset, since_checkpoint, count, gpu_hours, money)
 
 
+def _is_loud(finding: Finding) -> bool:
+    return finding.severity is not Severity.NOTE
+
+
 def _onset(findings: Sequence[Finding]) -> int | None:
     """Where the first finding began that spoils or wastes what follows."""
-    onsets = [
-        f.onset_step for f in findings if f.rule in _WASTED_FROM_ONSET and f.onset_step is not None and f.severity is not Severity.NOTE
-    ]
+    onsets = [f.onset_step for f in findings if f.onset_step is not None and (spoils(f) or (f.rule in _NOTHING_LEARNED and _is_loud(f)))]
     return min(onsets, default=None)
 
 
 def _wasted(
     findings: Sequence[Finding], spent: Clock, after_best: float | None, after_onset: float | None, since_checkpoint: float | None
 ) -> float:
-    loud = {f.rule for f in findings if f.severity is not Severity.NOTE}
+    loud = {f.rule for f in findings if _is_loud(f)}
     parts = [after_onset or 0.0]
     if loud & OVERFITTING:
         parts.append(after_best or 0.0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lossdoctor.diagnosis.checkpoint import advise, best_eval_step
@@ -84,3 +86,14 @@ def test_one_lucky_eval_in_a_noisy_curve_does_not_win():
 def test_without_an_eval_the_newest_whole_one_is_named():
     assert advise(run({"loss": ([400], [1.0])}, checkpoints=KEPT), []).best_step == 400
     assert advise(run({"loss": ([400], [1.0])}), []).best_step is None
+
+
+def test_a_warning_of_exploding_gradients_spoils_no_weights():
+    advice = advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("exploding-gradients", 10, Severity.WARNING)])
+    assert (advice.best_step, advice.resume_command) == (200, None)
+    assert advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("exploding-gradients", 10)]).exists is False
+
+
+def test_advice_follows_the_step_at_which_the_rule_saw_the_turn():
+    turned = replace(finding("overfitting", 300, Severity.WARNING), numbers={"best_step": 300})
+    assert advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [turned]).best_step == 300

@@ -191,3 +191,30 @@ def test_trouble_at_the_same_step_after_a_resume(second: float, again: bool):
     values[14], values[24] = 9.0, second
     assert seen(run({"loss": (steps, values)}), 150)["happens_again"] is again
     assert "happens_again" not in seen(run({"loss": (range(10, 310, 10), np.full(30, 2.0))}), 150)
+
+
+@pytest.mark.parametrize(("accumulation", "ratio"), [(1, 0.25), (8, None), (None, None)])
+def test_a_training_loss_that_may_be_a_sum_is_not_held_against_the_eval_loss(accumulation: int | None, ratio: float | None):
+    given_ = {} if accumulation is None else {"gradient_accumulation_steps": accumulation}
+    summed = run({"loss": (STEPS, np.full(100, 8.0)), "eval_loss": ([100, 500], [2.0, 1.9])}, settings=given_)
+    assert seen(summed).get("eval_over_train") == ratio
+    higher = run({"loss": (STEPS, FLAT), "eval_loss": ([100, 500], [4.0, 3.9])}, settings=given_)
+    assert seen(higher)["eval_over_train"] == 2.0
+
+
+def test_where_the_loss_fell():
+    quick = np.where(STEPS <= 80, 4.0 - STEPS / 40, 2.0)
+    assert float(seen(run({"loss": (STEPS, quick)}))["early_drop_share"]) > 0.8
+    even = seen(run({"loss": (STEPS, np.linspace(4, 3, 100))}))
+    assert 0.1 < float(even["late_drop_share"]) < 0.2
+    assert "late_drop_share" not in seen(run({"loss": (STEPS, np.linspace(4, 3.999, 100))}))
+
+
+def test_what_is_learned_in_the_first_epoch():
+    found = seen(run({"loss": (STEPS, np.linspace(4, 2, 100))}, per_epoch=500))
+    assert float(found["first_epoch_drop"]) == pytest.approx(0.25, abs=0.02)
+
+
+def test_the_score_of_guessing_that_the_evidence_names():
+    found = seen(run({"loss": (STEPS, np.concatenate(([9.0, 9.0, 9.0], np.full(97, 2.3))))}), None, chance=math.log(10))
+    assert (found["end_is_chance"], round(float(found["start_vs_chance"]), 1)) == (True, 3.9)

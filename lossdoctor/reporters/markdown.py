@@ -14,10 +14,11 @@ from lossdoctor.reporters.signals import look
 from lossdoctor.reporters.sparkline import sparkline
 from lossdoctor.reporters.terminal.curves import chosen, ends
 from lossdoctor.reporters.timeline import timeline
+from lossdoctor.reporters.wording import sentence
 
 LIMIT_BYTES = 60_000
-_SPECIAL = re.compile(r"([\\`*\[\]<>|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
-_LINE_START = re.compile(r"^(\s*)([-+=:#](?=\s|$)|#)")
+_SPECIAL = re.compile(r"([\\`*\[\]<|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_LINE_START = re.compile(r"^(\s*)([-+=:#](?=\s|$)|[#>])")
 _NUMBERED = re.compile(r"^(\s*\d+)([.)])(?=\s|$)")
 _ACTIVE = re.compile(r"[@#](?=\w)|(?<=:)//|(?<=www)\.")
 _ICONS = {Verdict.FAIL: "❌", Verdict.WARN: "⚠️", Verdict.PASS: "✅", Verdict.INCONCLUSIVE: "❔"}
@@ -149,7 +150,7 @@ def _checked(d: Diagnosis) -> Iterator[str]:
         yield ""
     yield from (f"- crashed: {code(n.rule)} {escape(n.reason)}" for n in d.crashed)
     for note in d.not_evaluated:
-        yield f"- not evaluated: {code(note.rule)} {escape(note.reason)}" + (
+        yield f"- not evaluated: {code(note.rule)} {escape(sentence(note.reason))}" + (
             f" To log it: {code(note.how_to_log)}" if note.how_to_log else ""
         )
     damage = [f for f in d.faults if f.loss is not Loss.BENIGN]

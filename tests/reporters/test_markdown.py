@@ -69,7 +69,9 @@ def test_code_and_blocks_cannot_be_closed_from_inside(text: str) -> None:
         ("a|b", "a\\|b"),
         ("ask @someone about #12", "ask @<!-- -->someone about #<!-- -->12"),
         ("https://example.org", "https:<!-- -->//example.org"),
-        ("<b>", "\\<b\\>"),
+        ("<b>", "\\<b>"),
+        ("2.06 -> 2.69", "2.06 -> 2.69"),
+        ("> quote", "\\> quote"),
     ],
 )
 def test_text_renders_as_itself(text: str, escaped: str) -> None:

@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -129,7 +130,7 @@ def test_the_terminal_path_stays_light() -> None:
         "render([hockey_stick()], 'text'); render([hockey_stick()], 'jsonl');"
         "print([m for m in ('pandas', 'matplotlib', 'scipy', 'jinja2', 'wandb', 'yaml') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     assert done.stdout == "[]\n"
 
 

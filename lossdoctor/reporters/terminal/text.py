@@ -157,7 +157,7 @@ def _counts(d: Diagnosis, options: Options) -> str:
 def _details(d: Diagnosis, options: Options) -> Iterator[str]:
     def rows(title: str, notes: Sequence[RuleNote]) -> Iterator[str]:
         for note in notes:
-            says = f"{note.rule} ({note.code}): {note.reason}" if note.reason else f"{note.rule} ({note.code})"
+            says = f"{note.rule} ({note.code}): {wording.sentence(note.reason)}" if note.reason else f"{note.rule} ({note.code})"
             yield from _labelled(title, f"{says}{' To log it: ' + note.how_to_log if note.how_to_log else ''}", options)
 
     yield from rows("no data", d.not_evaluated)

@@ -67,7 +67,7 @@ def _cause(weighed: _Weighed, likelihood: float, facts: Mapping[str, Scalar]) ->
     return Cause(
         rule.name,
         fill(rule.title, facts),
-        round(likelihood, 3),
+        math.floor(likelihood * 1000) / 1000,  # never adds up to more than 1
         weighed.speaks_for,
         weighed.against,
         fill(rule.test, facts),

@@ -24,8 +24,10 @@ from lossdoctor.detectors.zero_loss import zero_loss
 DETECTORS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        cliff, constant_clipping, divergence, eval_flat, eval_missing, eval_sparse, exploding_gradients, hockey_stick, loss_spike, lr_restart, lr_zero, memory_leak, nan_loss, no_warmup, overfitting, plateau,
-        resume_discontinuity, sawtooth, schedule_ended_early, slow_convergence, stall, throughput_drop, underfitting, vanishing_gradients, warmup_too_long, zero_loss,
+        cliff, constant_clipping, divergence, eval_flat, eval_missing, eval_sparse, exploding_gradients, hockey_stick, loss_spike,
+        lr_restart, lr_zero, memory_leak, nan_loss, no_warmup, overfitting, plateau,
+        resume_discontinuity, sawtooth, schedule_ended_early, slow_convergence, stall, throughput_drop, underfitting, vanishing_gradients,
+        warmup_too_long, zero_loss,
     )
 }  # fmt: skip
 

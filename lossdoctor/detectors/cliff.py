@@ -9,7 +9,21 @@ from lossdoctor.model import Evidence, LogEvent, Skip
 from lossdoctor.run import Run
 
 LEAST_ROWS = 3
-FATAL = ("oom", "host-oom", "killed", "sigkill", "nccl-timeout", "device-assert", "cuda-error", "no-space", "hangup", "dataloader-killed", "preempted", "sigterm", "traceback")
+FATAL = (
+    "oom",
+    "host-oom",
+    "killed",
+    "sigkill",
+    "nccl-timeout",
+    "device-assert",
+    "cuda-error",
+    "no-space",
+    "hangup",
+    "dataloader-killed",
+    "preempted",
+    "sigterm",
+    "traceback",
+)
 
 
 def cliff(run: Run, *, missing_share: float) -> Evidence | Skip | None:
@@ -27,7 +41,10 @@ def cliff(run: Run, *, missing_share: float) -> Evidence | Skip | None:
         if planned is None:
             return Skip("the planned number of steps is unknown", "keep training_args.bin or log max_steps; --set max_steps=N")
         if not run.evidence_beyond_state:
-            return Skip("a checkpoint's state always ends where the checkpoint was written; only event files, WandB or a log tell how the run ended", "report_to=['tensorboard']")
+            return Skip(
+                "a checkpoint's state always ends where it was written; only event files, WandB or a log tell how the run ended",
+                "report_to=['tensorboard']",
+            )
         if _rows(run) < LEAST_ROWS:
             return Skip("too little was logged to say how the run ended", "log every few steps: logging_steps=10")
         if not short or run.finished:
@@ -38,8 +55,10 @@ def cliff(run: Run, *, missing_share: float) -> Evidence | Skip | None:
         return Skip("the log holds a traceback, but the plan is unknown: it may have come after the training", "--set max_steps=N")
     loss = loss_curve(run)
     numbers = {
-        "reached": reached, "planned": planned, "missing": 1 - reached / planned if planned else None, "death": death.kind if death else "unknown", "last_words": death.text[:200] if death else "",
-        "final_loss": float(loss.values[-1]) if len(loss) else None, "interrupted": 1 if death is not None and death.kind == "interrupt" else 0, "has_loss": len(loss),
+        "reached": reached, "planned": planned, "missing": 1 - reached / planned if planned else None,
+        "death": death.kind if death else "unknown", "last_words": death.text[:200] if death else "",
+        "final_loss": float(loss.values[-1]) if len(loss) else None,
+        "interrupted": 1 if death is not None and death.kind == "interrupt" else 0, "has_loss": len(loss),
     }  # fmt: skip
     margin = (1 - reached / planned) / missing_share if planned and short else 3.0
     return Evidence(numbers, ("train/loss",) if len(loss) else (), reached, ((reached, max(planned or reached, reached)),), margin=margin)
@@ -49,7 +68,7 @@ def _death(run: Run) -> LogEvent | None:
     """The last event that ends a run; an interrupt by the user counts as its own kind."""
     fatal = [e for e in run.events if e.kind in FATAL or e.kind == "interrupt"]
     specific = [e for e in fatal if e.kind != "traceback"]
-    return (specific or fatal or [None])[-1]
+    return next(reversed(specific or fatal), None)
 
 
 def _rows(run: Run) -> int:

@@ -37,7 +37,7 @@ class Curve:
         if len(self) <= BINS:
             return self.steps
         edges = bin_edges(len(self), BINS)
-        return self.steps[(edges[:-1] + edges[1:] - 1) // 2]
+        return np.asarray(self.steps[(edges[:-1] + edges[1:] - 1) // 2])
 
     @cached_property
     def noise(self) -> float:

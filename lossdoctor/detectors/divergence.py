@@ -7,7 +7,7 @@ import numpy as np
 from lossdoctor.detectors.curve import Curve, loss_curve
 from lossdoctor.measures.level import noise, rolling_median
 from lossdoctor.measures.trend import mann_kendall
-from lossdoctor.model import Evidence
+from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 
 
@@ -27,7 +27,11 @@ def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, bl
         return shape
     if _jumped(curve, sigmas):
         return None
-    return _above_start(curve, blow_up, sigmas) or _above_minimum(curve, rise, sigmas, share_of_fall) or _dwells_high(curve, blow_up, sigmas, long_share)
+    return (
+        _above_start(curve, blow_up, sigmas)
+        or _above_minimum(curve, rise, sigmas, share_of_fall)
+        or _dwells_high(curve, blow_up, sigmas, long_share)
+    )
 
 
 def _unit(curve: Curve, floor_level: float) -> float:
@@ -73,7 +77,7 @@ def _jumped(curve: Curve, sigmas: float) -> bool:
     return height > 2 * sigmas * curve.noise and end < before + 0.6 * height and mann_kendall(after[len(after) // 4 :]) < 2
 
 
-def _wanders(level: np.ndarray, line: float) -> bool:  # type: ignore[type-arg]
+def _wanders(level: np.ndarray, line: float) -> bool:
     """Whether the level crosses the line back and forth: it falls through it and comes up again more than twice. That is oscillation."""
     above = level > line
     return int((np.diff(above.astype(np.int8)) > 0).sum()) > 2
@@ -127,7 +131,9 @@ def _open_climb(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
         return None  # it has turned: a spike on its way back
     lowest = int(np.argmin(curve.level))
     onset = _onset(curve, int(curve.at[lowest]), float(curve.level[lowest]), last)
-    return _evidence(curve, None, reference, last, "climbing", last / (blow_up * abs(reference)), onset=min(onset, int(curve.steps[n - trailing])))
+    return _evidence(
+        curve, None, reference, last, "climbing", last / (blow_up * abs(reference)), onset=min(onset, int(curve.steps[n - trailing]))
+    )
 
 
 def _onset(curve: Curve, since: int, bottom: float, end: float) -> int:
@@ -161,5 +167,15 @@ def _evidence(curve: Curve, low: int | None, bottom: float, end: float, shape: s
     last = int(curve.steps[-1])
     peak = float(np.max(curve.values[curve.steps >= onset]))
     ratio = end / bottom if bottom > 0 else float("inf")
-    numbers = {"best": bottom, "end": end, "peak": peak, "ratio": ratio, "rise_found": ratio - 1, "best_step": int(curve.at[low]) if low is not None else int(curve.steps[0]), "shape": shape, "rows": len(curve), "final": float(curve.values[-1])}
+    numbers: dict[str, Scalar] = {
+        "best": bottom,
+        "end": end,
+        "peak": peak,
+        "ratio": ratio,
+        "rise_found": ratio - 1,
+        "best_step": int(curve.at[low]) if low is not None else int(curve.steps[0]),
+        "shape": shape,
+        "rows": len(curve),
+        "final": float(curve.values[-1]),
+    }
     return Evidence(numbers, ("train/loss",), onset, ((onset, last),), margin=max(1.0, margin), points=len(curve))

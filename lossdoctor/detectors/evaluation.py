@@ -38,8 +38,25 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     if len(curve) < evals and (fell < 2 * train_fall or furthest > 0.2 * most):
         return None  # so few evals must be really still while train really falls
     span = (int(curve.steps[0]), int(curve.steps[-1]))
-    numbers = {"eval_first": first, "eval_last": last, "moved": moved, "train_start": start, "train_end": end, "fell": fell, "evals": len(curve), "identical": bool(np.ptp(curve.values) == 0), "fell_beside": fell_beside}
-    return Evidence(numbers, (signal.name, "train/loss"), span[0], (span,), margin=min(ratio * fell_beside / max(moved, 1e-4), 10.0), points=4 * len(curve))
+    numbers = {
+        "eval_first": first,
+        "eval_last": last,
+        "moved": moved,
+        "train_start": start,
+        "train_end": end,
+        "fell": fell,
+        "evals": len(curve),
+        "identical": bool(np.ptp(curve.values) == 0),
+        "fell_beside": fell_beside,
+    }
+    return Evidence(
+        numbers,
+        (signal.name, "train/loss"),
+        span[0],
+        (span,),
+        margin=min(ratio * fell_beside / max(moved, 1e-4), 10.0),
+        points=4 * len(curve),
+    )
 
 
 def _between(curve: Curve, first: int, last: int) -> float:
@@ -53,19 +70,31 @@ def _between(curve: Curve, first: int, last: int) -> float:
 
 def eval_missing(run: Run) -> Evidence | None:
     """No eval loss and no eval metric at all."""
-    if any(name.startswith("eval/") and len(signal) for name, signal in run.signals.items() if not name.endswith(("runtime", "per_second"))):
+    if any(
+        name.startswith("eval/") and len(signal) for name, signal in run.signals.items() if not name.endswith(("runtime", "per_second"))
+    ):
         return None
     return Evidence({"last_step": run.last_step, "suggested": _suggested(run)}, (), None, (), margin=1.5)
 
 
 def eval_sparse(run: Run, *, least: int) -> Evidence | Skip | None:
     """Fewer than `least` evaluations in the whole run."""
-    counts = [len(np.unique(signal.steps)) for name, signal in run.signals.items() if name.startswith("eval/") and not name.endswith(("runtime", "per_second"))]
+    counts = [
+        len(np.unique(signal.steps))
+        for name, signal in run.signals.items()
+        if name.startswith("eval/") and not name.endswith(("runtime", "per_second"))
+    ]
     if not counts or max(counts) == 0:
         return Skip("nothing was evaluated", "eval_strategy='steps', eval_steps=...")
     if max(counts) >= least or run.last_step < 2 * least:
         return None
-    return Evidence({"evals": max(counts), "last_step": run.last_step, "suggested": _suggested(run)}, ("eval/loss",), None, (), margin=least / max(counts))
+    return Evidence(
+        {"evals": max(counts), "last_step": run.last_step, "suggested": _suggested(run)},
+        ("eval/loss",),
+        None,
+        (),
+        margin=least / max(counts),
+    )
 
 
 def _suggested(run: Run) -> int:

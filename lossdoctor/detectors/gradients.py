@@ -13,7 +13,9 @@ from lossdoctor.run import Run
 HOW = "transformers >= 4.38 logs grad_norm by itself; elsewhere log what clip_grad_norm_ returns"
 
 
-def constant_clipping(run: Run, *, some_share: float, constant_share: float, severe_factor: float, sgd_factor: float, default_limit: float) -> Evidence | Skip | None:
+def constant_clipping(
+    run: Run, *, some_share: float, constant_share: float, severe_factor: float, sgd_factor: float, default_limit: float
+) -> Evidence | Skip | None:
     """Share of post-warmup rows whose norm (logged before clipping) exceeds `max_grad_norm`.
 
     A limit that is not in the settings is taken as HF's default. `harm` says whether anything else points at the clipping: the median
@@ -36,14 +38,25 @@ def constant_clipping(run: Run, *, some_share: float, constant_share: float, sev
     at_limit = float((np.abs(values / limit - 1) < 1e-3).mean())
     if at_limit > 0.5:
         return Skip("the logged norms sit exactly at the limit: they were logged after clipping", HOW)
-    if share < some_share or not known and run.framework not in ("transformers", ""):
+    if share < some_share or (not known and run.framework not in ("transformers", "")):
         return None
     factor = float(np.median(np.minimum(1.0, limit / np.maximum(values, 1e-30))))
     sgd = "sgd" in str(run.setting("optim") or "").lower()
     chosen = known and abs(limit - default_limit) > 1e-9  # with the default limit and Adam it is what most healthy runs do
     severe = share >= constant_share and ((known and sgd and factor <= sgd_factor) or (chosen and factor <= severe_factor))
     p90 = float(np.quantile(values, 0.9))
-    numbers = {"share": share, "limit": limit, "limit_known": known, "factor": factor, "median": float(np.median(values)), "p90": p90, "p95": float(np.quantile(values, 0.95)), "max": float(values.max()), "harm": 1 if severe else 0, "rows": len(steady)}
+    numbers = {
+        "share": share,
+        "limit": limit,
+        "limit_known": known,
+        "factor": factor,
+        "median": float(np.median(values)),
+        "p90": p90,
+        "p95": float(np.quantile(values, 0.95)),
+        "max": float(values.max()),
+        "harm": 1 if severe else 0,
+        "rows": len(steady),
+    }
     span = (int(steady.steps[0]), int(steady.steps[-1]))
     return Evidence(numbers, ("train/grad_norm",), span[0], (span,), margin=max(1.0, share / some_share), points=len(steady))
 
@@ -79,14 +92,23 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     hits = np.flatnonzero(values >= factor * reference if staying else values >= 0.2 * burst * usual)
     onset = int(steady.steps[hits[0]]) if len(hits) else int(steady.steps[0])
     numbers = {
-        "early": early, "median": median, "late": late, "peak": peak, "ratio": late / reference if staying else peak / usual, "trouble": trouble, "bursts": int(bursts.sum()), "burst_share_found": float(bursts.mean()), "kind": "staying" if staying else "bursts" if bursting else "bursts with loss trouble" if trouble >= 3 else "large and not clipped",
+        "early": early, "median": median, "late": late, "peak": peak, "ratio": late / reference if staying else peak / usual,
+        "trouble": trouble, "bursts": int(bursts.sum()), "burst_share_found": float(bursts.mean()),
+        "kind": "staying" if staying else "bursts" if bursting else "bursts with loss trouble" if trouble >= 3 else "large and not clipped",
         "rows": len(steady), "grave": 1 if peak >= 1e3 * max(usual, 0.1) or (staying and late >= 10 * factor * reference) else 0,
         "high_rows_absolute": int((values > 10).sum()), "p95": float(np.quantile(values, 0.95)), "mean": float(values.mean()),
     }  # fmt: skip
-    return Evidence(numbers, ("train/grad_norm",), onset, ((onset, int(steady.steps[-1])),), margin=max(1.0, late / (factor * reference)) if staying else max(1.0, float(bursts.mean()) / burst_share), points=len(steady))
+    return Evidence(
+        numbers,
+        ("train/grad_norm",),
+        onset,
+        ((onset, int(steady.steps[-1])),),
+        margin=max(1.0, late / (factor * reference)) if staying else max(1.0, float(bursts.mean()) / burst_share),
+        points=len(steady),
+    )
 
 
-def _with_loss_trouble(run: Run, norm: Curve, high: np.ndarray) -> int:  # type: ignore[type-arg]
+def _with_loss_trouble(run: Run, norm: Curve, high: np.ndarray) -> int:
     """How many of the high norms go with a training loss 1.5 times its usual level within two rows."""
     loss = loss_curve(run)
     if len(loss) < 12 or not high.any():
@@ -97,7 +119,7 @@ def _with_loss_trouble(run: Run, norm: Curve, high: np.ndarray) -> int:  # type:
 
 
 def vanishing_gradients(run: Run, *, tiny: float, against_peak: float, flat: float) -> Evidence | Skip | None:
-    """The median norm is below `tiny` (or below `against_peak` of its peak) while the loss stands still within `flat` and is not near zero."""
+    """The median norm is below `tiny` (or below `against_peak` of its peak) while the loss stands still within `flat`, not near zero."""
     norm = named_curve(run, "train/grad_norm")
     if len(norm) < 5:
         return Skip("fewer than 5 gradient norms", HOW)
@@ -112,8 +134,22 @@ def vanishing_gradients(run: Run, *, tiny: float, against_peak: float, flat: flo
     faded = peak > 0 and median < against_peak * peak and median < 10 * tiny * scale
     if not (small or faded):
         return None
-    numbers = {"median": median, "peak": peak, "exactly_zero": peak == 0.0, "level": loss.tail(), "fall": relative_fall(loss), "rows": len(norm)}
-    return Evidence(numbers, ("train/grad_norm", "train/loss"), int(norm.steps[0]), ((int(norm.steps[0]), int(norm.steps[-1])),), margin=min(10.0, tiny * scale / max(median, 1e-30)) if small else 2.0, points=len(norm))
+    numbers = {
+        "median": median,
+        "peak": peak,
+        "exactly_zero": peak == 0.0,
+        "level": loss.tail(),
+        "fall": relative_fall(loss),
+        "rows": len(norm),
+    }
+    return Evidence(
+        numbers,
+        ("train/grad_norm", "train/loss"),
+        int(norm.steps[0]),
+        ((int(norm.steps[0]), int(norm.steps[-1])),),
+        margin=min(10.0, tiny * scale / max(median, 1e-30)) if small else 2.0,
+        points=len(norm),
+    )
 
 
 def tail_share(curve: Curve, share: float) -> Curve:

@@ -10,7 +10,9 @@ from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
 
-NO_RATE = Skip("fewer than 4 learning rates were logged", "transformers logs learning_rate by itself; elsewhere log scheduler.get_last_lr()")
+NO_RATE = Skip(
+    "fewer than 4 learning rates were logged", "transformers logs learning_rate by itself; elsewhere log scheduler.get_last_lr()"
+)
 
 
 def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
@@ -24,7 +26,14 @@ def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
     if not zero.all() and _ended_at(rate, 0.0) is not None and not _leading(zero, share):
         return None  # zero only after a decay: the schedule ended early
     span = _longest(zero, rate)
-    return Evidence({"share": float(zero.mean()), "always": bool(zero.all()), "rows": len(rate), "peak": float(rate.values.max())}, ("train/learning_rate",), span[0], (span,), margin=2.0 + 3.0 * float(zero.mean()), points=max(20, len(rate)))
+    return Evidence(
+        {"share": float(zero.mean()), "always": bool(zero.all()), "rows": len(rate), "peak": float(rate.values.max())},
+        ("train/learning_rate",),
+        span[0],
+        (span,),
+        margin=2.0 + 3.0 * float(zero.mean()),
+        points=max(20, len(rate)),
+    )
 
 
 def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | Skip | None:
@@ -32,7 +41,7 @@ def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | S
     rate = _rate(run)
     if rate is None:
         return NO_RATE
-    peak = float(rate.values.max())
+    peak = float(np.quantile(rate.values, 0.97))  # a burst of a few steps is no peak
     ended = _ended_at(rate, floor * peak)
     if ended is None or peak <= 0:
         return None
@@ -40,7 +49,14 @@ def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | S
     rest = (last - ended) / max(last - first, 1)
     if rest <= left or int((rate.steps >= ended).sum()) < 3:
         return None
-    return Evidence({"ended_step": ended, "rest": rest, "peak": peak, "last": float(rate.values[-1])}, ("train/learning_rate",), ended, ((ended, last),), margin=rest / left, points=max(20, len(rate)))
+    return Evidence(
+        {"ended_step": ended, "rest": rest, "peak": peak, "last": float(rate.values[-1])},
+        ("train/learning_rate",),
+        ended,
+        ((ended, last),),
+        margin=rest / left,
+        points=max(20, len(rate)),
+    )
 
 
 def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
@@ -63,9 +79,22 @@ def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
     if "restart" in kind and all(values[j : j + max(3, len(values) // 20)].max() >= 0.9 * peak for j in jumps):
         return None  # hard restarts come back to the full peak
     onset = int(rate.steps[jumps[0]])
-    numbers = {"jumps": int(len(jumps)), "before": float(values[jumps[0] - 1]), "after": float(np.max(values[jumps[0] : jumps[0] + 3])), "peak": peak, "many": 1 if len(jumps) > most else 0}
+    numbers = {
+        "jumps": len(jumps),
+        "before": float(values[jumps[0] - 1]),
+        "after": float(np.max(values[jumps[0] : jumps[0] + 3])),
+        "peak": peak,
+        "many": 1 if len(jumps) > most else 0,
+    }
     spans = tuple((int(rate.steps[j - 1]), int(rate.steps[j])) for j in jumps[:20])
-    return Evidence(numbers, ("train/learning_rate",), onset, spans, margin=max(1.0, (numbers["after"] - numbers["before"]) / (rise * peak)), points=max(20, len(rate)))
+    return Evidence(
+        numbers,
+        ("train/learning_rate",),
+        onset,
+        spans,
+        margin=max(1.0, (numbers["after"] - numbers["before"]) / (rise * peak)),
+        points=max(20, len(rate)),
+    )
 
 
 def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Skip | None:
@@ -80,8 +109,21 @@ def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Sk
     rising = np.diff(values[: peak_at + 1])
     if peak_at < least_rows or warm < share or values[0] > 0.5 * values[peak_at] or float((rising > 0).mean()) < 0.9:
         return None
-    numbers = {"warmup_steps_found": int(rate.steps[peak_at]), "share_found": warm, "end": end, "peak": float(values[peak_at]), "never_decayed": peak_at >= len(values) - 2}
-    return Evidence(numbers, ("train/learning_rate",), int(rate.steps[0]), ((int(rate.steps[0]), int(rate.steps[peak_at])),), margin=warm / share, points=max(20, len(rate)))
+    numbers = {
+        "warmup_steps_found": int(rate.steps[peak_at]),
+        "share_found": warm,
+        "end": end,
+        "peak": float(values[peak_at]),
+        "never_decayed": peak_at >= len(values) - 2,
+    }
+    return Evidence(
+        numbers,
+        ("train/learning_rate",),
+        int(rate.steps[0]),
+        ((int(rate.steps[0]), int(rate.steps[peak_at])),),
+        margin=warm / share,
+        points=max(20, len(rate)),
+    )
 
 
 def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate: float, norm_fall: float) -> Evidence | Skip | None:
@@ -111,8 +153,22 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
     if not hidden and (top < needed or top - first < sigmas * max(settled.noise, loss.noise * 0.2)):
         return None
     at = 1 + int(np.argmax(loss.values[1:rows]))
-    numbers = {"first_loss": first, "top": top, "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]), "peak": peak, "jump_found": top / first - 1 if first > 0 else None}
-    return Evidence(numbers, ("train/loss", "train/learning_rate"), int(loss.steps[0]), ((int(loss.steps[0]), int(loss.steps[at])),), margin=(top / first - 1) / jump if first > 0 else 2.0, points=max(20, len(loss)))
+    numbers = {
+        "first_loss": first,
+        "top": top,
+        "top_step": int(loss.steps[at]),
+        "first_rate": float(rate.values[0]),
+        "peak": peak,
+        "jump_found": top / first - 1 if first > 0 else None,
+    }
+    return Evidence(
+        numbers,
+        ("train/loss", "train/learning_rate"),
+        int(loss.steps[0]),
+        ((int(loss.steps[0]), int(loss.steps[at])),),
+        margin=(top / first - 1) / jump if first > 0 else 2.0,
+        points=max(20, len(loss)),
+    )
 
 
 def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> bool:
@@ -137,20 +193,20 @@ def _ended_at(rate: Curve, floor: float) -> int | None:
     return int(rate.steps[above[-1] + 1])
 
 
-def _leading(zero: np.ndarray, share: float) -> bool:  # type: ignore[type-arg]
+def _leading(zero: np.ndarray, share: float) -> bool:
     """Whether the zeros stand at the beginning for `share` of the rows."""
     first = int(np.argmin(zero)) if not zero.all() else len(zero)
     return first >= max(3, share * len(zero))
 
 
-def _longest(zero: np.ndarray, rate: Curve) -> tuple[int, int]:  # type: ignore[type-arg]
+def _longest(zero: np.ndarray, rate: Curve) -> tuple[int, int]:
     edges = np.flatnonzero(np.diff(np.concatenate(([0], zero.astype(np.int8), [0]))))
     starts, ends = edges[::2], edges[1::2] - 1
     best = int(np.argmax(ends - starts))
     return int(rate.steps[starts[best]]), int(rate.steps[ends[best]])
 
 
-def _jumps(rate: Curve, rise: float, peak: float) -> np.ndarray:  # type: ignore[type-arg]
+def _jumps(rate: Curve, rise: float, peak: float) -> np.ndarray:
     """Rows at which the rate turns up by `rise` of the peak (within three rows) after it had fallen by as much from its highest so far."""
     values = rate.values
     found = []
@@ -164,14 +220,12 @@ def _jumps(rate: Curve, rise: float, peak: float) -> np.ndarray:  # type: ignore
         if fell >= rise * peak and value - lowest >= rise * peak:
             found.append(low_at + 1)
             highest, lowest, low_at = value, value, i
-        elif value > highest and fell < rise * peak:
-            highest, lowest, low_at = value, value, i
-        elif found and value > highest:
+        elif (value > highest and fell < rise * peak) or (found and value > highest):
             highest, lowest, low_at = value, value, i
     return np.asarray(found, dtype=np.intp)
 
 
-def _regular(rate: Curve, jumps: np.ndarray) -> bool:  # type: ignore[type-arg]
+def _regular(rate: Curve, jumps: np.ndarray) -> bool:
     """At least three restarts in equal distances (within 15 %) to the same peak (within 15 %): a cyclic schedule by plan."""
     if len(jumps) < 3:
         return False

@@ -12,16 +12,23 @@ from lossdoctor.run import Run, Signal
 
 def memory_signals(run: Run) -> list[Signal]:
     """Memory of every GPU, of the process and of the host, where logged."""
-    return [s for name, s in sorted(run.signals.items()) if (name.startswith("gpu/") and name.endswith(("/memory", "/memory_utilization"))) or name in ("process/memory", "host/memory")]
+    return [
+        s
+        for name, s in sorted(run.signals.items())
+        if (name.startswith("gpu/") and name.endswith(("/memory", "/memory_utilization"))) or name in ("process/memory", "host/memory")
+    ]
 
 
 def memory_leak(run: Run, *, climb: float, z: float, still: float) -> Evidence | Skip | None:
-    """After its first tenth a memory curve climbs by `climb` of its level in all, by Mann-Kendall beyond `z`, and its last third still climbs
+    """After its first tenth a memory curve climbs by `climb` of its level, by Mann-Kendall beyond `z`, and its last third still climbs
     at `still` of the mean pace: a cache that fills up levels off, a leak does not."""
     curves = [(signal.name, curve_of(signal)) for signal in memory_signals(run)]
     curves = [(name, curve) for name, curve in curves if len(curve) >= 10]
     if not curves:
-        return Skip("no memory was logged (10 values are needed)", "log torch.cuda.memory_allocated() and the process memory, or use WandB, which does")
+        return Skip(
+            "no memory was logged (10 values are needed)",
+            "log torch.cuda.memory_allocated() and the process memory, or use WandB, which does",
+        )
     found = [(name, curve, evidence) for name, curve in curves if (evidence := _leak(name, curve, climb, z, still)) is not None]
     return max(found, key=lambda entry: float(entry[2].margin))[2] if found else None
 
@@ -46,5 +53,15 @@ def _leak(name: str, curve: Curve, climb: float, z: float, still: float) -> Evid
     slope = theil_sen(at[climbing], level[climbing])
     meets = float(at[climbing][0]) - (float(level[climbing][0]) - low) / slope if slope > 0 else at[0]
     onset = int(curve.steps[0]) if meets <= curve.steps[0] + 0.2 * curve.span else int(meets)
-    numbers = {"start": low, "end": high, "start_gib": low / (1 << 30), "end_gib": high / (1 << 30), "climb_found": high / low - 1, "per_step": pace, "per_step_mib": pace / (1 << 20), "signal": name, "rows": len(curve)}
+    numbers = {
+        "start": low,
+        "end": high,
+        "start_gib": low / (1 << 30),
+        "end_gib": high / (1 << 30),
+        "climb_found": high / low - 1,
+        "per_step": pace,
+        "per_step_mib": pace / (1 << 20),
+        "signal": name,
+        "rows": len(curve),
+    }
     return Evidence(numbers, (name,), onset, ((onset, int(curve.steps[-1])),), margin=(high / low - 1) / climb, points=len(curve))

@@ -26,11 +26,15 @@ def nan_loss(run: Run, *, first_rows: int, hidden_rows: int) -> Evidence | None:
     total = len(train) if train is not None else 0
     before = int((train.steps < onset).sum()) if train is not None else 0
     last = int(train.steps.max()) if train is not None and len(train) else onset
-    after = 0 if train is None else int(np.isfinite(train.values[(train.steps > (rows[-1] if len(rows) else onset)) & (train.values != 0)]).sum())
+    after = (
+        0
+        if train is None
+        else int(np.isfinite(train.values[(train.steps > (rows[-1] if len(rows) else onset)) & (train.values != 0)]).sum())
+    )
     span_end = int(max([*rows[-1:], *(steps[-1] for _, steps in bad_evals)]))
     numbers = {
-        "nan_rows": int(len(rows)),
-        "hidden_rows_found": int(len(hidden)),
+        "nan_rows": len(rows),
+        "hidden_rows_found": len(hidden),
         "eval_rows": sum(len(steps) for _, steps in bad_evals),
         "first_step": onset,
         "rows_before": before,
@@ -43,7 +47,11 @@ def nan_loss(run: Run, *, first_rows: int, hidden_rows: int) -> Evidence | None:
         "until_end": span_end >= last,
         "lasting": 0 if bool(len(rows)) and after > 2 * len(rows) and after >= 5 else 1,
     }
-    signals = (*(["train/loss"] if len(rows) else []), *(["train/grad_norm"] if len(hidden) else []), *(signal.name for signal, _ in bad_evals))
+    signals = (
+        *(["train/loss"] if len(rows) else []),
+        *(["train/grad_norm"] if len(hidden) else []),
+        *(signal.name for signal, _ in bad_evals),
+    )
     return Evidence(numbers, signals, onset, ((onset, span_end),), margin=10.0)
 
 
@@ -51,11 +59,11 @@ def _eval_losses(run: Run) -> list[Signal]:
     return [signal for name, signal in run.signals.items() if name.startswith("eval/") and name.endswith("loss")]
 
 
-def _nonfinite(signal: Signal | None) -> np.ndarray:  # type: ignore[type-arg]
+def _nonfinite(signal: Signal | None) -> np.ndarray:
     return np.unique(signal.steps[~np.isfinite(signal.values)]) if signal is not None else np.empty(0, dtype=np.int64)
 
 
-def _hidden(run: Run, train: Signal | None, least: int) -> np.ndarray:  # type: ignore[type-arg]
+def _hidden(run: Run, train: Signal | None, least: int) -> np.ndarray:
     norm = run.signal("train/grad_norm")
     if train is None or norm is None:
         return np.empty(0, dtype=np.int64)

@@ -33,7 +33,7 @@ class Turn:
 
 
 def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float, early_epochs: float) -> Evidence | Skip | None:
-    """The smoothed eval loss ends `rise` over its minimum and beyond `sigmas` of its own noise, two evals at least after it, train not rising.
+    """The smoothed eval loss ends `rise` over its minimum and beyond `sigmas` of its noise, two evals at least after it, train not rising.
 
     A minimum before `early_epochs` epochs or `early_share` of the run is the hockey stick's matter.
     """
@@ -81,7 +81,20 @@ def turn_of(signal: Signal) -> Turn | None:
     scatter = max(_scatter(curve, low), curve.quantum / 2) * float(np.sqrt(1 / width + 1 / last)) * (1.25 if width > 1 else 1.0)
     floor = max(abs(minimum), 1e-3)
     later = smooth[low + 1 :]
-    return Turn(signal.name, low, int(curve.steps[low]), minimum, final, (final - minimum) / floor, (final - minimum) / scatter if scatter else np.inf, len(later), int((later > minimum).sum()), n, int(curve.steps[-1]), mann_kendall(curve.values[low:]))
+    return Turn(
+        signal.name,
+        low,
+        int(curve.steps[low]),
+        minimum,
+        final,
+        (final - minimum) / floor,
+        (final - minimum) / scatter if scatter else np.inf,
+        len(later),
+        int((later > minimum).sum()),
+        n,
+        int(curve.steps[-1]),
+        mann_kendall(curve.values[low:]),
+    )
 
 
 def _scatter(curve: Curve, low: int) -> float:
@@ -90,7 +103,11 @@ def _scatter(curve: Curve, low: int) -> float:
     if len(values) < 5:
         return 0.0
     bends = values[2:] - 2 * values[1:-1] + values[:-2]
-    return min(float(1.4826 * np.median(np.abs(bends)) / np.sqrt(6)), noise(values)) if len(values) < 12 else noise(values[max(0, low - 3) :] if len(values) - low > 12 else values)
+    return (
+        min(float(1.4826 * np.median(np.abs(bends)) / np.sqrt(6)), noise(values))
+        if len(values) < 12
+        else noise(values[max(0, low - 3) :] if len(values) - low > 12 else values)
+    )
 
 
 def _early(run: Run, turn: Turn, share: float, epochs: float) -> bool:
@@ -135,8 +152,18 @@ def _evidence(run: Run, turn: Turn, rise: float) -> Evidence:
     train_then = float(np.median(then[-3:])) if len(then) else None
     train_end = train.tail() if len(train) else None
     numbers = {
-        "minimum": turn.minimum, "final": turn.final, "rise_found": turn.rise, "best_step": turn.step, "best_epoch": _epoch_at(run, turn), "evals": turn.rows, "later_evals": turn.later,
-        "later_higher": turn.later_higher, "sigmas_found": min(turn.sigmas, 1e6), "best_share": turn.step / max(run.last_step, 1), "train_at_best": train_then, "train_end": train_end,
-        "train_fall": (train_then - train_end) / abs(train_then) if train_then and train_end is not None else None, "eval_signal": turn.signal,
+        "minimum": turn.minimum, "final": turn.final, "rise_found": turn.rise, "best_step": turn.step, "best_epoch": _epoch_at(run, turn),
+        "evals": turn.rows, "later_evals": turn.later,
+        "later_higher": turn.later_higher, "sigmas_found": min(turn.sigmas, 1e6), "best_share": turn.step / max(run.last_step, 1),
+        "train_at_best": train_then, "train_end": train_end,
+        "train_fall": (train_then - train_end) / abs(train_then) if train_then and train_end is not None else None,
+        "eval_signal": turn.signal,
     }  # fmt: skip
-    return Evidence(numbers, (turn.signal, "train/loss") if len(train) else (turn.signal,), turn.step, ((turn.step, turn.last_step),), margin=turn.rise / rise, points=turn.rows * 3)
+    return Evidence(
+        numbers,
+        (turn.signal, "train/loss") if len(train) else (turn.signal,),
+        turn.step,
+        ((turn.step, turn.last_step),),
+        margin=turn.rise / rise,
+        points=turn.rows * 3,
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, spoiled, warmup_end
 from lossdoctor.detectors.levels import chance_level, log_classes, log_vocabulary
 from lossdoctor.measures.trend import mann_kendall, theil_sen
-from lossdoctor.model import Evidence, Skip
+from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 
 
@@ -27,7 +27,16 @@ class Flat:
 
 
 def plateau(
-    run: Run, *, flat_share: float, drift: float, chance_tolerance: float, vocabulary_share: float, high_level: float, quick_share: float, still: float, never_moved: float
+    run: Run,
+    *,
+    flat_share: float,
+    drift: float,
+    chance_tolerance: float,
+    vocabulary_share: float,
+    high_level: float,
+    quick_share: float,
+    still: float,
+    never_moved: float,
 ) -> Evidence | Skip | None:
     """Flat for `flat_share` of the run (total Theil-Sen drift within `drift` of the level), at a level that is known to be high.
 
@@ -53,18 +62,41 @@ def plateau(
     if float(np.quantile(curve.level, 0.05)) < 0.93 * level:
         return None  # it has been better: divergence, a spike or a shift
     whole_fall = (found.start - level) / abs(found.start)
-    numbers = {
-        "level": level, "start": found.start, "flat_share_found": found.share, "drift_found": found.drift, "fall": whole_fall, "chance": chance[0] if chance else None,
-        "chance_name": chance[1] if chance else "", "log_vocabulary": vocabulary, "of_vocabulary": level / vocabulary if vocabulary else None, "rows": len(curve), "reason": "",
+    numbers: dict[str, Scalar] = {
+        "level": level, "start": found.start, "flat_share_found": found.share, "drift_found": found.drift, "fall": whole_fall,
+        "chance": chance[0] if chance else None,
+        "chance_name": chance[1] if chance else "", "log_vocabulary": vocabulary,
+        "of_vocabulary": level / vocabulary if vocabulary else None, "rows": len(curve), "reason": "",
     }  # fmt: skip
-    reason = _why_high(run, curve, found, whole_fall, chance is not None, vocabulary, flat_share, vocabulary_share, high_level, quick_share, still, never_moved)
+    reason = _why_high(
+        run,
+        curve,
+        found,
+        whole_fall,
+        chance is not None,
+        vocabulary,
+        flat_share,
+        vocabulary_share,
+        high_level,
+        quick_share,
+        still,
+        never_moved,
+    )
     if not reason:
         return None
     first = int(curve.at[found.since])
-    return Evidence(numbers | {"reason": reason}, ("train/loss",), first, ((first, int(curve.steps[-1])),), margin=_margin(reason, found, flat_share), points=len(curve))
+    return Evidence(
+        numbers | {"reason": reason},
+        ("train/loss",),
+        first,
+        ((first, int(curve.steps[-1])),),
+        margin=_margin(reason, found, flat_share),
+        points=len(curve),
+    )
 
 
-def _why_high(run: Run, curve: Curve, found: Flat, fall: float, at_chance: bool, vocabulary: float | None, flat_share: float, vocabulary_share: float,
+def _why_high(run: Run, curve: Curve, found: Flat, fall: float, at_chance: bool, vocabulary: float | None, flat_share: float,
+    vocabulary_share: float,
               high_level: float, quick_share: float, still: float, never_moved: float) -> str:  # fmt: skip
     """The reason for calling the level high, or '' where there is none."""
     flat = found.share >= flat_share
@@ -77,11 +109,22 @@ def _why_high(run: Run, curve: Curve, found: Flat, fall: float, at_chance: bool,
         return "it is most of ln(vocabulary), where an untrained model starts"
     if vocabulary is None and found.level >= high_level and _cross_entropy(run):
         return "no language model that learns its task stays there"
-    if flat and fall > 0.1 and found.since <= quick_share * len(curve.level) and (found.drift <= still or (found.drift <= 2.5 * still and found.quiet)) and found.level > 1.0 and len(curve) >= 30:
+    if (
+        flat
+        and fall > 0.1
+        and found.since <= quick_share * len(curve.level)
+        and (found.drift <= still or (found.drift <= 2.5 * still and found.quiet))
+        and found.level > 1.0
+        and len(curve) >= 30
+    ):
         return "it fell within the first steps and has not moved since"
     if narrow and _accuracy_stuck(run):
         return "neither the loss nor the accuracy has moved"
-    if narrow and len(curve) >= 20 and (found.level >= 0.4 * vocabulary if vocabulary is not None else found.level >= 2.0 and _cross_entropy(run)):
+    if (
+        narrow
+        and len(curve) >= 20
+        and (found.level >= 0.4 * vocabulary if vocabulary is not None else found.level >= 2.0 and _cross_entropy(run))
+    ):
         return "it has never left the level of the first rows"
     return ""
 
@@ -100,8 +143,18 @@ def flat_stretch(curve: Curve, run: Run, drift: float) -> Flat:
         middle = float(np.median(part))
         moved = theil_sen(x[since:], part) * (len(part) - 1)
         significant = abs(mann_kendall(part)) > 4
-        if abs(moved) <= drift * abs(middle) * (1.0 if significant else 1.5) and abs(float(np.median(part[: max(2, len(part) // 8)])) - middle) <= max(2 * drift * abs(middle), 2.5 * curve.level_noise):
-            return Flat(since, (n - since) / n, middle, abs(moved) / abs(middle) if middle else 0.0, start - middle, start, abs(mann_kendall(part)) < 2)
+        if abs(moved) <= drift * abs(middle) * (1.0 if significant else 1.5) and abs(
+            float(np.median(part[: max(2, len(part) // 8)])) - middle
+        ) <= max(2 * drift * abs(middle), 2.5 * curve.level_noise):
+            return Flat(
+                since,
+                (n - since) / n,
+                middle,
+                abs(moved) / abs(middle) if middle else 0.0,
+                start - middle,
+                start,
+                abs(mann_kendall(part)) < 2,
+            )
     part = level[int(0.6 * n) :]
     middle = float(np.median(part))
     return Flat(n - 1, 0.0, middle, 1.0, start - middle, start)
@@ -134,7 +187,17 @@ def _from_eval(run: Run, tolerance: float) -> Evidence | Skip | None:
         chance = chance_level(run, level, tolerance)
         fall = (float(curve.values[0]) - level) / abs(float(curve.values[0])) if curve.values[0] else 1.0
         if chance and abs(fall) < tolerance:
-            numbers = {"level": level, "start": float(curve.values[0]), "fall": fall, "chance": chance[0], "chance_name": chance[1], "flat_share_found": 1.0, "drift_found": abs(fall), "reason": "it is what guessing scores", "rows": len(curve)}
+            numbers: dict[str, Scalar] = {
+                "level": level,
+                "start": float(curve.values[0]),
+                "fall": fall,
+                "chance": chance[0],
+                "chance_name": chance[1],
+                "flat_share_found": 1.0,
+                "drift_found": abs(fall),
+                "reason": "it is what guessing scores",
+                "rows": len(curve),
+            }
             return Evidence(numbers, (signal.name,), int(curve.steps[0]), ((int(curve.steps[0]), int(curve.steps[-1])),), points=len(curve))
         return None
     return Skip("fewer than 8 values of the training loss", "log more often: logging_steps so that the run gives at least 50 rows")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossdoctor.detectors.curve import Curve, loss_curve, named_curve
-from lossdoctor.model import Evidence
+from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run, Signal
 
 
@@ -23,8 +23,18 @@ def resume_discontinuity(run: Run, *, sigmas: float, jump: float) -> Evidence | 
         at = int(back[0])
         redone = int(loss.steps[at - 1] - loss.steps[at])
         shift = _shift(loss_curve(run), int(loss.steps[at]))
-        numbers = {"kind": "steps fall back", "restarts": int(len(back)), "resumed_step": int(loss.steps[at]), "redone_steps": redone, "shift": shift[0], "shift_sigmas": shift[1], "died_step": int(loss.steps[at - 1])}
-        return Evidence(numbers, ("train/loss",), int(loss.steps[at]), ((int(loss.steps[at]), int(loss.steps[at - 1])),), margin=3.0, points=len(loss))
+        numbers: dict[str, Scalar] = {
+            "kind": "steps fall back",
+            "restarts": len(back),
+            "resumed_step": int(loss.steps[at]),
+            "redone_steps": redone,
+            "shift": shift[0],
+            "shift_sigmas": shift[1],
+            "died_step": int(loss.steps[at - 1]),
+        }
+        return Evidence(
+            numbers, ("train/loss",), int(loss.steps[at]), ((int(loss.steps[at]), int(loss.steps[at - 1])),), margin=3.0, points=len(loss)
+        )
     return _epoch_break(loss) or _rate_break(run, sigmas, jump)
 
 
@@ -36,7 +46,15 @@ def _epoch_break(loss: Signal) -> Evidence | None:
     if not len(falls):
         return None
     at = int(falls[0]) + 1
-    numbers = {"kind": "the epoch falls back", "restarts": int(len(falls)), "resumed_step": int(steps[at]), "redone_steps": 0, "shift": 0.0, "shift_sigmas": 0.0, "died_step": int(steps[at - 1])}
+    numbers: dict[str, Scalar] = {
+        "kind": "the epoch falls back",
+        "restarts": len(falls),
+        "resumed_step": int(steps[at]),
+        "redone_steps": 0,
+        "shift": 0.0,
+        "shift_sigmas": 0.0,
+        "died_step": int(steps[at - 1]),
+    }
     return Evidence(numbers, ("train/loss",), int(steps[at]), ((int(steps[at - 1]), int(steps[at])),), margin=2.0, points=len(loss))
 
 
@@ -55,22 +73,53 @@ def _rate_break(run: Run, sigmas: float, jump: float) -> Evidence | None:
     highest = np.maximum.accumulate(rate.values)
     decayed = highest[:-1] - rate.values[:-1] > max(0.02, 8 * usual) * peak
     # A drop far beyond the schedule's own slope after which the rate rises again, or a rise after a decay: warmup is neither.
-    drops = [int(i) + 1 for i in np.flatnonzero(change < -max(0.02, 8 * usual)) if rate.values[i + 1 : i + 40].max() > rate.values[i + 1] * 1.02]
+    drops = [
+        int(i) + 1 for i in np.flatnonzero(change < -max(0.02, 8 * usual)) if rate.values[i + 1 : i + 40].max() > rate.values[i + 1] * 1.02
+    ]
     rises = [int(i) + 1 for i in np.flatnonzero((change > max(0.02, 8 * usual)) & decayed)]
     for at in drops:
-        if rate.values[at] <= 0.5 * rate.values[at - 1] and rate.values[at : at + 40].max() >= 2 * rate.values[at] and rate.values[at - 1] > 0.05 * peak:
+        if (
+            rate.values[at] <= 0.5 * rate.values[at - 1]
+            and rate.values[at : at + 40].max() >= 2 * rate.values[at]
+            and rate.values[at - 1] > 0.05 * peak
+        ):
             step = int(rate.steps[at])
             shift, score = _shift(curve, step)
-            numbers = {"kind": "the learning rate warms up again", "restarts": len(drops), "resumed_step": step, "redone_steps": 0, "shift": shift, "shift_sigmas": score, "died_step": int(rate.steps[at - 1])}
-            return Evidence(numbers, ("train/learning_rate", "train/loss"), step, ((int(rate.steps[at - 1]), step),), margin=2.5, points=len(curve))
+            numbers: dict[str, Scalar] = {
+                "kind": "the learning rate warms up again",
+                "restarts": len(drops),
+                "resumed_step": step,
+                "redone_steps": 0,
+                "shift": shift,
+                "shift_sigmas": score,
+                "died_step": int(rate.steps[at - 1]),
+            }
+            return Evidence(
+                numbers, ("train/learning_rate", "train/loss"), step, ((int(rate.steps[at - 1]), step),), margin=2.5, points=len(curve)
+            )
     # A burst that is over within a few rows is no new schedule.
     rises = [at for at in rises if float(np.median(rate.values[at : at + 12])) > rate.values[at - 1] + 0.5 * max(0.02, 8 * usual) * peak]
     for at in sorted(drops + rises):
         step = int(rate.steps[at])
         shift, score = _shift(curve, step)
         if score >= sigmas and shift >= jump:  # downwards is what learning does
-            numbers = {"kind": "the learning rate starts again and the loss level breaks", "restarts": 1, "resumed_step": step, "redone_steps": 0, "shift": shift, "shift_sigmas": score, "died_step": int(rate.steps[at - 1])}
-            return Evidence(numbers, ("train/loss", "train/learning_rate"), step, ((int(rate.steps[at - 1]), step),), margin=abs(score) / sigmas, points=len(curve))
+            numbers = {
+                "kind": "the learning rate starts again and the loss level breaks",
+                "restarts": 1,
+                "resumed_step": step,
+                "redone_steps": 0,
+                "shift": shift,
+                "shift_sigmas": score,
+                "died_step": int(rate.steps[at - 1]),
+            }
+            return Evidence(
+                numbers,
+                ("train/loss", "train/learning_rate"),
+                step,
+                ((int(rate.steps[at - 1]), step),),
+                margin=abs(score) / sigmas,
+                points=len(curve),
+            )
     return None
 
 

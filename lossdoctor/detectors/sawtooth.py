@@ -11,10 +11,12 @@ from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 
 LEAST_ROWS = 24
-LEAST_CYCLES = 5
+LEAST_CYCLES = 6
 
 
-def sawtooth(run: Run, *, amplitude: float, against_drop: float, chance: float, share: float, full_batch_amplitude: float, eval_jitter: float) -> Evidence | None:
+def sawtooth(
+    run: Run, *, amplitude: float, against_drop: float, chance: float, share: float, full_batch_amplitude: float, eval_jitter: float
+) -> Evidence | None:
     """Three kinds of structure tell oscillation from batch noise.
 
     Waves: a periodogram line that white noise would reach with probability `chance`, holding `share` of the variance (the learning
@@ -35,17 +37,33 @@ def sawtooth(run: Run, *, amplitude: float, against_drop: float, chance: float, 
     if level <= 0 or spread <= 0:
         return None
     numbers: dict[str, float | int | str | None] = {
-        "swing": swing, "level": level, "relative": swing / level, "against_total_drop": swing / drop if drop > 0 else 1e6, "autocorrelation": autocorrelation(rest), "rows": len(curve),
+        "swing": swing, "level": level, "relative": swing / level, "against_total_drop": swing / drop if drop > 0 else 1e6,
+        "autocorrelation": autocorrelation(rest), "rows": len(curve),
         "period_steps": None, "cycles": None, "period_epochs": None, "eval_jitter_found": _eval_jitter(run),
     }  # fmt: skip
     interval = float(np.median(np.diff(curve.steps)))
     wave = _wave(run, curve, np.clip(rest, -6 * spread, 6 * spread), chance, share)
     if wave is not None and swing >= amplitude * level and swing >= against_drop * drop:
-        return _evidence(run, curve, numbers | {"kind": "waves", "period_steps": wave.period * interval, "cycles": len(values) / wave.period}, wave.share / share)
-    if steps_per_epoch(run) is not None and (steps_per_epoch(run) or 9) <= 1.05 and run.step_is == "step" and swing >= full_batch_amplitude * level:
+        return _evidence(
+            run,
+            curve,
+            numbers | {"kind": "waves", "period_steps": wave.period * interval, "cycles": len(values) / wave.period},
+            wave.share / share,
+        )
+    if (
+        steps_per_epoch(run) is not None
+        and (steps_per_epoch(run) or 9) <= 1.05
+        and run.step_is == "step"
+        and swing >= full_batch_amplitude * level
+    ):
         return _evidence(run, curve, numbers | {"kind": "full-batch"}, swing / (full_batch_amplitude * level))
     jitter = _eval_jitter(run)
-    if jitter is not None and jitter >= eval_jitter and swing >= 2 * amplitude * level and curve.tail(0.2) <= 1.3 * curve.head(max(5, len(curve) // 5)):
+    if (
+        jitter is not None
+        and jitter >= eval_jitter
+        and swing >= 2 * amplitude * level
+        and curve.tail(0.2) <= 1.3 * curve.head(max(5, len(curve) // 5))
+    ):
         return _evidence(run, curve, numbers | {"kind": "eval-jitter"}, jitter / eval_jitter)
     return None
 
@@ -61,7 +79,9 @@ def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float) -> 
         return None
     values = rate.values[rate.steps >= curve.steps[0]]
     own = strongest_period(values - rolling_median(values, max(5, len(values) // 3) | 1)) if len(values) >= LEAST_ROWS else None
-    cyclic = own is not None and own.share > 0.5 and own.chance <= chance and abs(own.period * len(rest) / len(values) / peak.period - 1) < 0.25
+    cyclic = (
+        own is not None and own.share > 0.5 and own.chance <= chance and abs(own.period * len(rest) / len(values) / peak.period - 1) < 0.25
+    )
     return peak if cyclic and peak.chance <= 100 * chance else None
 
 

@@ -12,8 +12,21 @@ from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 
+FEW_ROWS = 15  # below it the shape of a curve is a guess
 
-def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_share: float, least_fall: float, high_level: float, many_epochs: float, half_share_epochs: float) -> Evidence | Skip | None:
+
+def slow_convergence(
+    run: Run,
+    *,
+    half_share: float,
+    last_fifth: float,
+    noise_share: float,
+    least_fall: float,
+    high_level: float,
+    many_epochs: float,
+    half_share_epochs: float,
+    small_fall: float,
+) -> Evidence | Skip | None:
     """Half of the drop is reached only after `half_share` of the run, the last fifth still gives `last_fifth` of it, and the drop is real:
     `noise_share` of it covers the noise, and it is at least `least_fall` of the start. A language model that ends above `high_level` nats
     has not finished, whatever its last fifth gave. More than `many_epochs` passes over the data for half of the drop are slow already at
@@ -30,6 +43,13 @@ def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_sh
     level = curve.level if len(curve) >= 12 else curve.values
     start, end = float(np.median(level[: max(1, len(level) // 20)])), float(np.median(level[-max(1, len(level) // 20) :]))
     drop = start - end
+    if (
+        len(curve) < FEW_ROWS
+        and 0 < drop < small_fall * abs(start)
+        and (np.diff(level) <= 0).mean() > 0.8
+        and run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN)
+    ):
+        return _little(curve, name, start, end)
     if drop <= 0 or drop < least_fall * abs(start) or _roughness(curve) > noise_share * drop:
         return None
     progress = (start - level) / drop
@@ -39,11 +59,31 @@ def slow_convergence(run: Run, *, half_share: float, last_fifth: float, noise_sh
     unread = run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN) and run.step_is == "step" and high_level <= end and start <= 4 * high_level
     epochs = _epochs_at(run, curve, half)
     patient = epochs is not None and epochs >= many_epochs and half >= half_share_epochs and late >= 0.4 * last_fifth
-    if not patient and (half < half_share or (late < last_fifth and not (unread and late >= 0.2 * last_fifth))) or (len(level) >= 12 and mann_kendall(level[len(level) // 2 :]) > -1.5):
+    if (not patient and (half < half_share or (late < last_fifth and not (unread and late >= 0.2 * last_fifth)))) or (
+        len(level) >= 12 and mann_kendall(level[len(level) // 2 :]) > -1.5
+    ):
         return None
     last = int(curve.steps[-1])
-    numbers = {"start": start, "end": end, "drop": drop, "half_share_found": half, "epochs_to_half": epochs, "last_fifth_found": late, "rows": len(curve), "fall": drop / abs(start), "signal": name}
-    return Evidence(numbers, (name,), int(curve.steps[0]), ((int(curve.steps[0]), last),), margin=min(half / half_share, late / last_fifth), points=len(curve))
+    numbers = {
+        "start": start,
+        "end": end,
+        "drop": drop,
+        "half_share_found": half,
+        "epochs_to_half": epochs,
+        "last_fifth_found": late,
+        "rows": len(curve),
+        "fall": drop / abs(start),
+        "signal": name,
+        "little": 0,
+    }
+    return Evidence(
+        numbers,
+        (name,),
+        int(curve.steps[0]),
+        ((int(curve.steps[0]), last),),
+        margin=min(half / half_share, late / last_fifth),
+        points=len(curve),
+    )
 
 
 def underfitting(run: Run, *, tolerance: float, gap: float, level_share: float, still: float) -> Evidence | Skip | None:
@@ -61,8 +101,17 @@ def underfitting(run: Run, *, tolerance: float, gap: float, level_share: float, 
         chance = (chance_level(run, level, tolerance) if never_left else None) or _high_rest(run, curve, level, level_share, still)
         if chance is None or level > (1 + tolerance) * chance[0] or (end is not None and abs(end - level) > gap * level):
             return None
-        numbers = {"level": level, "chance": chance[0], "chance_name": chance[1], "of_chance": level / chance[0], "train": end, "evals": len(curve)}
-        return Evidence(numbers, (signal.name,), int(curve.steps[0]), ((int(curve.steps[0]), int(curve.steps[-1])),), margin=1.5, points=len(curve))
+        numbers = {
+            "level": level,
+            "chance": chance[0],
+            "chance_name": chance[1],
+            "of_chance": level / chance[0],
+            "train": end,
+            "evals": len(curve),
+        }
+        return Evidence(
+            numbers, (signal.name,), int(curve.steps[0]), ((int(curve.steps[0]), int(curve.steps[-1])),), margin=1.5, points=len(curve)
+        )
     return Skip("fewer than 4 evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
 
 
@@ -92,6 +141,21 @@ def _main(run: Run) -> tuple[Curve, str]:
         return train, "train/loss"
     best = max(((curve_of(s), s.name) for s in run.eval_losses()), key=lambda pair: len(pair[0]), default=(train, "train/loss"))
     return best if len(best[0]) > len(train) else (train, "train/loss")
+
+
+def _little(curve: Curve, name: str, start: float, end: float) -> Evidence:
+    """A dozen rows that fall all the way and by little: not enough to be sure, enough to say so."""
+    numbers = {
+        "start": start,
+        "end": end,
+        "drop": start - end,
+        "rows": len(curve),
+        "fall": (start - end) / abs(start),
+        "signal": name,
+        "little": 1,
+    }
+    span = (int(curve.steps[0]), int(curve.steps[-1]))
+    return Evidence(numbers, (name,), span[0], (span,), margin=1.0, points=len(curve))
 
 
 def _epochs_at(run: Run, curve: Curve, share: float) -> float | None:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, loss_curve, warmup_end
+from lossdoctor.detectors.curve import loss_curve, warmup_end
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, rolling_median, sigma
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
-
 
 LEAST_OF_START = 0.03  # near zero a fivefold wiggle of a thousandth is nothing
 RL_RATIO, RL_HEIGHT = 30.0, 1e-2  # a policy loss hovers around zero: only a jump out of all proportion tells
@@ -28,7 +27,19 @@ class Event:
     sigmas: float
 
 
-def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int, slow_sigmas: float, sharp_ratio: float, most: int) -> Evidence | None:
+def loss_spike(
+    run: Run,
+    *,
+    window: int,
+    sigmas: float,
+    ratio: float,
+    pair_ratio: float,
+    slow_ratio: float,
+    slow_rows: int,
+    slow_sigmas: float,
+    sharp_ratio: float,
+    most: int,
+) -> Evidence | None:
     """Find rows far above the trailing median of `window` rows, in isolated events.
 
     A row belongs to an event when it stands more than `sigmas` (growing with the logarithm of the length) noise scales over the trailing
@@ -49,7 +60,16 @@ def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio
     start = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
     skip = max(width // 2, 3, min(start, len(values) // 10))
     outside = np.flatnonzero(excess > bar)
-    events = [e for e in _events(outside, values, base, floor) if e.first >= skip and (_counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows) or (e.ratio >= sharp_ratio and e.sigmas >= 2 * bar and _lingers(e, excess))) and _isolated(e, values, base)]
+    events = [
+        e
+        for e in _events(outside, values, base, floor)
+        if e.first >= skip
+        and (
+            _counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows)
+            or (e.ratio >= sharp_ratio and e.sigmas >= 1.5 * bar and _lingers(e, excess))
+        )
+        and _isolated(e, values, base)
+    ]
     events += _slow_events(values, base, floor, slow_ratio, slow_rows, slow_sigmas, skip, events)
     events = sorted((e for e in events if _returns(e, values, base)), key=lambda e: e.first)
     start = float(np.median(np.abs(values[: max(5, len(values) // 20)])))
@@ -64,8 +84,10 @@ def loss_spike(run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio
     top = max(events, key=lambda e: e.ratio)
     first = events[0]
     numbers = {
-        "spikes": len(events), "height": top.height, "ratio_found": min(top.ratio, 1e9), "sigmas_found": min(top.sigmas, 1e9), "level": float(base[top.first]), "top_step": int(curve.steps[top.first]),
-        "rows_high": top.last - top.first + 1, "rows": len(curve), "recovery": "slow" if top.last - top.first >= 5 else "fast", "bar": float(bar),
+        "spikes": len(events), "height": top.height, "ratio_found": min(top.ratio, 1e9), "sigmas_found": min(top.sigmas, 1e9),
+        "level": float(base[top.first]), "top_step": int(curve.steps[top.first]),
+        "rows_high": top.last - top.first + 1, "rows": len(curve), "recovery": "slow" if top.last - top.first >= 5 else "fast",
+        "bar": float(bar),
     }  # fmt: skip
     spans = tuple((int(curve.steps[e.first]), int(curve.steps[e.last])) for e in events[:20])
     return Evidence(numbers, ("train/loss",), int(curve.steps[first.first]), spans, margin=max(1.0, top.ratio / ratio), points=len(curve))
@@ -109,26 +131,30 @@ def _events(outside: np.ndarray, values: Floats, base: Floats, floor: Floats) ->
 def _lingers(event: Event, excess: Floats) -> bool:
     """Whether the rows after the top stay up as well: the weights were moved. A single bad batch leaves no trace in the next row."""
     after = excess[event.first : event.first + 5]
-    return len(after) >= 4 and int((after > 3).sum()) >= 4
+    return len(after) >= 4 and int((after > 2.5).sum()) >= 4
 
 
-def _slow_events(values: Floats, base: Floats, floor: Floats, ratio: float, rows: int, sigmas: float, skip: int, known: list[Event]) -> list[Event]:
+def _slow_events(
+    values: Floats, base: Floats, floor: Floats, ratio: float, rows: int, sigmas: float, skip: int, known: list[Event]
+) -> list[Event]:
     """Jumps too low for a single row: medians of five rows that stay `ratio` times over the level before, `sigmas` scales of a median."""
     middle = rolling_median(values, 5)
+    if len(values) <= rows:
+        return []
+    bars = np.where(base > 0, np.maximum(ratio * base, base + sigmas * 0.56 * floor), np.inf)[: len(values) - rows + 1]
+    high = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(middle, rows).min(axis=1) >= bars)
     found: list[Event] = []
-    i = skip
-    while i < len(values) - rows:
-        level = float(base[i])
-        bar = max(ratio * level, level + sigmas * 0.56 * float(floor[i])) if level > 0 else np.inf
-        if not (middle[i : i + rows] >= bar).all():
-            i += 1
+    free = skip
+    for i in map(int, high):
+        if i < free:
             continue
+        level = float(base[i])
         stays = middle[i:] >= level + 0.5 * (float(np.max(middle[i : i + rows])) - level)
         last = i + max(rows, int(np.argmin(stays)) if not stays.all() else len(stays)) - 1
         top = float(np.max(values[i : last + 1]))
         if not any(e.first - 3 <= last and i <= e.last + 3 for e in known) and last - i < 0.35 * len(values):
             found.append(Event(i, last, top, top / level, float((top - level) / floor[i])))
-        i = max(last, i) + max(rows, len(values) // 10)
+        free = last + max(rows, len(values) // 10)
     return found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from lossdoctor.detectors.curve import Curve, named_curve
 from lossdoctor.measures.level import Floats, rolling_median, sigma
-from lossdoctor.model import Evidence, Skip
+from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.run.log import Ints
@@ -17,7 +17,7 @@ RATES = ("perf/tokens_per_second", "perf/samples_per_second", "perf/steps_per_se
 
 
 def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, least_rows: int, sigmas: float) -> Evidence | Skip | None:
-    """A stretch of at least `share` of the rows (and `least_rows`) whose speed, as a rolling median of five, is under `below` of the baseline
+    """A stretch of `share` of the rows at least (and `least_rows`) whose speed, a rolling median of five, is under `below` of the baseline
     (`below_wall` where only wall times tell it), and that stands apart: `sigmas` scales of the speeds before, four of five slow rows slower
     than nine of ten before.
 
@@ -44,8 +44,25 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
     if rows < max(least_rows, share * len(rate)) or first < 5 or not _apart(rate[:first], rate[first : last + 1], sigmas):
         return None
     speed = float(np.median(rate[first : last + 1]))
-    numbers = {"baseline": baseline, "slow": speed, "ratio": speed / baseline, "from_step": int(steps[first]), "to_step": int(steps[last]), "rows": rows, "share_found": rows / len(rate), "recovered": last < len(rate) - 3, "signal": name}
-    return Evidence(numbers, (name,), int(steps[first]), ((int(steps[first]), int(steps[last])),), margin=below * baseline / max(speed, 1e-12), points=len(rate))
+    numbers: dict[str, Scalar] = {
+        "baseline": baseline,
+        "slow": speed,
+        "ratio": speed / baseline,
+        "from_step": int(steps[first]),
+        "to_step": int(steps[last]),
+        "rows": rows,
+        "share_found": rows / len(rate),
+        "recovered": last < len(rate) - 3,
+        "signal": name,
+    }
+    return Evidence(
+        numbers,
+        (name,),
+        int(steps[first]),
+        ((int(steps[first]), int(steps[last])),),
+        margin=below * baseline / max(speed, 1e-12),
+        points=len(rate),
+    )
 
 
 def _seconds_a_row(run: Run) -> float:
@@ -76,7 +93,14 @@ def stall(run: Run, *, seconds: float, factor: float) -> Evidence | Skip | None:
         return None
     stalls = int(((gaps >= seconds) & (gaps >= factor * usual) & (np.diff(steps) > 0)).sum())
     span = (int(steps[longest]), int(steps[longest + 1]))
-    return Evidence({"gap_seconds": gap, "usual_seconds": usual, "ratio": gap / max(usual, 1e-9), "after_step": span[0], "stalls": stalls}, ("train/loss",), span[0], (span,), margin=gap / max(seconds, factor * usual), points=len(gaps))
+    return Evidence(
+        {"gap_seconds": gap, "usual_seconds": usual, "ratio": gap / max(usual, 1e-9), "after_step": span[0], "stalls": stalls},
+        ("train/loss",),
+        span[0],
+        (span,),
+        margin=gap / max(seconds, factor * usual),
+        points=len(gaps),
+    )
 
 
 def _speed(run: Run) -> tuple[str, Ints, Floats] | None:
@@ -112,7 +136,7 @@ def _from_wall_times(run: Run) -> tuple[str, Ints, Floats] | None:
     return ("wall time", steps[1:][keep], rate[keep]) if keep.sum() >= 12 else None
 
 
-def _longest(slow: np.ndarray) -> tuple[int, int]:  # type: ignore[type-arg]
+def _longest(slow: np.ndarray) -> tuple[int, int]:
     """First and last row of the longest stretch of True; (0, -1) where there is none."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], slow.astype(np.int8), [0]))))
     if not len(edges):

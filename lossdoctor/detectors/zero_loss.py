@@ -36,10 +36,20 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     nonfinite = run.signal("train/grad_norm")
     zero_norm = bool(len(norm)) and float(np.median(norm.values)) == 0.0
     numbers = {
-        "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs, "exactly_zero": float(np.max(np.abs(curve.values[-max(3, len(curve) // 3) :]))) == 0.0, "norm_is_zero": zero_norm,
-        "norm_median": float(np.median(norm.values)) if len(norm) else None, "norm_is_nan": bool(nonfinite is not None and len(nonfinite) and not np.isfinite(nonfinite.values).any()), "bound": bound, "start": float(curve.values[0]),
+        "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs,
+        "exactly_zero": float(np.max(np.abs(curve.values[-max(3, len(curve) // 3) :]))) == 0.0, "norm_is_zero": zero_norm,
+        "norm_median": float(np.median(norm.values)) if len(norm) else None,
+        "norm_is_nan": bool(nonfinite is not None and len(nonfinite) and not np.isfinite(nonfinite.values).any()), "bound": bound,
+        "start": float(curve.values[0]),
     }  # fmt: skip
-    return Evidence(numbers, ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",), at, ((at, int(curve.steps[-1])),), margin=min(10.0, bound / max(end, bound / 10)), points=len(curve))
+    return Evidence(
+        numbers,
+        ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",),
+        at,
+        ((at, int(curve.steps[-1])),),
+        margin=min(10.0, bound / max(end, bound / 10)),
+        points=len(curve),
+    )
 
 
 def _language_model(run: Run) -> bool:

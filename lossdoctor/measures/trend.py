@@ -19,7 +19,10 @@ def theil_sen(x: Floats, y: Floats) -> float:
 
 
 def mann_kendall(y: Floats) -> float:
-    """z score of the Mann-Kendall trend test with the tie correction (Kendall 1975): below -3 falls, above 3 rises. 0 for fewer than four points."""
+    """z score of the Mann-Kendall trend test with the tie correction (Kendall 1975): below -3 falls, above 3 rises.
+
+    0 for fewer than four points.
+    """
     y = thin(y)
     n = len(y)
     if n < 4:

@@ -81,7 +81,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """Something a log said in words: kind (oom, nccl-timeout, device-assert, killed, no-space, interrupt, traceback, nan, overflow, ...)."""
+    """Something a log said in words: kind (oom, nccl-timeout, device-assert, killed, no-space, interrupt, traceback, nan, ...)."""
 
     kind: str
     text: str

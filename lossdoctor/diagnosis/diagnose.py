@@ -12,6 +12,7 @@ from lossdoctor.diagnosis.judge import judge
 from lossdoctor.model import Diagnosis, Evidence, Fault, Finding, RuleNote, Severity, Verdict
 from lossdoctor.rulebook import Rule
 from lossdoctor.run import Run
+from lossdoctor.run.log import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,9 @@ class Options:
     lead_time: bool = True
 
 
-def diagnose(run: Run, rules: Sequence[Rule], detectors: Mapping[str, Detector], argument: str = "", options: Options | None = None) -> Diagnosis:
+def diagnose(
+    run: Run, rules: Sequence[Rule], detectors: Mapping[str, Detector], argument: str = "", options: Options | None = None
+) -> Diagnosis:
     """Diagnose one run; never raises for what is in the data."""
     options = options or Options()
     outcomes = examine(run, rules, detectors, options.limits)
@@ -32,7 +35,9 @@ def diagnose(run: Run, rules: Sequence[Rule], detectors: Mapping[str, Detector],
     fired = [(outcome.rule, outcome.evidence) for outcome in outcomes if outcome.evidence is not None]
     findings = explain([judge(run, rule, evidence) for rule, evidence in fired], by_name)
     measured = {rule.name: evidence for rule, evidence in fired}
-    findings = tuple(_complete(run, finding, by_name[finding.rule], measured[finding.rule], detectors[finding.rule], options) for finding in findings)
+    findings = tuple(
+        _complete(run, finding, by_name[finding.rule], measured[finding.rule], detectors[finding.rule], options) for finding in findings
+    )
     return _assemble(run, findings, outcomes, argument, options)
 
 
@@ -56,10 +61,13 @@ def _assemble(run: Run, findings: tuple[Finding, ...], outcomes: Sequence[Outcom
     moments = marks.marks(run, findings, advice)
     epochs = run.signal("train/loss") or next(iter(run.signals.values()), None)
     return Diagnosis(
-        name=run.name, path=run.path, argument=argument or run.path, verdict=result, headline=headline(findings, result, run.points, run.last_step), findings=findings, healthy=healthy,
+        name=run.name, path=run.path, argument=argument or run.path, verdict=result,
+        headline=headline(findings, result, run.points, run.last_step), findings=findings, healthy=healthy,
         not_evaluated=skipped, crashed=crashed, faults=run.faults, checkpoint=advice, checkpoints=run.checkpoints,
-        cost=cost.cost(run, findings, advice, gpus=options.gpus, gpu_hour_cost=options.gpu_hour_cost), marks=moments, settings=tuple(run.settings.values()), sources=run.sources, log_events=run.events,
-        series=series.views(run, {m.step for m in moments} | {s for f in findings for span in f.spans for s in span}), task=run.task, steps=run.last_step, planned_steps=run.planned_steps,
+        cost=cost.cost(run, findings, advice, gpus=options.gpus, gpu_hour_cost=options.gpu_hour_cost), marks=moments,
+        settings=tuple(run.settings.values()), sources=run.sources, log_events=run.events,
+        series=series.views(run, {m.step for m in moments} | {s for f in findings for span in f.spans for s in span}), task=run.task,
+        steps=run.last_step, planned_steps=run.planned_steps,
         epochs=_last_finite(epochs.epochs) if epochs is not None and len(epochs) else None, notes=run.notes,
     )  # fmt: skip
 
@@ -75,8 +83,8 @@ def _note(rule: Rule, reason: str = "", how: str = "") -> RuleNote:
     return RuleNote(rule.name, rule.code, rule.title, reason, how)
 
 
-def _last_finite(values: Sequence[float]) -> float | None:
+def _last_finite(values: Floats) -> float | None:
     import numpy as np
 
-    good = np.asarray(values)[np.isfinite(values)]
+    good = values[np.isfinite(values)]
     return float(good[-1]) if len(good) else None

@@ -70,7 +70,10 @@ def unmet(run: Run, rule: Rule) -> Skip | None:
     first = needs.signals[:1] or needs.any_of
     rows = max((len(signal) for name in first if (signal := run.signal(name)) is not None), default=needs.points)
     if rows < needs.points:
-        return Skip(f"{rows} values of {' or '.join(first)}, {needs.points} are needed", "log more often: logging_steps so that the run gives at least 50 rows")
+        return Skip(
+            f"{rows} values of {' or '.join(first)}, {needs.points} are needed",
+            "log more often: logging_steps so that the run gives at least 50 rows",
+        )
     return None
 
 

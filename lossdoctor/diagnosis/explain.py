@@ -13,20 +13,32 @@ def explain(findings: Iterable[Finding], rules: Mapping[str, Rule]) -> tuple[Fin
     """Mark each finding that another explains, and order them: unexplained first, then by severity, rank of the rule and confidence."""
     found = list(findings)
     names = {f.rule for f in found}
-    explained = [replace(f, explained_by=next((name for name in rules[f.rule].explained_by if name in names and _holds(f, name, found)), None)) for f in found]
-    return tuple(sorted(explained, key=lambda f: (f.severity.rank, f.explained_by is not None, _weight(f), -f.confidence, f.code)))
+    explained = [
+        replace(f, explained_by=next((name for name in rules[f.rule].explained_by if name in names and _holds(f, name, found)), None))
+        for f in found
+    ]
+    return tuple(sorted(explained, key=lambda f: (f.severity is Severity.NOTE, f.explained_by is not None, f.severity.rank, _weight(f), -f.confidence, f.code)))
+
+
+_BROKEN_CURVE = frozenset({"loss-spike", "level-shift"})
 
 
 def _holds(finding: Finding, name: str, found: Sequence[Finding]) -> bool:
-    """A cause cannot come long after what it is said to cause, and a note explains nothing louder."""
+    """A note explains nothing louder, and a jump of the loss explains a turn of the eval loss only where both happen at the same place."""
     other = next(f for f in found if f.rule == name)
+    if name in _BROKEN_CURVE:
+        reach = 0.1 * max((span[1] for f in found for span in f.spans), default=0)
+        together = other.onset_step is not None and finding.onset_step is not None and abs(other.onset_step - finding.onset_step) <= reach
+        return together and other.severity is not Severity.NOTE
     return other.severity.rank <= finding.severity.rank
 
 
 # What a reader should hear first where two findings are equally grave.
 _ORDER = (
-    "nan-loss", "divergence", "zero-loss", "out-of-memory", "resume-discontinuity", "cliff", "loss-spike", "exploding-gradients", "hockey-stick", "overfitting", "plateau",
-    "vanishing-gradients", "sawtooth", "lr-zero", "schedule-ended-early", "no-warmup", "lr-restart", "warmup-too-long", "slow-convergence", "underfitting", "eval-flat", "constant-clipping", "memory-leak", "throughput-drop",
+    "nan-loss", "divergence", "zero-loss", "out-of-memory", "resume-discontinuity", "cliff", "loss-spike", "exploding-gradients",
+    "hockey-stick", "overfitting", "plateau",
+    "vanishing-gradients", "sawtooth", "lr-zero", "schedule-ended-early", "no-warmup", "lr-restart", "warmup-too-long", "slow-convergence",
+    "underfitting", "eval-flat", "constant-clipping", "memory-leak", "throughput-drop",
 )  # fmt: skip
 
 

@@ -4,4 +4,17 @@ from lossdoctor.rulebook.fill import fill, number
 from lossdoctor.rulebook.load import bind, load_directory, load_file, shipped, shipped_directory
 from lossdoctor.rulebook.rule import CauseRule, Condition, FixRule, Rule, Threshold
 
-__all__ = ["CauseRule", "Condition", "FixRule", "Rule", "Threshold", "bind", "fill", "load_directory", "load_file", "number", "shipped", "shipped_directory"]
+__all__ = [
+    "CauseRule",
+    "Condition",
+    "FixRule",
+    "Rule",
+    "Threshold",
+    "bind",
+    "fill",
+    "load_directory",
+    "load_file",
+    "number",
+    "shipped",
+    "shipped_directory",
+]

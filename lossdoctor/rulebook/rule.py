@@ -23,7 +23,7 @@ class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Needs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What must have been logged before the rule can say anything: every signal of `signals`, one of `any_of`, `points` rows in the first."""
+    """What must be logged before the rule can say anything: every signal of `signals`, one of `any_of`, `points` rows in the first."""
 
     signals: tuple[str, ...] = ()
     any_of: tuple[str, ...] = ()

@@ -17,7 +17,15 @@ from lossdoctor.run.task import task_of
 MAX_PLAN = 1 << 40  # streaming data sets log 9223372036854775807 epochs
 
 
-def build(log: Log, *, settings: Sequence[Setting] = (), path: str = "", name: str = "", metric: Mapping[str, str] | None = None, notes: Iterable[SourceNote] = ()) -> Run:
+def build(
+    log: Log,
+    *,
+    settings: Sequence[Setting] = (),
+    path: str = "",
+    name: str = "",
+    metric: Mapping[str, str] | None = None,
+    notes: Iterable[SourceNote] = (),
+) -> Run:
     """Make a Run of one (possibly merged) log.
 
     `settings` are already merged, in order of trust; `metric` maps a canonical signal to the column that holds it, over the alias table.
@@ -27,13 +35,15 @@ def build(log: Log, *, settings: Sequence[Setting] = (), path: str = "", name: s
     planned = log.planned_steps if log.planned_steps is not None and 0 < log.planned_steps < MAX_PLAN else None
     epochs = log.planned_epochs if log.planned_epochs is not None and 0 < log.planned_epochs < 1e6 else None
     closing = any(key in signals for key in CLOSING)
-    run = Run(
-        name=name or log.name, path=path or str(log.path), signals=signals, settings=by_name, checkpoints=log.checkpoints, events=log.events, faults=log.faults,
-        sources=tuple(notes) or (SourceNote(log.kind, str(log.path), log.points, "read"),), planned_steps=planned or _plan_from_epochs(signals, epochs), planned_epochs=epochs,
-        reached_step=log.reached_step, finished=True if closing else log.finished, early_stopped=log.early_stopped, evidence_beyond_state=log.kind != "trainer_state",
+    return Run(
+        name=name or log.name, path=path or str(log.path), signals=signals, settings=by_name, checkpoints=log.checkpoints,
+        events=log.events, faults=log.faults,
+        sources=tuple(notes) or (SourceNote(log.kind, str(log.path), log.points, "read"),),
+        planned_steps=planned or _plan_from_epochs(signals, epochs), planned_epochs=epochs,
+        reached_step=log.reached_step, finished=True if closing else log.finished, early_stopped=log.early_stopped,
+        evidence_beyond_state=log.kind != "trainer_state",
         best_step=log.best_step, step_is=log.step_is, framework=log.framework, task=task_of(signals, by_name), notes=log.notes,
     )  # fmt: skip
-    return run
 
 
 def _signals(series: Iterable[Series], chosen: Mapping[str, str]) -> dict[str, Signal]:

@@ -24,7 +24,7 @@ def tidy(signals: Mapping[str, Signal]) -> pd.DataFrame:
 
     return pd.DataFrame(
         {
-            "signal": pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="object")),  # type: ignore[arg-type]
+            "signal": pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="object")),
             "step": column("steps", np.int64),
             "epoch": column("epochs", np.float64),
             "time": column("times", np.float64),

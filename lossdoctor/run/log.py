@@ -29,7 +29,9 @@ class Series:
     times: Floats
 
     @classmethod
-    def of(cls, name: str, steps: npt.ArrayLike, values: npt.ArrayLike, epochs: npt.ArrayLike | None = None, times: npt.ArrayLike | None = None) -> Series:
+    def of(
+        cls, name: str, steps: npt.ArrayLike, values: npt.ArrayLike, epochs: npt.ArrayLike | None = None, times: npt.ArrayLike | None = None
+    ) -> Series:
         """Build a series from any sequences; a missing epochs or times becomes all NaN."""
         where = np.asarray(steps, dtype=np.int64)
         unknown = np.full(where.shape, np.nan)

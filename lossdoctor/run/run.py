@@ -48,7 +48,9 @@ class Signal:
 
     def where(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> Signal:
         """Select rows by mask, index or slice."""
-        return Signal(self.name, self.raw_name, self.steps[rows], self.values[rows], self.epochs[rows], self.times[rows], self.segments[rows])
+        return Signal(
+            self.name, self.raw_name, self.steps[rows], self.values[rows], self.epochs[rows], self.times[rows], self.segments[rows]
+        )
 
     def until(self, step: int) -> Signal:
         """The rows up to and including `step`."""
@@ -128,7 +130,9 @@ class Run:
 
     @cached_property
     def last_step(self) -> int:
-        logged = max((int(s.steps.max()) for name, s in self.signals.items() if len(s) and not name.startswith(("gpu/", "host/"))), default=0)
+        logged = max(
+            (int(s.steps.max()) for name, s in self.signals.items() if len(s) and not name.startswith(("gpu/", "host/"))), default=0
+        )
         return max(logged, self.reached_step or 0)
 
     @cached_property

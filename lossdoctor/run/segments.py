@@ -20,4 +20,4 @@ def segments(steps: Ints) -> npt.NDArray[np.int16]:
     forward = moves[moves > 0]
     usual = int(np.median(forward)) if len(forward) else 1
     starts = np.concatenate(([False], moves < -usual))
-    return np.minimum(np.cumsum(starts), np.iinfo(np.int16).max).astype(np.int16)
+    return np.asarray(np.minimum(np.cumsum(starts), np.iinfo(np.int16).max), dtype=np.int16)

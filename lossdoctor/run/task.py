@@ -14,7 +14,22 @@ LANGUAGE_MODEL = "language-model"
 UNKNOWN = "unknown"
 
 _PREFERENCE_SIGNALS = ("rewards/margins", "rewards/chosen", "logps/chosen", "rewards/accuracies")
-_RL_SIGNALS = ("reward_std", "kl", "completions/", "completion_length", "objective/kl", "policy/approxkl", "rollout/", "train/approx_kl", "Environment/", "frac_reward_zero_std", "Losses/Policy Loss", "train/policy_gradient_loss", "train/value_loss", "Policy/")
+_RL_SIGNALS = (
+    "reward_std",
+    "kl",
+    "completions/",
+    "completion_length",
+    "objective/kl",
+    "policy/approxkl",
+    "rollout/",
+    "train/approx_kl",
+    "Environment/",
+    "frac_reward_zero_std",
+    "Losses/Policy Loss",
+    "train/policy_gradient_loss",
+    "train/value_loss",
+    "Policy/",
+)
 
 
 def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
@@ -27,7 +42,9 @@ def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
     if any(name in {"eval/wer", "eval/cer"} for name in names):
         return SPEECH
     kind = " ".join(str(settings[key].value) for key in ("architectures", "model_type") if key in settings).lower()
-    if "classification" in kind or "num_labels" in settings and not any(word in kind for word in ("causallm", "lmhead", "conditionalgeneration")):
+    if "classification" in kind or (
+        "num_labels" in settings and not any(word in kind for word in ("causallm", "lmhead", "conditionalgeneration"))
+    ):
         return CLASSIFICATION
     if "causallm" in kind or "lmhead" in kind or "lora_r" in settings or "train/perplexity" in names:
         return LANGUAGE_MODEL

@@ -16,8 +16,10 @@ from lossdoctor.sources.trainer_state import looks_like as looks_like_state
 _SKIPPED = {".git", "__pycache__", "node_modules", ".venv", "site-packages", ".ipynb_checkpoints"}
 _TABLE_NAMES = ("metrics", "log", "history", "results", "loss", "train", "progress", "export")
 _NOT_LOGS = {
-    "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json", "adapter_config.json", "all_results.json",
-    "train_results.json", "eval_results.json", "training_args.json", "args.json", "requirements.txt", "wandb-metadata.json", "wandb-summary.json", "merges.txt", "vocab.txt", "preprocessor_config.json",
+    "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "special_tokens_map.json", "added_tokens.json",
+    "generation_config.json", "adapter_config.json", "all_results.json",
+    "train_results.json", "eval_results.json", "training_args.json", "args.json", "requirements.txt", "wandb-metadata.json",
+    "wandb-summary.json", "merges.txt", "vocab.txt", "preprocessor_config.json",
     "expected.toml",
 }  # fmt: skip
 
@@ -63,7 +65,14 @@ def _walk(root: Path, found: Found, limits: Limits) -> Iterator[Path]:
         for entry in entries:
             seen += 1
             if seen > limits.directory_entries:
-                found.faults.append(Fault("too-many-files", _short(directory, root), f"more than {limits.directory_entries} entries; the rest was not looked at", Loss.LOSSY))
+                found.faults.append(
+                    Fault(
+                        "too-many-files",
+                        _short(directory, root),
+                        f"more than {limits.directory_entries} entries; the rest was not looked at",
+                        Loss.LOSSY,
+                    )
+                )
                 return
             if entry.is_symlink():
                 _link(entry, base, found)
@@ -80,8 +89,10 @@ def _walk(root: Path, found: Found, limits: Limits) -> Iterator[Path]:
 
 def _link(entry: os.DirEntry[str], base: str, found: Found) -> None:
     target = os.path.realpath(entry.path)
-    inside = os.path.commonpath([base, target]) == base if os.path.isabs(target) else False
-    found.ignored.append((Path(entry.path), "a link to a place that is read anyway" if inside else "a link that leads out of the directory"))
+    inside = os.path.commonpath([base, target]) == base if Path(target).is_absolute() else False
+    found.ignored.append(
+        (Path(entry.path), "a link to a place that is read anyway" if inside else "a link that leads out of the directory")
+    )
 
 
 def _short(path: str, root: Path) -> str:
@@ -138,7 +149,14 @@ def _tabular_or_text(path: Path, first: bytes, found: Found, *, named: bool) -> 
     elif text_log.looks_like(path, first):
         found.texts.append(path)
     elif named:
-        found.faults.append(Fault("unknown-format", path.name, "not a training log that lossdoctor knows (trainer_state.json, event file, .wandb, CSV, JSON lines, text log)", Loss.FATAL))
+        found.faults.append(
+            Fault(
+                "unknown-format",
+                path.name,
+                "not a training log that lossdoctor knows (trainer_state.json, event file, .wandb, CSV, JSON lines, text log)",
+                Loss.FATAL,
+            )
+        )
     else:
         found.ignored.append((path, "no training log"))
 

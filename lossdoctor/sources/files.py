@@ -12,7 +12,7 @@ LFS_HEADER = b"version https://git-lfs.github.com/spec/"
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """Return the bytes of a regular file; raises `Unreadable` for anything else, for an empty file, a git-lfs pointer or one beyond `limit` bytes."""
+    """Return the bytes of a regular file; raises `Unreadable` for anything else, an empty file, a git-lfs pointer, too many bytes."""
     data = _read(path, limit)
     if not data:
         raise Unreadable(f"{path.name}: empty file")

@@ -147,12 +147,30 @@ def _run(one: Group, older: Mapping[int, tuple[Log, ...]], path: Path, choices: 
         found_checkpoints += more
         faults += problems
     ranked = sorted(one.members, key=lambda m: _TRUST.index(m.kind) if m.kind in _TRUST else len(_TRUST))
-    groups = [chosen, *[m.settings for m in ranked if m.kind != "trainer_state"], *from_files, *[m.settings for m in ranked if m.kind == "trainer_state"]]
+    groups = [
+        chosen,
+        *[m.settings for m in ranked if m.kind != "trainer_state"],
+        *from_files,
+        *[m.settings for m in ranked if m.kind == "trainer_state"],
+    ]
     notes = tuple(
-        SourceNote(m.kind, str(m.path), m.points, one.remark(m) + (f"; {len(older[id(m)])} older checkpoints of this run beside it" if older.get(id(m)) else "")) for m in one.members
+        SourceNote(
+            m.kind,
+            str(m.path),
+            m.points,
+            one.remark(m) + (f"; {len(older[id(m)])} older checkpoints of this run beside it" if older.get(id(m)) else ""),
+        )
+        for m in one.members
     )
     joined = replace(log, faults=tuple(dict.fromkeys(faults)), checkpoints=tuple(sorted(found_checkpoints, key=lambda c: c.step)))
-    return build(joined, settings=settings.merge(groups), path=str(path if alone else log.path), name=one.name(path), metric=choices.metric, notes=notes)
+    return build(
+        joined,
+        settings=settings.merge(groups),
+        path=str(path if alone else log.path),
+        name=one.name(path),
+        metric=choices.metric,
+        notes=notes,
+    )
 
 
 _TRUST = ("tensorboard", "wandb", "wandb_api", "jsonl", "csv", "text")

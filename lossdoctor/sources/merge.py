@@ -39,8 +39,8 @@ class Group:
         if named is not None:
             return named.name
         first = self.members[0].path
-        place = first.parent if first.is_file() and first.suffix in {".json", ""} or "tfevents" in first.name else first
-        while place.name.lower().startswith(("checkpoint-", "runs", "logs")) and place != path and place.parent != place:
+        place = first.parent if (first.is_file() and first.suffix in {".json", ""}) or "tfevents" in first.name else first
+        while place.name.lower().startswith(("checkpoint-", "runs", "logs")) and place not in (path, place.parent):
             place = place.parent
         if first.is_file() and first.suffix in {".csv", ".tsv", ".jsonl", ".log", ".txt"}:
             place = first
@@ -67,7 +67,9 @@ def group(logs: Sequence[Log]) -> list[Group]:
         elif log.faults or log.events:
             homes.append([log])
     order = {id(log): index for index, log in enumerate(logs)}
-    return [Group(tuple(sorted(members, key=lambda m: order[id(m)]))) for members in sorted(homes, key=lambda ms: min(order[id(m)] for m in ms))]
+    return [
+        Group(tuple(sorted(members, key=lambda m: order[id(m)]))) for members in sorted(homes, key=lambda ms: min(order[id(m)] for m in ms))
+    ]
 
 
 def same_run(one: Log, other: Log) -> bool:
@@ -85,11 +87,18 @@ def same_run(one: Log, other: Log) -> bool:
 def _resumes(first: Log, second: Log) -> bool:
     """Whether the second event log goes on where the first left off or earlier: in the same place, later, and not from the start."""
     a, b = _loss(first), _loss(second)
-    if a is None or b is None or first.path.parent != second.path.parent or first.started is None or second.started is None or second.started <= first.started:
+    if (
+        a is None
+        or b is None
+        or first.path.parent != second.path.parent
+        or first.started is None
+        or second.started is None
+        or second.started <= first.started
+    ):
         return False
     interval = int(np.median(np.diff(a.steps))) if len(a.steps) > 1 else 1
     begins = int(b.steps[0])
-    return begins > a.steps[0] + 2 * interval and begins <= a.steps[-1] + 2 * max(interval, 1) and b.steps[-1] >= a.steps[-1]
+    return bool(begins > a.steps[0] + 2 * interval and begins <= a.steps[-1] + 2 * max(interval, 1) and b.steps[-1] >= a.steps[-1])
 
 
 def _agree(a: Series, b: Series, *logs: Log) -> bool:
@@ -101,7 +110,7 @@ def _agree(a: Series, b: Series, *logs: Log) -> bool:
     return _share_equal(a.values[i], b.values[j], a, b, shared)
 
 
-def _share_equal(x: np.ndarray, y: np.ndarray, a: Series, b: Series, shared: np.ndarray) -> bool:  # type: ignore[type-arg]
+def _share_equal(x: np.ndarray, y: np.ndarray, a: Series, b: Series, shared: np.ndarray) -> bool:
     """A restart logs steps twice: then either row may be the one that the other log kept."""
     equal = _close(x, y)
     if not equal.all():
@@ -115,10 +124,10 @@ def _same_sequence(a: Series, b: Series) -> bool:
     return n >= 3 and bool(_close(a.values[:n], b.values[:n], relative=PRINTED).mean() >= SAME_SHARE)
 
 
-def _close(x: np.ndarray, y: np.ndarray, relative: float = 1e-4) -> np.ndarray:  # type: ignore[type-arg]
+def _close(x: np.ndarray, y: np.ndarray, relative: float = 1e-4) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         near = np.abs(x - y) <= ROUNDED + relative * np.abs(y)
-        return near | (np.isnan(x) & np.isnan(y)) | (x == y)
+        return np.asarray(near | (np.isnan(x) & np.isnan(y)) | (x == y))
 
 
 def _same_evals(one: Log, other: Log) -> bool:
@@ -185,7 +194,9 @@ def _in_sequence(members: Sequence[Log]) -> Sequence[Log]:
     if len(events) < 2:
         return members
     names = dict.fromkeys(s.name for log in events for s in log.series)
-    joined = replace(events[-1], series=tuple(_concatenated(name, events) for name in names), started=events[0].started, settings=events[-1].settings)
+    joined = replace(
+        events[-1], series=tuple(_concatenated(name, events) for name in names), started=events[0].started, settings=events[-1].settings
+    )
     return [joined, *[m for m in members if m not in events]]
 
 
@@ -197,10 +208,16 @@ def _concatenated(name: str, logs: Sequence[Log]) -> Series:
 def _richer(one: Series, other: Series) -> Series:
     """The account with more points; what it lacks in epochs or wall times is taken from the other at the same steps."""
     more, less = (one, other) if len(one.steps) >= len(other.steps) else (other, one)
-    return Series(more.name, more.steps, more.values, _filled(more.steps, more.epochs, less.steps, less.epochs), _filled(more.steps, more.times, less.steps, less.times))
+    return Series(
+        more.name,
+        more.steps,
+        more.values,
+        _filled(more.steps, more.epochs, less.steps, less.epochs),
+        _filled(more.steps, more.times, less.steps, less.times),
+    )
 
 
-def _filled(steps: np.ndarray, values: np.ndarray, at: np.ndarray, known: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _filled(steps: np.ndarray, values: np.ndarray, at: np.ndarray, known: np.ndarray) -> np.ndarray:
     if not np.isnan(values).all() or np.isnan(known).all():
         return values
     _, last = np.unique(at[::-1], return_index=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, loss_curve
+from lossdoctor.detectors.curve import Curve, curve_of, loss_curve
+from lossdoctor.detectors.levels import chance_level
 from lossdoctor.measures.level import noise, rolling_median
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
+
+ABSURD = 30.0  # times the level that the run settles at
 
 
 def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, blow_up: float, long_share: float) -> Evidence | None:
@@ -19,8 +24,12 @@ def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, bl
     its last rows climb without an end. Everything is relative to the curve itself, with the rounding step as the floor.
     """
     curve = loss_curve(run)
+    if len(curve) == 0:
+        return _eval_blow_up(run, blow_up)
     if len(curve) < 5 or curve.scale <= 0:
         return None
+    if (thrown := _thrown_to_chance(run, curve)) is not None:
+        return thrown
     if (last := _last_words(run, curve, blow_up, sigmas)) is not None:
         return last
     if (shape := _open_climb(curve, blow_up, sigmas)) is not None:
@@ -32,6 +41,24 @@ def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, bl
         or _above_minimum(curve, rise, sigmas, share_of_fall)
         or _dwells_high(curve, blow_up, sigmas, long_share)
     )
+
+
+def _thrown_to_chance(run: Run, curve: Curve) -> Evidence | None:
+    """The first epoch's mean is absurd and the model guesses ever after: it blew up before the first row."""
+    first, rest = float(curve.values[0]), float(np.median(curve.values[1:]))
+    if run.step_is != "epoch" or rest <= 0 or first < ABSURD * rest or chance_level(run, rest, 0.06) is None:
+        return None
+    return _evidence(curve, None, rest, first, "absurd start", first / (ABSURD * rest), onset=int(curve.steps[0]))
+
+
+def _eval_blow_up(run: Run, blow_up: float) -> Evidence | None:
+    """Train has no finite row at all; the eval loss grew before it went non-finite too."""
+    for signal in run.eval_losses():
+        curve = curve_of(signal)
+        if len(curve) >= 2 and len(curve) < len(signal) and curve.values[-1] >= blow_up * abs(curve.values[0]) > 0:
+            found = _evidence(curve, None, float(curve.values[0]), float(curve.values[-1]), "eval climbs to NaN", 3.0, onset=int(curve.steps[0]))
+            return replace(found, signals=(signal.name,))
+    return None
 
 
 def _unit(curve: Curve, floor_level: float) -> float:

@@ -14,6 +14,9 @@ from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
 
 
+CLEAR_SHARE = 0.7
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Where an eval curve bottoms and what it ends at."""
@@ -58,7 +61,9 @@ def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     if not turns:
         return Skip("fewer than 3 evaluations with a finite loss", "evaluate every 5-10 % of the steps (eval_steps)")
     worst = max(turns, key=lambda turn: turn.rise)
-    if worst.later < 2 or worst.rise < rise or (worst.sigmas < sigmas and worst.trend < 3.0):
+    # The threshold leaves room for noise. Where twenty later evals confirm the rise and noise is a thirtieth of it, less is enough.
+    least = CLEAR_SHARE * rise if worst.sigmas >= 30 and worst.later >= 20 else rise
+    if worst.later < 2 or worst.rise < least or (worst.sigmas < sigmas and worst.trend < 3.0):
         return None
     return worst if _train_goes_on(run, worst) and not _forgives(run, worst) else None
 

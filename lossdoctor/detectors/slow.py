@@ -8,7 +8,7 @@ from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, spoiled, ste
 from lossdoctor.detectors.levels import chance_level, log_classes
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.measures.trend import mann_kendall
-from lossdoctor.model import Evidence, Skip
+from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 
@@ -64,7 +64,7 @@ def slow_convergence(
     ):
         return None
     last = int(curve.steps[-1])
-    numbers = {
+    numbers: dict[str, Scalar] = {
         "start": start,
         "end": end,
         "drop": drop,
@@ -87,8 +87,8 @@ def slow_convergence(
 
 
 def underfitting(run: Run, *, tolerance: float, gap: float, level_share: float, still: float) -> Evidence | Skip | None:
-    """At its end the eval loss is no better than guessing (ln of the classes within `tolerance`), or, with a known number of classes, has come
-    to rest (within `still` over its last third) above `level_share` of it; train within `gap`, so that nothing was memorised either."""
+    """At its end the eval loss is no better than guessing (ln of the classes within `tolerance`), or, with a known number of classes, rests
+    (within `still` over its last third) above `level_share` of it; train within `gap`, so that nothing was memorised either."""
     for signal in run.eval_losses():
         curve = curve_of(signal)
         if len(curve) < 4:
@@ -101,7 +101,7 @@ def underfitting(run: Run, *, tolerance: float, gap: float, level_share: float, 
         chance = (chance_level(run, level, tolerance) if never_left else None) or _high_rest(run, curve, level, level_share, still)
         if chance is None or level > (1 + tolerance) * chance[0] or (end is not None and abs(end - level) > gap * level):
             return None
-        numbers = {
+        numbers: dict[str, Scalar] = {
             "level": level,
             "chance": chance[0],
             "chance_name": chance[1],
@@ -145,7 +145,7 @@ def _main(run: Run) -> tuple[Curve, str]:
 
 def _little(curve: Curve, name: str, start: float, end: float) -> Evidence:
     """A dozen rows that fall all the way and by little: not enough to be sure, enough to say so."""
-    numbers = {
+    numbers: dict[str, Scalar] = {
         "start": start,
         "end": end,
         "drop": start - end,
@@ -170,7 +170,7 @@ def _epochs_at(run: Run, curve: Curve, share: float) -> float | None:
     return share * float(known.max()) if len(known) else None
 
 
-def _crossing(curve: Curve, progress: np.ndarray, value: float) -> float:  # type: ignore[type-arg]
+def _crossing(curve: Curve, progress: np.ndarray, value: float) -> float:
     """Share of the run at which the progress first reaches `value`, interpolated between bins."""
     past = np.flatnonzero(progress >= value)
     if not len(past):

@@ -72,8 +72,8 @@ def loss_spike(
     ]
     events += _slow_events(values, base, floor, slow_ratio, slow_rows, slow_sigmas, skip, events)
     events = sorted((e for e in events if _returns(e, values, base)), key=lambda e: e.first)
-    start = float(np.median(np.abs(values[: max(5, len(values) // 20)])))
-    reach = (RL_RATIO, RL_HEIGHT) if run.task == tasks.RL else (0.0, LEAST_OF_START * start)
+    height_at_start = float(np.median(np.abs(values[: max(5, len(values) // 20)])))
+    reach = (RL_RATIO, RL_HEIGHT) if run.task == tasks.RL else (0.0, LEAST_OF_START * height_at_start)
     events = [e for e in events if e.ratio >= reach[0] and e.height - base[e.first] >= reach[1]]
     if run.task == tasks.RL and float((np.abs(excess) > bar).mean()) > 0.12:
         return None  # it swings both ways all the time
@@ -116,7 +116,7 @@ def _trailing(values: Floats, width: int) -> tuple[Floats, Floats]:
     return median, MAD_TO_SIGMA * np.median(np.abs(windows - median[:, None]), axis=1)
 
 
-def _events(outside: np.ndarray, values: Floats, base: Floats, floor: Floats) -> list[Event]:  # type: ignore[type-arg]
+def _events(outside: np.ndarray, values: Floats, base: Floats, floor: Floats) -> list[Event]:
     """Merge outlying rows that are at most three rows apart."""
     found = []
     for rows in np.split(outside, np.flatnonzero(np.diff(outside) > 3) + 1) if len(outside) else []:

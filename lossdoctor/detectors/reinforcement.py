@@ -1,0 +1,198 @@
+"""Reinforcement learning from rewards (GRPO, PPO, RLOO): judged by reward, divergence from the reference and entropy, never by the loss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossdoctor.detectors.curve import Curve, named_curve
+from lossdoctor.measures.level import rolling_median
+from lossdoctor.measures.trend import mann_kendall
+from lossdoctor.model import Evidence, Skip
+from lossdoctor.run import Run
+
+HOW = "log reward, reward_std, kl, entropy and completions/clipped_ratio, as TRL's trainers do"
+REWARDS = ("reward", "objective/scores", "objective/rlhf_reward", "rollout/ep_rew_mean")
+SPREADS = ("reward_std", "rewards/std")
+ZERO_SPREAD = 1e-6  # of the rewards within one group: no advantage, no gradient
+
+
+def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> Evidence | Skip | None:
+    """The reward falls from its best level by `fall` of all that it ever gained (or by as much below its start), beyond `sigmas` noise scales of
+    the level, and stays down for the last `lasting` of the run."""
+    name, curve = _reward(run)
+    if len(curve) < 12:
+        return Skip("fewer than 12 rewards were logged", HOW)
+    level, at = rolling_median(curve.level, 5), curve.at  # a best level that lasts, not one lucky batch
+    top = int(np.argmax(level))
+    best, lowest_before = float(level[top]), float(level[: top + 1].min())
+    tail = level[-max(2, round(lasting * len(level))) :]
+    end = float(tail.max())
+    drop, scale = best - end, max(best - min(lowest_before, float(level.min())), 1e-12)
+    if top >= len(level) - 2 or drop < fall * scale or drop < sigmas * curve.level_noise or drop < 0.1 * max(abs(best), _usual_spread(run)):
+        return None
+    high = top + int(np.flatnonzero(level[top:] >= best - max(0.02 * drop, 3 * curve.level_noise))[-1])  # there the fall begins
+    numbers = {
+        "best": best,
+        "best_step": int(at[top]),
+        "end": float(np.median(tail)),
+        "fell": drop,
+        "fell_share": drop / scale,
+        "begins_step": int(at[high]),
+        "below_start": int(end < float(level[0])),
+        "signal": name,
+        "rows": len(curve),
+    }
+    return Evidence(
+        numbers,
+        (name,),
+        min(onset, int(at[high])),
+        ((int(at[high]), int(curve.steps[-1])),),
+        margin=min(10.0, drop / (sigmas * curve.level_noise)),
+        points=len(curve),
+    )
+
+
+def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip | None:
+    """Nothing to learn from: in `zero_share` of the rows all completions of a group get the same reward (no advantage), or the reward is one
+    constant; or it shows no trend at all (Mann-Kendall within `still`), which is weaker evidence."""
+    name, curve = _reward(run)
+    spread = next((found for n in SPREADS if len(found := named_curve(run, n))), Curve(curve.steps[:0], curve.values[:0]))
+    groups = named_curve(run, "frac_reward_zero_std")
+    if len(curve) < 6 and len(spread) < 6:
+        return Skip("fewer than 6 rewards were logged", HOW)
+    zero = float((np.abs(spread.values) <= ZERO_SPREAD).mean()) if len(spread) else float(np.median(groups.values)) if len(groups) else 0.0
+    constant = len(curve) >= 6 and float(np.ptp(curve.values)) <= 1e-9
+    trend = mann_kendall(curve.level) if len(curve) else 0.0
+    trendless = len(curve) >= 30 and abs(trend) < still and not constant
+    if zero < zero_share and not constant and not trendless:
+        return None
+    rows = spread if len(spread) and zero >= zero_share else curve
+    start, end = (curve.head(3), curve.tail()) if len(curve) else (None, None)
+    gained = start is not None and end is not None and end > start + 3 * curve.level_noise and not constant
+    first = int(rows.steps[np.argmax(np.abs(rows.values) <= ZERO_SPREAD)]) if zero >= zero_share and len(spread) else int(rows.steps[0])
+    numbers = {
+        "zero_share_found": max(zero, 1.0 if constant else 0.0), "reward_start": start, "reward_end": end, "constant": int(constant), "gained": int(gained),
+        "never_any": int(constant or zero >= 0.95), "only_trendless": int(zero < zero_share and not constant), "trend_z": float(trend), "signal": name, "rows": len(rows),
+    }  # fmt: skip
+    return Evidence(
+        numbers,
+        tuple(n for n in (name, "reward_std") if run.signal(n) is not None),
+        first,
+        ((first, run.last_step),),
+        margin=max(1.0, max(zero, 1.0 * constant) / zero_share),
+        points=len(rows),
+    )
+
+
+def kl_blowup(run: Run, *, limit: float, limit_of_sums: float, share: float) -> Evidence | Skip | None:
+    """The divergence from the reference policy (its level, a rolling median) stays above `limit` for at least `share` of the run on end.
+
+    TRL's GRPO logs `kl` per token; its PPO and RLOO log `objective/kl` summed over the answer, held against `limit_of_sums`.
+    """
+    name = next((n for n in ("kl", "objective/kl") if run.signal(n) is not None), "")
+    curve = named_curve(run, name)
+    if len(curve) < 8:
+        return Skip("fewer than 8 values of kl were logged", HOW)
+    bound = limit if name == "kl" else limit_of_sums
+    found = _longest(curve.level > bound)
+    if found is None or found[1] - found[0] + 1 < max(2, share * len(curve.level)):
+        return None
+    first, last = found
+    top = float(curve.level[first : last + 1].max())
+    numbers = {
+        "kl_top": top,
+        "kl_start": curve.head(3),
+        "kl_end": curve.tail(),
+        "bound": bound,
+        "signal": name,
+        "rows": len(curve),
+        "over_share": float((curve.level > bound).mean()),
+        "comes_back": int(last < len(curve.level) - 2),
+    }
+    return Evidence(
+        numbers, (name,), int(curve.at[first]), ((int(curve.at[first]), int(curve.at[last])),), margin=top / bound, points=len(curve)
+    )
+
+
+def entropy_collapse(run: Run, *, limit: float, lasting: float) -> Evidence | Skip | None:
+    """The entropy of the policy (nats a token, its level) lies below `limit` for the last `lasting` of the run, having begun above it.
+
+    The entropy of a continuous action space may be negative and says nothing by its level.
+    """
+    curve = named_curve(run, "entropy")
+    if len(curve) < 8:
+        return Skip("fewer than 8 values of the entropy were logged", HOW)
+    level = curve.level
+    start = curve.head(3)
+    if float(level.min()) < 0 or start <= 2 * limit:
+        return None
+    above = np.flatnonzero(level > limit)
+    first = int(above[-1]) + 1 if len(above) else 0
+    if len(level) - first < max(2, lasting * len(level)):
+        return None
+    end = float(np.median(level[first:]))
+    # It is on its way down long before it arrives: a tenth of the start is where exploring ends.
+    low = int(np.flatnonzero(level > 0.1 * start)[-1]) + 1 if (level > 0.1 * start).any() else first
+    numbers = {
+        "entropy_start": start,
+        "entropy_end": end,
+        "below_step": int(curve.at[first]),
+        "tenth_step": int(curve.at[min(low, first)]),
+        "rows": len(curve),
+    }
+    return Evidence(
+        numbers,
+        ("entropy",),
+        int(curve.at[min(low, first)]),
+        ((int(curve.at[min(low, first)]), int(curve.steps[-1])),),
+        margin=min(10.0, limit / max(end, limit / 10)),
+        points=len(curve),
+    )
+
+
+def completions_clipped(run: Run, *, limit: float) -> Evidence | Skip | None:
+    """In the last third of the run the median share of completions cut at the length limit is above `limit`."""
+    curve = named_curve(run, "completions/clipped_ratio")
+    if len(curve) < 6:
+        return Skip("fewer than 6 values of completions/clipped_ratio were logged", HOW)
+    late = float(np.median(curve.values[-max(3, len(curve) // 3) :]))
+    if late <= limit:
+        return None
+    below = np.flatnonzero(curve.level <= limit)
+    first = int(curve.at[min(int(below[-1]) + 1, len(curve.at) - 1)]) if len(below) else int(curve.steps[0])
+    numbers = {
+        "clipped_late": late,
+        "clipped_start": curve.head(3),
+        "from_step": first,
+        "grew": int(curve.head(3) < late - 0.2),
+        "length_limit": run.number("max_completion_length"),
+        "rows": len(curve),
+    }
+    return Evidence(
+        numbers,
+        ("completions/clipped_ratio",),
+        first,
+        ((first, int(curve.steps[-1])),),
+        margin=(1 - limit) / max(1 - late, (1 - limit) / 5),
+        points=len(curve),
+    )
+
+
+def _reward(run: Run) -> tuple[str, Curve]:
+    name = next((n for n in REWARDS if run.signal(n) is not None), "reward")
+    return name, named_curve(run, name)
+
+
+def _usual_spread(run: Run) -> float:
+    """Median spread of the rewards within a group; 0 where it was not logged."""
+    spread = named_curve(run, "reward_std")
+    return float(np.median(spread.values)) if len(spread) else 0.0
+
+
+def _longest(flags: np.ndarray) -> tuple[int, int] | None:
+    """First and last index of the longest stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    if not len(edges):
+        return None
+    best = int(np.argmax(edges[1::2] - edges[::2]))
+    return int(edges[2 * best]), int(edges[2 * best + 1]) - 1

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
+from lossdoctor.detectors import DETECTORS
 from lossdoctor.diagnosis.causes import rank
 from lossdoctor.diagnosis.facts import ALWAYS, FACTS, facts
 from lossdoctor.model import Evidence
@@ -19,16 +23,6 @@ from .samples import run
 RULES = shipped()
 # What is no setting of a trainer, but is changed like one.
 OUTSIDE = {"labels", "trainable parameters", "model", "train_dataset", "eval_dataset", "output_dir", "epsilon_high", "adam_beta2"}
-# Numbers of the evidence that words use beside those of the rule's own message.
-EVIDENCE = {
-    "nan-loss": {"rows_before", "in_first_rows", "only_eval", "recovered"},
-    "sawtooth": {"kind", "period_epochs", "period_steps"},
-    "exploding-gradients": {"kind", "bursts", "burst_share_found", "rows"},
-    "loss-spike": {"recovery"},
-    "resume-discontinuity": {"kind", "redone_steps", "shift", "shift_sigmas"},
-    "lr-restart": {"jumps"},
-    "plateau": {"reason", "level"},
-}
 rules = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
 

@@ -28,7 +28,8 @@ def command(ctx: click.Context, /, paths: tuple[str, ...], by: str, form: str, o
     """What changed from BASE to RUN, beyond noise.
 
     Each is a path as for analyze, or a saved JSON or HTML report. Settings, findings and metrics side by side, and where the curves part.
-    Runs with another tokenizer, base model, eval set or scale of the loss are not compared: exit code 3.
+    Runs with another tokenizer, base model, eval set or scale of the loss are not compared: exit code 3, as for
+    damaged input.
     """
     from lossdoctor.compare import Axis, compare
     from lossdoctor.reporters.comparison import render
@@ -40,7 +41,7 @@ def command(ctx: click.Context, /, paths: tuple[str, ...], by: str, form: str, o
     for kind, path in files:
         troubles.attempt(lambda kind=kind, path=path: atomic(path, render(result, kind, series=True, complain=troubles.say)))  # type: ignore[misc]
     emit(render(result, form, **terminal("auto"), complain=troubles.say), troubles)
-    ctx.exit(3 if troubles.said or any(versus.refused for versus in result.versus) else 0)
+    ctx.exit(3 if troubles.said or result.damage or any(versus.refused for versus in result.versus) else 0)
 
 
 def _side(path: str) -> Side:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from lossdoctor.compare.alike import unlike
 from lossdoctor.compare.axes import common
@@ -10,7 +10,7 @@ from lossdoctor.compare.curves import lay, part
 from lossdoctor.compare.metrics import deltas
 from lossdoctor.compare.model import Axis, Comparison, Curves, FindingRow, SettingRow, Side, Versus
 from lossdoctor.errors import UsageError
-from lossdoctor.model import Diagnosis, RuleNote, Scalar, Severity
+from lossdoctor.model import Diagnosis, Loss, RuleNote, Scalar, Severity
 
 _SHOWN = ("train/loss", "eval/loss", "train/grad_norm", "train/learning_rate")
 _NOT_COMPARED = ("eval/runtime", "eval/samples_per_second", "eval/steps_per_second")
@@ -33,7 +33,16 @@ def compare(sides: Sequence[Side], axis: Axis = Axis.STEP) -> Comparison:
     versus = tuple(_versus(sides, i, axis) for i in range(1, len(sides)))
     alike = [sides[0], *(sides[v.run] for v in versus if not v.refused)]
     settings, same, partial = _settings(runs)
-    return Comparison(runs, axis, settings, same, partial, _findings(runs), versus, _curves(sides, alike, axis))
+    return Comparison(runs, axis, settings, same, partial, _findings(runs), versus, _curves(sides, alike, axis), tuple(_damage(runs)))
+
+
+def _damage(runs: Sequence[Diagnosis]) -> Iterator[str]:
+    """What was lost of each run: a difference may lie there and not in the training."""
+    for run in runs:
+        lost = [fault for fault in run.faults if fault.loss is not Loss.BENIGN]
+        if lost:
+            more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+            yield f"{run.argument}: damaged input, so a difference may be none: {lost[0].kind} in {lost[0].where}{more}"
 
 
 def _versus(sides: Sequence[Side], run: int, axis: Axis) -> Versus:

@@ -90,7 +90,8 @@ class Versus:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two or more runs side by side, the first of them the base. `partial_settings` are told by some of the runs only."""
+    """Two or more runs side by side, the first of them the base. `partial_settings` are told by some of the runs only; `damage` says
+    what was lost of the input."""
 
     runs: tuple[Diagnosis, ...]
     axis: Axis
@@ -100,4 +101,4 @@ class Comparison:
     findings: tuple[FindingRow, ...]
     versus: tuple[Versus, ...]
     curves: tuple[Curves, ...]
-    notes: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()

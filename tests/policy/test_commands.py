@@ -136,6 +136,16 @@ def test_compare_refuses_unlike_runs(capsys: pytest.CaptureFixture[str]) -> None
     assert "cannot be compared" in capsys.readouterr().out
 
 
+def test_a_comparison_with_a_damaged_run_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    state = FIXTURES / "hockey-stick-sft" / "trainer_state.json"
+    Path("torn").mkdir()
+    Path("torn/trainer_state.json").write_bytes(state.read_bytes()[: state.stat().st_size // 2])
+    assert run(["compare", "torn", "torn", "-o", "c.md", "-o", "c.html"]) == 3
+    assert "torn: damaged input" in " ".join(capsys.readouterr().out.split())
+    assert "damaged input" in Path("c.md").read_text(encoding="utf-8")
+    assert "damaged input" in Path("c.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_closed_pipe_keeps_the_code_and_a_full_disk_is_3(tmp_path: Path) -> None:
     put_lossdoctor(tmp_path / "bin")

@@ -32,7 +32,7 @@ def _lines(c: Comparison) -> Iterator[str]:
     yield from _table(("setting", *names), [(row.name, *(words.value(v) for v in row.values)) for row in c.settings])
     yield from (f"{words.other_settings(c)}.", "", "## Findings", "")
     yield from _table(("rule", *names), [(f"{row.rule.rule} ({row.rule.code})", *row.states) for row in c.findings])
-    yield from (escape(note) for note in c.notes)
+    yield from (escape(note) for note in c.damage)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -48,7 +48,7 @@ def _lines(c: Comparison, options: Options) -> Iterator[str]:
         yield from _table(("finding", *names), [(f"{r.rule.rule} ({r.rule.code})", *r.states) for r in c.findings], options)
     else:
         yield "no findings in any run"
-    yield from c.notes
+    yield from (line for note in c.damage for line in textwrap.wrap(note, options.width))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], options: Options | None = None) -> Iterator[str]:

@@ -79,6 +79,8 @@ def turn_of(signal: Signal) -> Turn | None:
     # The reflected ends of a rolling median hide a minimum at the first eval, which is typical.
     smooth = np.concatenate((curve.values[:1], smooth[1:]))
     low = int(np.argmin(smooth))
+    # The eval to go back to is the lowest one beside the lowest median.
+    best = max(0, low - width // 2) + int(np.argmin(curve.values[max(0, low - width // 2) : low + width // 2 + 1]))
     minimum = float(smooth[low])
     last = max(1, min(5, n // 6))
     final = float(np.median(curve.values[-last:]))
@@ -89,7 +91,7 @@ def turn_of(signal: Signal) -> Turn | None:
     return Turn(
         signal.name,
         low,
-        int(curve.steps[low]),
+        int(curve.steps[best]),
         minimum,
         final,
         (final - minimum) / floor,

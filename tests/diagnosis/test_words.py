@@ -26,12 +26,17 @@ OUTSIDE = {"labels", "trainable parameters", "model", "train_dataset", "eval_dat
 rules = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
 
+@cache
+def measured(module: str) -> frozenset[str]:
+    """The numbers that the detectors of a module can put into their evidence: the keys of its dictionaries."""
+    tree = ast.parse(inspect.getsource(importlib.import_module(module)))
+    keys = [key for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys]
+    keys += [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript)]
+    return frozenset(key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
+
+
 def known(rule: Rule) -> set[str]:
-    message = rule.message
-    own = set().union(*(placeholders(text) for text in (message.headline, message.found, message.limit)))
-    return (
-        set(FACTS) | {f"setting.{name}" for name in KINDS} | own | {grade.number for grade in rule.grades} | EVIDENCE.get(rule.name, set())
-    )
+    return set(FACTS) | {f"setting.{name}" for name in KINDS} | measured(DETECTORS[rule.detector].__module__)
 
 
 def sentences(rule: Rule) -> Iterator[str]:
@@ -86,3 +91,12 @@ def test_every_rule_has_its_page(rule: Rule):
     for text in (rule.page.sees, rule.page.why, rule.page.how, rule.page.looks_like, rule.page.verify):
         assert text.endswith("."), text
         assert "{" not in text
+
+
+@rules
+def test_the_message_can_be_filled(rule: Rule):
+    message = rule.message
+    asked = set().union(*(placeholders(text) for text in (message.headline, message.found, message.limit)))
+    given = {"last_step", "planned_steps", "onset_step", "unit"} | set(rule.thresholds) | measured(DETECTORS[rule.detector].__module__)
+    assert asked <= given, asked - given
+    assert {grade.number for grade in rule.grades} <= given

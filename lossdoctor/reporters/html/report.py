@@ -15,7 +15,7 @@ from lossdoctor.model import Diagnosis
 from lossdoctor.reporters import wording
 from lossdoctor.reporters.advice import setting_code
 from lossdoctor.reporters.charts.palette import DARK, LIGHT
-from lossdoctor.reporters.html.budget import TABLE_ONLY_ABOVE, budget_for
+from lossdoctor.reporters.html.budget import TABLE_ONLY_ABOVE, Budget, budgets_for, most_bytes
 from lossdoctor.reporters.html.embed import embedded
 from lossdoctor.reporters.html.page import best_eval, run_page, telling
 from lossdoctor.reporters.json_report import EMBEDDED_ID
@@ -33,13 +33,24 @@ GLYPHS = {"fail": "✗", "warn": "▲", "pass": "✓", "inconclusive": "?", "err
 
 
 def html(diagnoses: Sequence[Diagnosis], options: Options) -> str:
-    """One page: for several runs an index first, worst verdict on top, and above 100 runs nothing but the index."""
+    """One page: for several runs an index first, worst verdict on top, and above 100 runs nothing but the index.
+
+    A page that comes out too large for an attachment is made again with fewer charts and points, never with fewer findings.
+    """
     prepared = [prepare(d, stable=options.stable) for d in diagnoses]
     ordered = sorted(prepared, key=lambda d: wording.VERDICT_ORDER.index(d.verdict))
-    budget = budget_for(len(ordered))
+    page = ""
+    for budget in budgets_for(len(ordered)):
+        page = _page(ordered, budget, options)
+        if len(page.encode()) <= most_bytes(len(ordered)):
+            break
+    return page
+
+
+def _page(ordered: Sequence[Diagnosis], budget: Budget, options: Options) -> str:
     detailed = ordered if len(ordered) <= TABLE_ONLY_ABOVE else []
     style, script = style_sheet(), _read("report.js")
-    page = environment().get_template("report.html.j2").render(
+    page: str = environment().get_template("report.html.j2").render(
         runs=[run_page(d, i, len(ordered), budget, options.complain) for i, d in enumerate(detailed)],
         index=[_row(d) for d in ordered] if len(ordered) != 1 else [],
         detailed=bool(detailed),

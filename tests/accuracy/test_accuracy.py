@@ -1,0 +1,47 @@
+"""How often the diagnosis is right on our own fixtures. They are ours: the figures say that nothing broke, not how it does on your runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lossdoctor.analyze import Plan, analyze, rulebook
+from lossdoctor.cli.evaluate import _summary, _table
+from lossdoctor.evaluate import Evaluation, evaluate
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+
+
+@pytest.fixture(scope="module")
+def result() -> Evaluation:
+    plan = Plan(rules=rulebook())
+    return evaluate(FIXTURES, lambda path: analyze(path, plan))
+
+
+def test_nearly_every_warning_is_right_and_nearly_every_fault_found(result: Evaluation, capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print("\n" + "\n".join([*_table(result, "text"), *_summary(result)]))
+    assert result.total.precision is not None
+    assert result.total.precision >= 0.95
+    assert result.total.recall is not None
+    assert result.total.recall >= 0.9
+
+
+def test_no_healthy_run_is_alarmed(result: Evaluation) -> None:
+    assert result.healthy >= 20
+    assert [case.name for case in result.cases if not case.label.must and case.false] == []
+
+
+def test_the_headline_is_the_fault(result: Evaluation) -> None:
+    assert result.headlines_right / result.headlines >= 0.9
+
+
+def test_the_onset_is_near(result: Evaluation) -> None:
+    assert len(result.onset_errors) >= 10
+    assert result.onset_error is not None
+    assert result.onset_error <= 0.03
+
+
+def test_every_run_could_be_read(result: Evaluation) -> None:
+    assert result.unreadable == ()

@@ -25,7 +25,10 @@ def test_every_report_is_what_is_committed(made: dict[str, str]) -> None:
         path = REPORTS / name
         committed = path.read_text(encoding="utf-8") if path.exists() else ""
         if content != committed:
-            changed += [f"{name}:", *islice(unified_diff(committed.splitlines(), content.splitlines(), "committed", "now", n=0, lineterm=""), 12)]
+            changed += [
+                f"{name}:",
+                *islice(unified_diff(committed.splitlines(), content.splitlines(), "committed", "now", n=0, lineterm=""), 12),
+            ]
     assert not changed, "run `make gallery` and look at what changed:\n" + "\n".join(line[:200] for line in changed[:120])
 
 

@@ -37,7 +37,20 @@ def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("environment")
     call(sys.executable, "-m", "venv", "--without-pip", home / "venv", cwd=home)
     python = home / "venv/bin/python"
-    call(sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=home)
+    call(
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        wheel,
+        cwd=home,
+    )
     site = Path(call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).strip())
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return home / "venv/bin/lossdoctor"
@@ -56,7 +69,9 @@ def test_it_runs_where_nothing_of_the_checkout_is(program: Path, tmp_path: Path)
     assert len(json.loads(call(program, "rules", "-f", "json", cwd=tmp_path))) == len(list((ROOT / "rules").glob("*.toml")))
     where = call(program.parent / "python", "-c", "import lossdoctor; print(lossdoctor.__file__)", cwd=tmp_path)
     assert str(ROOT) not in where
-    found = json.loads(call(program, "analyze", ROOT / "fixtures/hockey-stick-sft", "-f", "json", "-o", "report.html", cwd=tmp_path, fine=(1,)))
+    found = json.loads(
+        call(program, "analyze", ROOT / "fixtures/hockey-stick-sft", "-f", "json", "-o", "report.html", cwd=tmp_path, fine=(1,))
+    )
     assert found["findings"][0]["rule"] == "hockey-stick"
     assert (tmp_path / "report.html").stat().st_size > 10_000
 

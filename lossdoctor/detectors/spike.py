@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossdoctor.detectors.curve import loss_curve, warmup_end
+from lossdoctor.measures.extremes import tail_chance
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, rolling_median, sigma
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 
 LEAST_OF_START = 0.03  # near zero a fivefold wiggle of a thousandth is nothing
+LEAST_CHANCE = 0.01  # expected events as high in a run of this scatter
+MOST_APART = 4
 RL_RATIO, RL_HEIGHT = 30.0, 1e-2  # a policy loss hovers around zero: only a jump out of all proportion tells
 
 
@@ -60,15 +63,18 @@ def loss_spike(
     start = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
     skip = max(width // 2, 3, min(start, len(values) // 10))
     outside = np.flatnonzero(excess > bar)
+    candidates = _events(outside, values, base, floor)
+    # Against the centred median: the trailing one lags behind a new level for as long as its window.
+    usual = _outside(candidates, values - rolling_median(values, width | 1), skip)
     events = [
         e
-        for e in _events(outside, values, base, floor)
+        for e in candidates
         if e.first >= skip
         and (
             _counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows)
             or (e.ratio >= sharp_ratio and e.sigmas >= 1.5 * bar and _lingers(e, excess))
         )
-        and _isolated(e, values, base)
+        and (run.task == tasks.RL or _isolated(e, usual, base))
     ]
     events += _slow_events(values, base, floor, slow_ratio, slow_rows, slow_sigmas, skip, events)
     events = sorted((e for e in events if _returns(e, values, base)), key=lambda e: e.first)
@@ -141,7 +147,9 @@ def _slow_events(
     middle = rolling_median(values, 5)
     if len(values) <= rows:
         return []
-    bars = np.where(base > 0, np.maximum(ratio * base, base + sigmas * 0.56 * floor), np.inf)[: len(values) - rows + 1]
+    # Neighbouring rows may be correlated: the medians' own scatter, not only what independent rows would give.
+    unit = np.maximum(0.56 * floor, sigma(middle - rolling_median(values, max(25, len(values) // 10) | 1)))
+    bars = np.where(base > 0, np.maximum(ratio * base, base + sigmas * unit), np.inf)[: len(values) - rows + 1]
     high = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(middle, rows).min(axis=1) >= bars)
     found: list[Event] = []
     free = skip
@@ -168,11 +176,21 @@ def _counts(event: Event, values: Floats, base: Floats, ratio: float, pair_ratio
     return bool((rows >= slow_ratio * level).sum() >= slow_rows)
 
 
-def _isolated(event: Event, values: Floats, base: Floats) -> bool:
-    """The event stands out from the usual extremes of this run: twice as far above the level as all but a thousandth of the other rows."""
-    others = np.delete(values - base, np.s_[event.first : event.last + 1])
-    usual = float(np.quantile(others, max(0.98, 1 - 10 / max(len(others), 10)))) if len(others) else 0.0
-    return event.height - float(base[event.first]) > 2 * usual
+def _outside(events: list[Event], rest: Floats, skip: int) -> Floats:
+    """The rows after the first `skip` that belong to no candidate; where candidates are many, they are the tail and stay in."""
+    inside = np.zeros(len(rest), dtype=bool)
+    for event in sorted(events, key=lambda e: e.sigmas)[-MOST_APART:]:
+        inside[max(0, event.first - 2) : event.last + 3] = True
+    return rest[skip:][~inside[skip:]]
+
+
+def _isolated(event: Event, others: Floats, base: Floats) -> bool:
+    """The event stands out from the tail of this run's own scatter: no more than a hundredth of an event as high was to be expected.
+
+    Several rows together are not independent draws of that tail; they need less.
+    """
+    chance = tail_chance(event.height - float(base[event.first]), others)
+    return chance <= (LEAST_CHANCE if event.last - event.first < 2 else 20 * LEAST_CHANCE)
 
 
 def _returns(event: Event, values: Floats, base: Floats) -> bool:

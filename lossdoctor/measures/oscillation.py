@@ -30,7 +30,8 @@ def autocorrelation(values: Floats, lag: int = 1) -> float:
 def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:
     """Find the strongest period with at least `least_cycles` cycles in the values and at least 3 rows a cycle.
 
-    `chance` is Fisher's g test (1929): the probability that the largest of m ordinates of white noise holds this share.
+    `chance` is the larger of Fisher's g test (1929), the probability that the largest of m ordinates of white noise holds this share, and
+    the same against the mean ordinate around the line, since correlated noise is strong at low frequencies anyway.
     """
     n = len(values)
     if n < 4 * least_cycles:
@@ -48,4 +49,12 @@ def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:
     ordinates = len(power) - 1
     single = float(power[best]) / total
     chance = min(1.0, ordinates * (1.0 - single) ** (ordinates - 1))
+    chance = max(chance, min(1.0, ordinates * float(np.exp(-float(power[best]) / _around(power, best)))))
     return Peak(n / best, share, chance)
+
+
+def _around(power: Floats, best: int) -> float:
+    """Mean ordinate between half and twice the frequency of the line, the line itself and its two neighbours on each side left out."""
+    near = np.arange(max(1, best // 2), min(len(power), 2 * best + 1))
+    near = near[np.abs(near - best) > 2]
+    return max(float(power[near].mean()), 1e-300) if len(near) else float(power[1:].mean())

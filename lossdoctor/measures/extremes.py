@@ -1,0 +1,24 @@
+"""How surprising an extreme is for a heavy tail."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossdoctor.measures.level import Floats
+
+STEEPEST = 12.0  # a Gaussian tail is steeper still; beyond this the estimate only adds false certainty
+
+
+def tail_chance(height: float, others: Floats) -> float:
+    """Expected number of values as high as `height` among as many draws from the tail of `others` (values above their level, shape (n,)).
+
+    The tail index comes from the highest values by Hill's estimator (1975), over the top 5 to 20 of them; the tail is then a power law.
+    """
+    positive = np.sort(others[others > 0])[::-1]
+    count = int(np.clip(len(others) // 20, 5, 20))
+    if len(positive) <= count:
+        return 0.0 if not len(positive) or height > 3 * float(positive[0]) else 1.0
+    threshold = float(positive[count])
+    spread = float(np.mean(np.log(positive[:count] / threshold)))
+    steepness = min(STEEPEST, 1 / spread) if spread > 0 else STEEPEST
+    return float(count * min(1.0, (height / threshold) ** -steepness)) if height > 0 else float(count)

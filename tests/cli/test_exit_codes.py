@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from lossdoctor.cli.main import run
 
 from .program import FIXTURES, command, environment, lossdoctor
 
@@ -52,9 +55,9 @@ def nothing(home: Path) -> None:
 
 CASES = {
     "healthy": (copy("healthy-accumulation"), ["analyze", "."], 0, "PASS"),
-    "faulty": (copy("plateau-frozen"), ["analyze", "."], 1, "FAIL"),
-    "faulty, but never fails": (copy("plateau-frozen"), ["analyze", ".", "--fail-on", "never"], 0, "FAIL"),
-    "faulty, exit zero": (copy("plateau-frozen"), ["analyze", ".", "--exit-zero"], 0, "FAIL"),
+    "faulty": (copy("hockey-stick-sft"), ["analyze", "."], 1, "FAIL"),
+    "faulty, but never fails": (copy("hockey-stick-sft"), ["analyze", ".", "--fail-on", "never"], 0, "FAIL"),
+    "faulty, exit zero": (copy("hockey-stick-sft"), ["analyze", ".", "--exit-zero"], 0, "FAIL"),
     "empty directory": (nothing, ["analyze", "."], 3, "no training log"),
     "empty file": (file("trainer_state.json", ""), ["analyze", "."], 3, "empty"),
     "unknown file": (file("notes.bin", "\x01\x02 nothing here"), ["analyze", "notes.bin"], 3, "not a training log"),
@@ -86,28 +89,32 @@ CASES = {
     "show of no report": (file("r.json", "{}"), ["show", "r.json"], 2, "not a lossdoctor report"),
     "show of nothing": (nothing, ["show", "r.json"], 2, "r.json"),
     "evaluate without labels": (nothing, ["evaluate", "."], 2, "expected.toml"),
-    "version": (nothing, ["--help"], 0, "Exit codes"),
+    "help": (nothing, ["--help"], 0, "Exit codes"),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_code_and_the_words(case: str, tmp_path: Path) -> None:
+def test_the_code_and_the_words(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     build, arguments, code, says = CASES[case]
     build(tmp_path)
-    done = lossdoctor(*arguments, cwd=tmp_path)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert says in " ".join((done.stdout + done.stderr).split())
+    monkeypatch.chdir(tmp_path)
+    found = run(arguments)
+    said = "".join(capsys.readouterr())
+    assert found == code, said
+    assert says in " ".join(said.split())
 
 
 @pytest.mark.parametrize("case", [name for name, row in CASES.items() if row[1][0] == "analyze" and row[2] in (0, 1, 3)])
-def test_every_argument_yields_an_object(case: str, tmp_path: Path) -> None:
+def test_every_argument_yields_an_object(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     build, arguments, code, _ = CASES[case]
     build(tmp_path)
-    done = lossdoctor(*arguments, "-f", "jsonl", cwd=tmp_path)
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+    monkeypatch.chdir(tmp_path)
+    assert run([*arguments, "-f", "jsonl"]) == code
+    found = [json.loads(line, parse_constant=pytest.fail) for line in capsys.readouterr().out.splitlines()]
     assert [one["argument"] for one in found] == [arguments[1]]
-    assert done.returncode == code
-    if code == 3 and not any("-o" in argument for argument in arguments):
+    if code == 3 and "-o" not in arguments:
         assert found[0]["faults"] or found[0]["verdict"] == "inconclusive"
 
 
@@ -163,10 +170,8 @@ def test_inputs_as_json_is_strict(tmp_path: Path) -> None:
 
 
 def test_evaluate_prints_a_table_and_json(tmp_path: Path) -> None:
-    home = tmp_path / "corpus/one"
-    home.mkdir(parents=True)
-    for name in ("trainer_state.json", "expected.toml"):
-        (home / name).write_bytes((FIXTURES / "plateau-frozen" / name).read_bytes())
+    home = tmp_path / "corpus"
+    shutil.copytree(FIXTURES / "plateau-frozen", home / "one")
     found = json.loads(lossdoctor("evaluate", "corpus", "-f", "json", cwd=tmp_path).stdout)
     assert found["rules"]["plateau"] == {"owed": 1, "found": 1, "false_alarms": 0, "precision": 1.0, "recall": 1.0, "f1": 1.0}
     assert "| plateau | 1 | 1 | 0 | 1.00 | 1.00 | 1.00 |" in lossdoctor("evaluate", "corpus", "-f", "md", cwd=tmp_path).stdout
@@ -176,9 +181,7 @@ def test_an_interrupt_is_130(tmp_path: Path) -> None:
     process = subprocess.Popen(command(["analyze", "-"]), cwd=tmp_path, env=environment(), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 30
-        while b"text_log" not in Path(f"/proc/{process.pid}/maps").read_bytes() and time.monotonic() < deadline:
-            if _waits_for_input(process.pid):
-                break
+        while not _waits_for_input(process.pid) and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
@@ -193,7 +196,7 @@ def _waits_for_input(pid: int) -> bool:
     return Path(f"/proc/{pid}/syscall").read_text().startswith("0 0x0 ")
 
 
-@pytest.mark.parametrize(("name", "code"), [("healthy-accumulation", 0), ("plateau-frozen", 1)])
+@pytest.mark.parametrize(("name", "code"), [("healthy-accumulation", 0), ("hockey-stick-sft", 1)])
 def test_a_closed_pipe_keeps_the_code(name: str, code: int, tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)

@@ -12,9 +12,7 @@ import pytest
 
 from .program import environment
 
-NEVER = {
-    "pandas", "matplotlib", "scipy.stats", "scipy.signal", "scipy.ndimage", "wandb", "tbparse", "tensorboard", "jinja2", "yaml", "google.protobuf",
-}  # fmt: skip
+NEVER = {"pandas", "matplotlib", "scipy.stats", "scipy.signal", "scipy.ndimage", "wandb", "tbparse", "jinja2", "yaml", "google.protobuf"}
 PROBE = """
 import sys
 from lossdoctor.cli.main import run
@@ -36,9 +34,9 @@ def loaded(*arguments: str, cwd: Path) -> set[str]:
 def state(tmp_path: Path) -> Path:
     """A trainer_state.json of 500 entries that falls like a healthy run does."""
     rows = [
-        {"epoch": i / 250, "step": i * 10, "loss": 1.2 + 2 * math.exp(-i / 90) + 0.02 * math.sin(12.9 * i), "learning_rate": 2e-4 * (1 - i / 501), "grad_norm": 0.8}
+        {"epoch": i / 250, "step": i * 10, "loss": 1.2 + 2 * math.exp(-i / 90) + 0.02 * math.sin(12.9 * i), "learning_rate": 2e-4}
         for i in range(1, 501)
-    ]  # fmt: skip
+    ]
     path = tmp_path / "trainer_state.json"
     path.write_text(json.dumps({"global_step": 5000, "max_steps": 5000, "num_train_epochs": 2, "log_history": rows}), encoding="utf-8")
     return path

@@ -43,11 +43,12 @@ def command(corpus: Path, form: str, rule_dirs: tuple[Path, ...], scripted: bool
     if form == "json":
         text = msgspec.json.format(msgspec.json.encode(_plain(result)), indent=2).decode() + "\n"
     else:
-        text = "\n".join([*_table(result, form), "", *_summary(result), *_errors(result)]) + "\n"
+        text = "\n".join([*table(result, form), "", *summary(result), *_errors(result)]) + "\n"
     emit(text, Troubles())
 
 
-def _table(result: Evaluation, form: str) -> list[str]:
+def table(result: Evaluation, form: str) -> list[str]:
+    """One line a rule and one for all of them, as text or md."""
     rows = [(name, *_cells(score)) for name, score in result.rules.items()] + [("all rules", *_cells(result.total))]
     head = ("rule", "owed", "found", "false alarms", "precision", "recall", "F1")
     if form == "md":
@@ -62,7 +63,8 @@ def _cells(score: Score) -> tuple[str, ...]:
     return (str(score.owed), str(score.found), str(score.false), *ratios)
 
 
-def _summary(result: Evaluation) -> list[str]:
+def summary(result: Evaluation) -> list[str]:
+    """What the table does not tell, a sentence a line."""
     bands = ", ".join(f"{name} {right}/{every}" for name, (right, every) in result.bands.items() if every)
     lines = [
         f"{len(result.cases)} runs: {result.headlines} with a fault, {result.healthy} healthy; {result.left_out} scripted ones left out",

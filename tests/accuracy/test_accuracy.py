@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lossdoctor.analyze import Plan, analyze, rulebook
-from lossdoctor.cli.evaluate import _summary, _table
+from lossdoctor.cli.evaluate import summary, table
 from lossdoctor.evaluate import Evaluation, count, evaluate
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -30,7 +30,7 @@ def test_nearly_every_warning_is_right_and_nearly_every_fault_found(
     result: Evaluation, judged: Evaluation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with capsys.disabled():
-        print("\n" + "\n".join([*_table(result, "text"), *_summary(result)]))
+        print("\n" + "\n".join([*table(result, "text"), *summary(result)]))
     assert result.total.precision is not None
     assert result.total.precision >= 0.95
     assert judged.total.recall is not None

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lossdoctor.analyze import Plan, analyze, rulebook
-from lossdoctor.evaluate import Label, labels
+from lossdoctor.cli.evaluate import summary, table
+from lossdoctor.evaluate import Label, evaluate, labels
 from lossdoctor.model import Diagnosis
 from lossdoctor.reporters import render
 from lossdoctor.reporters.options import Options
@@ -33,6 +34,7 @@ byte for byte.
 | run | verdict | what it says | reports |
 |---|---|---|---|
 """
+DEMO = "hockey-stick-sft"
 RULES_HEAD = """# The rules
 
 Written from `rules/*.toml`, which holds their words and limits. `lossdoctor rules NAME` prints the same page.
@@ -56,6 +58,22 @@ def gallery() -> Iterator[tuple[str, str]]:
         index += f"| {name} | {' '.join(run.verdict.value for run in runs)} | {headline} | {links} |\n"
     yield "README.md", index
     yield from _catalogue(rules, labelled, diagnosed)
+    yield "../README.md", _readme(diagnosed)
+
+
+def _readme(diagnosed: dict[str, list[Diagnosis]]) -> str:
+    """The README with what the demo prints and the table of the accuracy as they are today."""
+    result = evaluate(ROOT / "fixtures", lambda path: diagnosed[Path(path).name])
+    shown = render(diagnosed[DEMO], "text", stable=True)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = _between(text, "demo", f"```\n$ lossdoctor analyze fixtures/{DEMO}\n{shown}```")
+    return _between(text, "accuracy", "\n".join([*table(result, "md"), "", *(f"- {line}" for line in summary(result))]))
+
+
+def _between(text: str, name: str, content: str) -> str:
+    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    head, tail = text.index(start) + len(start), text.index(end)
+    return f"{text[:head]}\n\n{content}\n\n{text[tail:]}"
 
 
 def _catalogue(rules: tuple[Rule, ...], labelled: dict[str, Label], diagnosed: dict[str, list[Diagnosis]]) -> Iterator[tuple[str, str]]:

@@ -6,8 +6,11 @@ import numpy as np
 
 from lossdoctor.detectors.curve import Curve, curve_of, loss_curve
 from lossdoctor.detectors.overfitting import turn_of
+from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
+
+TREND_FALL = 0.02  # a fall that is steady and more than this is no standstill
 
 
 def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: int) -> Evidence | Skip | None:
@@ -35,6 +38,8 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     furthest = float(np.max(np.abs(curve.values - float(curve.values[0])))) / max(abs(float(curve.values[0])), 1e-9)
     if fell < train_fall or fell_beside < 0.3 * train_fall or (moved > ratio * fell_beside and last < first) or furthest > most:
         return None
+    if moved >= TREND_FALL and last < first and mann_kendall(curve.values) < -2.5:
+        return None  # it follows, if slowly
     if len(curve) < evals and (fell < 2 * train_fall or furthest > 0.2 * most):
         return None  # so few evals must be really still while train really falls
     span = (int(curve.steps[0]), int(curve.steps[-1]))

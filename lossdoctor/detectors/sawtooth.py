@@ -12,6 +12,7 @@ from lossdoctor.run import Run
 
 LEAST_ROWS = 24
 LEAST_CYCLES = 6
+MOST_OF_IT = 0.5  # of the variance in one line: then it does not matter how strong its surroundings are
 
 
 def sawtooth(
@@ -72,7 +73,7 @@ def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float) -> 
     peak = strongest_period(rest, LEAST_CYCLES)
     if peak is None or peak.share < share:
         return None
-    if peak.chance <= chance:
+    if peak.chance <= chance and (peak.local_chance <= 100 * chance or peak.share >= MOST_OF_IT):
         return peak
     rate = named_curve(run, "train/learning_rate")
     if len(rate) < LEAST_ROWS:

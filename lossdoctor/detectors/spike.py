@@ -74,7 +74,7 @@ def loss_spike(
             _counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows)
             or (e.ratio >= sharp_ratio and e.sigmas >= 1.5 * bar and _lingers(e, excess))
         )
-        and (run.task == tasks.RL or _isolated(e, usual, base))
+        and (run.task == tasks.RL or _isolated(e, usual, base, lingers=_lingers(e, excess)))
     ]
     events += _slow_events(values, base, floor, slow_ratio, slow_rows, slow_sigmas, skip, events)
     events = sorted((e for e in events if _returns(e, values, base)), key=lambda e: e.first)
@@ -184,13 +184,13 @@ def _outside(events: list[Event], rest: Floats, skip: int) -> Floats:
     return rest[skip:][~inside[skip:]]
 
 
-def _isolated(event: Event, others: Floats, base: Floats) -> bool:
+def _isolated(event: Event, others: Floats, base: Floats, *, lingers: bool) -> bool:
     """The event stands out from the tail of this run's own scatter: no more than a hundredth of an event as high was to be expected.
 
     Several rows together are not independent draws of that tail; they need less.
     """
     chance = tail_chance(event.height - float(base[event.first]), others)
-    return chance <= (LEAST_CHANCE if event.last - event.first < 2 else 20 * LEAST_CHANCE)
+    return chance <= (20 * LEAST_CHANCE if lingers or event.last - event.first >= 2 else LEAST_CHANCE)
 
 
 def _returns(event: Event, values: Floats, base: Floats) -> bool:

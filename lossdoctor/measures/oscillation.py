@@ -11,11 +11,13 @@ from lossdoctor.measures.level import Floats
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """The strongest line of a periodogram: its period in rows, its share of the variance, and the chance of white noise to reach it."""
+    """The strongest line of a periodogram: its period in rows, its share of the variance, and the chance of noise to reach it, of white
+    noise (`chance`) and of noise that is as strong as the ordinates around the line (`local_chance`)."""
 
     period: float
     share: float
     chance: float
+    local_chance: float
 
 
 def autocorrelation(values: Floats, lag: int = 1) -> float:
@@ -30,7 +32,7 @@ def autocorrelation(values: Floats, lag: int = 1) -> float:
 def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:
     """Find the strongest period with at least `least_cycles` cycles in the values and at least 3 rows a cycle.
 
-    `chance` is the larger of Fisher's g test (1929), the probability that the largest of m ordinates of white noise holds this share, and
+    `chance` is Fisher's g test (1929): the probability that the largest of m ordinates of white noise holds this share; `local_chance` is
     the same against the mean ordinate around the line, since correlated noise is strong at low frequencies anyway.
     """
     n = len(values)
@@ -49,8 +51,8 @@ def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:
     ordinates = len(power) - 1
     single = float(power[best]) / total
     chance = min(1.0, ordinates * (1.0 - single) ** (ordinates - 1))
-    chance = max(chance, min(1.0, ordinates * float(np.exp(-float(power[best]) / _around(power, best)))))
-    return Peak(n / best, share, chance)
+    local = min(1.0, ordinates * float(np.exp(-float(power[best]) / _around(power, best))))
+    return Peak(n / best, share, chance, local)
 
 
 def _around(power: Floats, best: int) -> float:

@@ -7,7 +7,7 @@ from math import log
 import numpy as np
 
 from lossdoctor.detectors.curve import Curve, loss_curve, named_curve
-from lossdoctor.model import Evidence, Skip
+from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 
 CHANCE = log(2)  # the loss of a sigmoid that does not tell the two answers apart; every DPO run starts there
@@ -15,11 +15,11 @@ HOW = "log rewards/margins and rewards/accuracies, as TRL does"
 
 
 def dpo_not_learning(run: Run, *, near: float, least_accuracy: float, least_done: float) -> Evidence | Skip | None:
-    """The last third of the run shows no preference: the loss started at ln 2 and is still within `near` (relative) below it, or the margin of
-    the rewards is not above zero while at most `least_accuracy` of the pairs are ranked right.
+    """The last third of the run shows no preference: the loss started at ln 2 and is still within `near` (relative) below it, or
+    the margin of the rewards is not above zero while at most `least_accuracy` of the pairs are ranked right.
 
-    A run that has done less than `least_done` of its plan may still be warming up. Losses of other kinds (ORPO, KTO, IPO, SimPO) do not
-    start at ln 2 and are judged by margin and accuracy alone. The limits follow TRL's documentation of its DPO metrics.
+    A run that has done less than `least_done` of its plan may still be warming up. Losses of other kinds (ORPO, KTO, IPO, SimPO)
+    do not start at ln 2 and are judged by margin and accuracy alone. The limits follow TRL's documentation of its DPO metrics.
     """
     loss, margin, accuracy = loss_curve(run), named_curve(run, "rewards/margins"), named_curve(run, "rewards/accuracies")
     if max(len(loss), len(margin)) < 6:
@@ -34,10 +34,17 @@ def dpo_not_learning(run: Run, *, near: float, least_accuracy: float, least_done
         return None
     first = int((loss if len(loss) else margin).steps[0])
     left = 1 - late_loss / CHANCE if at_chance and late_loss is not None else None
-    numbers = {
-        "loss_late": late_loss, "left_chance_by": left, "margin_late": late_margin, "accuracy_late": late_accuracy, "at_chance": int(at_chance), "no_preference": int(no_preference),
-        "pairs_are_random": int(late_accuracy is not None and late_accuracy < 0.6), "pairs_are_ranked": int(late_accuracy is not None and late_accuracy >= 0.75), "rows": max(len(loss), len(margin)),
-    }  # fmt: skip
+    numbers: dict[str, Scalar] = {
+        "loss_late": late_loss,
+        "left_chance_by": left,
+        "margin_late": late_margin,
+        "accuracy_late": late_accuracy,
+        "at_chance": int(at_chance),
+        "no_preference": int(no_preference),
+        "pairs_are_random": int(late_accuracy is not None and late_accuracy < 0.6),
+        "pairs_are_ranked": int(late_accuracy is not None and late_accuracy >= 0.75),
+        "rows": max(len(loss), len(margin)),
+    }
     signals = tuple(
         name for name, curve in (("train/loss", loss), ("rewards/margins", margin), ("rewards/accuracies", accuracy)) if len(curve)
     )

@@ -1,4 +1,6 @@
-"""Reinforcement learning from rewards (GRPO, PPO, RLOO): judged by reward, divergence from the reference and entropy, never by the loss."""
+"""Reinforcement learning from rewards (GRPO, PPO, RLOO): judged by reward, divergence from the reference and entropy, never by the
+loss.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import numpy as np
 from lossdoctor.detectors.curve import Curve, named_curve
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.measures.trend import mann_kendall
-from lossdoctor.model import Evidence, Skip
+from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 
 HOW = "log reward, reward_std, kl, entropy and completions/clipped_ratio, as TRL's trainers do"
@@ -17,21 +19,25 @@ ZERO_SPREAD = 1e-6  # of the rewards within one group: no advantage, no gradient
 
 
 def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> Evidence | Skip | None:
-    """The reward falls from its best level by `fall` of all that it ever gained (or by as much below its start), beyond `sigmas` noise scales of
-    the level, and stays down for the last `lasting` of the run."""
+    """The reward falls from its best level by `fall` of its whole range, beyond `sigmas` noise scales of the level, and stays
+    down for the last `lasting` of the run. The fall must also be a tenth of the best level and of the usual spread within a
+    group.
+    """
     name, curve = _reward(run)
     if len(curve) < 12:
         return Skip("fewer than 12 rewards were logged", HOW)
     level, at = rolling_median(curve.level, 5), curve.at  # a best level that lasts, not one lucky batch
-    top = int(np.argmax(level))
+    top = int(np.argmax(level[1:-1])) + 1
     best, lowest_before = float(level[top]), float(level[: top + 1].min())
     tail = level[-max(2, round(lasting * len(level))) :]
     end = float(tail.max())
+    # Rewards of right or wrong are often one value for many rows: the plain deviation, for the robust one is 0 there.
+    chance = max(curve.level_noise, 1.25 * float(np.std(np.diff(curve.values))) / float(np.sqrt(2 * 5)))
     drop, scale = best - end, max(best - min(lowest_before, float(level.min())), 1e-12)
-    if top >= len(level) - 2 or drop < fall * scale or drop < sigmas * curve.level_noise or drop < 0.1 * max(abs(best), _usual_spread(run)):
+    if top >= len(level) - 2 or drop < fall * scale or drop < sigmas * chance or drop < 0.1 * max(abs(best), _usual_spread(run)):
         return None
     high = top + int(np.flatnonzero(level[top:] >= best - max(0.02 * drop, 3 * curve.level_noise))[-1])  # there the fall begins
-    numbers = {
+    numbers: dict[str, Scalar] = {
         "best": best,
         "best_step": int(at[top]),
         "end": float(np.median(tail)),
@@ -45,16 +51,17 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
     return Evidence(
         numbers,
         (name,),
-        min(onset, int(at[high])),
+        int(at[high]),
         ((int(at[high]), int(curve.steps[-1])),),
-        margin=min(10.0, drop / (sigmas * curve.level_noise)),
+        margin=min(10.0, drop / (sigmas * chance)),
         points=len(curve),
     )
 
 
 def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip | None:
-    """Nothing to learn from: in `zero_share` of the rows all completions of a group get the same reward (no advantage), or the reward is one
-    constant; or it shows no trend at all (Mann-Kendall within `still`), which is weaker evidence."""
+    """Nothing to learn from: in `zero_share` of the rows all completions of a group get the same reward (no advantage), or the
+    reward is one constant; or it shows no trend at all (Mann-Kendall within `still`), which is weaker evidence.
+    """
     name, curve = _reward(run)
     spread = next((found for n in SPREADS if len(found := named_curve(run, n))), Curve(curve.steps[:0], curve.values[:0]))
     groups = named_curve(run, "frac_reward_zero_std")
@@ -70,10 +77,18 @@ def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip
     start, end = (curve.head(3), curve.tail()) if len(curve) else (None, None)
     gained = start is not None and end is not None and end > start + 3 * curve.level_noise and not constant
     first = int(rows.steps[np.argmax(np.abs(rows.values) <= ZERO_SPREAD)]) if zero >= zero_share and len(spread) else int(rows.steps[0])
-    numbers = {
-        "zero_share_found": max(zero, 1.0 if constant else 0.0), "reward_start": start, "reward_end": end, "constant": int(constant), "gained": int(gained),
-        "never_any": int(constant or zero >= 0.95), "only_trendless": int(zero < zero_share and not constant), "trend_z": float(trend), "signal": name, "rows": len(rows),
-    }  # fmt: skip
+    numbers: dict[str, Scalar] = {
+        "zero_share_found": max(zero, 1.0 if constant else 0.0),
+        "reward_start": start,
+        "reward_end": end,
+        "constant": int(constant),
+        "gained": int(gained),
+        "never_any": int(constant or zero >= 0.95),
+        "only_trendless": int(zero < zero_share and not constant),
+        "trend_z": float(trend),
+        "signal": name,
+        "rows": len(rows),
+    }
     return Evidence(
         numbers,
         tuple(n for n in (name, "reward_std") if run.signal(n) is not None),
@@ -99,7 +114,7 @@ def kl_blowup(run: Run, *, limit: float, limit_of_sums: float, share: float) -> 
         return None
     first, last = found
     top = float(curve.level[first : last + 1].max())
-    numbers = {
+    numbers: dict[str, Scalar] = {
         "kl_top": top,
         "kl_start": curve.head(3),
         "kl_end": curve.tail(),
@@ -133,7 +148,7 @@ def entropy_collapse(run: Run, *, limit: float, lasting: float) -> Evidence | Sk
     end = float(np.median(level[first:]))
     # It is on its way down long before it arrives: a tenth of the start is where exploring ends.
     low = int(np.flatnonzero(level > 0.1 * start)[-1]) + 1 if (level > 0.1 * start).any() else first
-    numbers = {
+    numbers: dict[str, Scalar] = {
         "entropy_start": start,
         "entropy_end": end,
         "below_step": int(curve.at[first]),
@@ -158,9 +173,9 @@ def completions_clipped(run: Run, *, limit: float) -> Evidence | Skip | None:
     late = float(np.median(curve.values[-max(3, len(curve) // 3) :]))
     if late <= limit:
         return None
-    below = np.flatnonzero(curve.level <= limit)
-    first = int(curve.at[min(int(below[-1]) + 1, len(curve.at) - 1)]) if len(below) else int(curve.steps[0])
-    numbers = {
+    stretch = _longest(curve.level > limit)
+    first = int(curve.at[stretch[0]]) if stretch else int(curve.steps[0])
+    numbers: dict[str, Scalar] = {
         "clipped_late": late,
         "clipped_start": curve.head(3),
         "from_step": first,

@@ -1,0 +1,148 @@
+"""Memory that runs out, comes close to it, or lies unevenly on the GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lossdoctor.detectors.curve import Curve, named_curve
+from lossdoctor.model import Evidence, LogEvent, Scalar, Skip
+from lossdoctor.run import Run
+
+UNUSED = 0.1  # of the fullest GPU: one that this run does not train on
+GIB = float(1 << 30)
+HOW = "WandB logs GPU memory by itself; else log torch.cuda.memory_allocated() of every rank"
+
+
+def out_of_memory(run: Run) -> Evidence | None:
+    """A log says that memory ran out, of a GPU (`oom`) or of the host (`host-oom`).
+
+    `went_on` is 1 where the training logged on after it: a batch-size search or a caught error is not the end of a run.
+    """
+    events = [e for e in run.events if e.kind in ("oom", "host-oom")]
+    if not events:
+        return None
+    last = events[-1]
+    went_on = _went_on(run, last)
+    step = last.step if went_on else max(last.step or 0, run.last_step)
+    known: Mapping[str, float] = next((e.numbers for e in reversed(events) if e.numbers), {})
+    numbers: dict[str, Scalar] = {
+        "events": len(events),
+        "where": "GPU" if any(e.kind == "oom" for e in events) else "host",
+        "on_gpu": int(any(e.kind == "oom" for e in events)),
+        "went_on": int(went_on),
+        "step": step,
+        "words": last.text[:200],
+        "tried_mib": known.get("tried_mib"),
+        "total_gib": known.get("total_gib"),
+        "allocated_gib": known.get("allocated_gib"),
+        "unused_share": _unused(known),
+        "memory_climbed": int(_climbed(run)),
+        "before_first_log": int(run.points == 0),
+    }
+    return Evidence(numbers, (), step, ((step, step),) if step is not None else (), margin=4.0)
+
+
+def memory_near_limit(run: Run, *, limit: float, share: float, full: float) -> Evidence | Skip | None:
+    """A GPU's memory is more than `limit` percent full in at least `share` of the rows; `full` percent leaves no room for a longer batch.
+
+    Readings of the driver count PyTorch's cache, which gives way under pressure: a high reading alone is no danger of death.
+    """
+    readings = dict(_percent(run))
+    if not readings:
+        return Skip("neither the share of the GPU memory in use nor its size was logged", HOW)
+    shares = {name: float((curve.values > limit).mean()) for name, curve in readings.items()}
+    name = max(shares, key=lambda key: (shares[key], float(np.median(readings[key].values))))
+    curve = readings[name]
+    if shares[name] < share or float(np.median(curve.values)) < 1:
+        return None
+    over = curve.steps[curve.values > limit]
+    top = float(curve.values.max())
+    numbers: dict[str, Scalar] = {
+        "peak_percent": top,
+        "median_percent": float(np.median(curve.values)),
+        "over_share": shares[name],
+        "is_full": int(float(np.median(curve.values)) >= full),
+        "signal": name,
+        "rows": len(curve),
+    }
+    return Evidence(
+        numbers,
+        (name,),
+        int(over[0]),
+        ((int(over[0]), int(over[-1])),),
+        margin=(100 - limit) / max(100 - float(np.quantile(curve.values, 0.9)), (100 - limit) / 5),
+        points=len(curve),
+    )
+
+
+def memory_imbalance(run: Run, *, differ: float) -> Evidence | Skip | None:
+    """After the first tenth of the run the median memory of the GPUs differs by more than `differ` of the fullest one's.
+
+    GPUs with less than a tenth of the fullest are taken for unused. Stages of a pipeline differ by design.
+    """
+    readings = {
+        n: c.part(0.1, 1.0) for n in run.signals if n.startswith("gpu/") and n.endswith("/memory") and len(c := named_curve(run, n)) >= 5
+    }
+    levels = {name: float(np.median(curve.values)) for name, curve in readings.items() if len(curve)}
+    top = max(levels.values(), default=0.0)
+    levels = {name: level for name, level in levels.items() if top > 0 and level >= UNUSED * top}
+    if len(levels) < 2:
+        return Skip("the memory of fewer than two GPUs was logged", HOW)
+    fullest, emptiest = max(levels, key=lambda n: levels[n]), min(levels, key=lambda n: levels[n])
+    gap = 1 - levels[emptiest] / top
+    if gap <= differ:
+        return None
+    others = [level for name, level in levels.items() if name != fullest]
+    curve = readings[fullest]
+    numbers: dict[str, Scalar] = {
+        "gap": gap,
+        "fullest": fullest,
+        "emptiest": emptiest,
+        "fullest_gib": top / GIB,
+        "emptiest_gib": levels[emptiest] / GIB,
+        "gpus_seen": len(levels),
+        "first_alone": int(fullest == "gpu/0/memory" and max(others) <= (1 - differ) * top),
+        "ends_differ": int(fullest != "gpu/0/memory"),
+        "rows": len(curve),
+    }
+    return Evidence(
+        numbers,
+        tuple(sorted(levels)),
+        int(curve.steps[0]),
+        ((int(curve.steps[0]), int(curve.steps[-1])),),
+        margin=gap / differ,
+        points=len(curve),
+    )
+
+
+def _percent(run: Run) -> list[tuple[str, Curve]]:
+    """Memory of each GPU in percent of its size: as logged, else from bytes where a log tells the size of the GPU."""
+    logged = [
+        (n, c)
+        for n in sorted(run.signals)
+        if n.startswith("gpu/") and n.endswith("/memory_utilization") and len(c := named_curve(run, n)) >= 5
+    ]
+    total = max((e.numbers.get("total_gib", 0.0) for e in run.events), default=0.0) * GIB
+    if logged or total <= 0:
+        return logged
+    found = [(n, named_curve(run, n)) for n in sorted(run.signals) if n.startswith("gpu/") and n.endswith("/memory")]
+    return [(n, Curve(c.steps, 100 * c.values / total)) for n, c in found if len(c) >= 5]
+
+
+def _went_on(run: Run, event: LogEvent) -> bool:
+    """Whether the run lived on: it says so itself, or it has rows after the event."""
+    return run.finished is True or (event.step is not None and run.last_step > event.step + max(5, 0.02 * run.last_step))
+
+
+def _unused(known: Mapping[str, float]) -> float | None:
+    """Share of what PyTorch had reserved and did not use: fragmentation."""
+    reserved, allocated = known.get("reserved_gib"), known.get("allocated_gib")
+    return 1 - allocated / reserved if reserved and allocated is not None else None
+
+
+def _climbed(run: Run) -> bool:
+    """Whether a memory reading ended 10 % above its level after the first tenth of the run."""
+    curves = [named_curve(run, n).part(0.1, 1.0) for n in run.signals if n.endswith("/memory") and len(named_curve(run, n)) >= 10]
+    return any(c.tail() > 1.1 * c.head(3) for c in curves if len(c) >= 5)

@@ -1,0 +1,76 @@
+"""How busy the hardware was: GPU utilisation and model FLOPs utilisation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossdoctor.detectors.curve import named_curve
+from lossdoctor.model import Evidence, Scalar, Skip
+from lossdoctor.run import Run
+
+IDLE = 5.0  # percent; a GPU of the machine that this run does not use
+
+
+def low_utilization(run: Run, *, busy: float, least_rows: int) -> Evidence | Skip | None:
+    """The 95th percentile of the utilisation of the busiest GPU stays below `busy` percent: even at its best the GPU waits.
+
+    WandB logs every GPU of the machine, used or not, so that only the busiest tells.
+    """
+    readings = {name: named_curve(run, name) for name in run.signals if name.startswith("gpu/") and name.endswith("/utilization")}
+    readings = {name: curve for name, curve in readings.items() if len(curve) >= least_rows}
+    if not readings:
+        return Skip(
+            f"fewer than {least_rows} values of the GPU utilisation were logged",
+            "WandB logs it by itself; else log torch.cuda.utilization()",
+        )
+    tops = {name: float(np.quantile(curve.values, 0.95)) for name, curve in readings.items()}
+    name = max(tops, key=lambda key: tops[key])
+    if tops[name] >= busy or tops[name] < IDLE:
+        return None
+    curve = readings[name]
+    numbers: dict[str, Scalar] = {
+        "p95": tops[name],
+        "median": float(np.median(curve.values)),
+        "gpus_seen": len(readings),
+        "very_low": int(tops[name] < 0.6 * busy),
+        "signal": name,
+        "rows": len(curve),
+    }
+    return Evidence(
+        numbers,
+        (name,),
+        int(curve.steps[0]),
+        ((int(curve.steps[0]), int(curve.steps[-1])),),
+        margin=busy / max(tops[name], 1.0),
+        points=len(curve),
+    )
+
+
+def low_mfu(run: Run, *, least: float) -> Evidence | Skip | None:
+    """The median model FLOPs utilisation after the first tenth of the run lies below `least` (a fraction of the hardware's peak).
+
+    Values above 1.5 are taken for percent; negative ones (nanoGPT before its first measurement) are no values. Fine-tuning
+    reaches 15-25 %, pretraining 30-45 % (Chowdhery et al. 2022, section 4.1, define it).
+    """
+    curve = named_curve(run, "perf/mfu")
+    rows = curve.values[curve.steps >= curve.steps[0] + 0.1 * curve.span] if len(curve) else curve.values
+    rows = rows[rows >= 0]
+    if len(rows) < 5:
+        return Skip("fewer than 5 values of mfu were logged", "log achieved FLOPs / peak FLOPs of the hardware as mfu")
+    found = float(np.median(rows))
+    found = found / 100 if found > 1.5 else found
+    if found >= least or found == 0:
+        return None
+    numbers: dict[str, Scalar] = {
+        "mfu": found,
+        "mfu_best": float(rows.max()) / (100 if float(np.median(rows)) > 1.5 else 1),
+        "rows": len(rows),
+    }
+    return Evidence(
+        numbers,
+        ("perf/mfu",),
+        int(curve.steps[0]),
+        ((int(curve.steps[0]), int(curve.steps[-1])),),
+        margin=least / max(found, least / 10),
+        points=len(rows),
+    )

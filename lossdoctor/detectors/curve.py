@@ -46,9 +46,11 @@ class Curve:
 
     @cached_property
     def level_noise(self) -> float:
-        """Noise of one bin's median (a median of k rows has 1.25 sigma / sqrt(k))."""
+        """Noise of one bin's median: 1.25 sigma / sqrt(k) for k independent rows, but never less than the medians' own scatter, since rows
+        of real runs are correlated."""
         rows = max(1.0, len(self) / len(self.level)) if len(self) > BINS else 2.0
-        return 1.25 * self.noise / float(np.sqrt(rows)) + 1e-12 * self.scale
+        own = noise(self.level) if len(self.level) >= 20 else 0.0
+        return max(1.25 * self.noise / float(np.sqrt(rows)), own) + 1e-12 * self.scale
 
     @cached_property
     def quantum(self) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lossdoctor.detectors.curve import Curve, curve_of, loss_curve
 from lossdoctor.detectors.levels import chance_level
-from lossdoctor.measures.level import noise, rolling_median
+from lossdoctor.measures.level import Floats, noise, rolling_median
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
@@ -79,9 +79,9 @@ def _above_minimum(curve: Curve, rise: float, sigmas: float, share_of_fall: floa
     if climb < rise * max(abs(bottom), 0.02 * gained):
         return None
     later = level[low + 1 :]
-    if float(np.mean(later > bottom + 0.5 * climb)) < 0.25 and after > 8:
-        return None
-    if _wanders(level, bottom + 0.5 * climb):
+    if float(np.mean(later > bottom + 0.5 * climb)) < 0.25 and after > 8 and mann_kendall(later) < 4:
+        return None  # neither long up there nor on its way up
+    if _wanders(level, bottom + 0.25 * climb, bottom + 0.75 * climb):
         return None
     return _evidence(curve, low, bottom, end, "drift", climb / max(rise * abs(bottom), 1e-12))
 
@@ -104,17 +104,19 @@ def _jumped(curve: Curve, sigmas: float) -> bool:
     return height > 2 * sigmas * curve.noise and end < before + 0.6 * height and mann_kendall(after[len(after) // 4 :]) < 2
 
 
-def _wanders(level: np.ndarray, line: float) -> bool:
-    """Whether the level crosses the line back and forth: it falls through it and comes up again more than twice. That is oscillation."""
-    above = level > line
-    return int((np.diff(above.astype(np.int8)) > 0).sum()) > 2
+def _wanders(level: Floats, low: float, high: float) -> bool:
+    """Whether the level swings between a low and a high line and back more than twice: that is oscillation. Two lines, so that noise around
+    one does not count."""
+    side = np.where(level > high, 1, np.where(level < low, -1, 0))
+    side = side[side != 0]
+    return int((np.diff(side) > 0).sum()) > 2
 
 
 def _above_start(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
     """A short good start followed by a blow-up is invisible to the minimum of a smoothed curve: compare with the first rows."""
     start = curve.head(min(5, max(1, len(curve) // 10)))
     end = curve.tail(0.2)
-    if start <= 0 or end < blow_up * start or end - start <= sigmas * _unit(curve, start) or _wanders(curve.level, 0.5 * (start + end)):
+    if start <= 0 or end < blow_up * start or end - start <= sigmas * _unit(curve, start) or _wanders(curve.level, 0.75 * start + 0.25 * end, 0.25 * start + 0.75 * end):
         return None
     return _evidence(curve, None, start, end, "above-start", end / (blow_up * start))
 
@@ -128,7 +130,7 @@ def _dwells_high(curve: Curve, blow_up: float, sigmas: float, long_share: float)
     low = float(best[-1])
     if high.mean() < long_share or len(level) < 12:
         return None
-    if end < 1.2 * low or _wanders(level, 0.5 * (low + float(np.max(level[high])))):
+    if end < 1.2 * low or _wanders(level, 0.75 * low + 0.25 * float(np.max(level[high])), 0.25 * low + 0.75 * float(np.max(level[high]))):
         return None
     first = int(np.flatnonzero(high)[0])
     bottom = int(np.argmin(level[: first + 1]))

@@ -10,6 +10,7 @@ from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
 
+STILL = 0.01  # of its level
 TREND_FALL = 0.02  # a fall that is steady and more than this is no standstill
 
 
@@ -36,6 +37,8 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     early, late = _between(train, 0, int(curve.steps[third - 1])), _between(train, int(curve.steps[-third]), int(curve.steps[-1]))
     fell_beside = (early - late) / abs(early) if early else 0.0
     furthest = float(np.max(np.abs(curve.values - float(curve.values[0])))) / max(abs(float(curve.values[0])), 1e-9)
+    if moved <= STILL and len(curve) >= 5:
+        train_fall *= 0.6  # an eval that stands dead still needs less of a fall beside it
     if fell < train_fall or fell_beside < 0.3 * train_fall or (moved > ratio * fell_beside and last < first) or furthest > most:
         return None
     if moved >= TREND_FALL and last < first and mann_kendall(curve.values) < -2.5:

@@ -63,6 +63,7 @@ def level_shift(run: Run, *, sigmas: float, least: float, lasting: float, rate_c
     grave = upward and top.change >= 0.15 and (top.to_end or top.lasts >= 0.25)
     numbers: dict[str, Scalar] = {
         "change": top.change,
+        "size": abs(top.change),
         "sigmas_found": abs(top.sigmas),
         "level_before": top.before,
         "level_after": top.after,

@@ -92,7 +92,7 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
     top = float(settled.max())
     begin = int(np.flatnonzero(values[:first] >= 0.99 * float(values[max(0, first - 1) :: -1].max()))[-1])
     onset = int(scale.steps[min(begin + 1, len(values) - 1)])
-    numbers: dict[str, Scalar] = {
+    numbers = {
         "scale_before": top,
         "scale_lowest": float(values.min()),
         "halvings_found": round(float(np.log2(top / max(float(values.min()), 1e-6)))),

@@ -56,77 +56,105 @@ def plateau(
     level = found.level
     if level <= 10 * curve.quantum or level <= 0.05:
         return None
-    chance = chance_level(run, level, chance_tolerance)
-    if chance is not None and log_classes(run) is None and vocabulary is None and 0.1 * abs(found.start) < found.start - level < 2 * level:
-        chance = None  # with nothing known, a curve that came down to ln 10 may be a language model that stands at 2.3
     if float(np.quantile(curve.level, 0.05)) < 0.93 * level:
         return None  # it has been better: divergence, a spike or a shift
-    whole_fall = (found.start - level) / abs(found.start)
-    numbers: dict[str, Scalar] = {
-        "level": level, "start": found.start, "flat_share_found": found.share, "drift_found": found.drift, "fall": whole_fall,
-        "chance": chance[0] if chance else None,
-        "chance_name": chance[1] if chance else "", "log_vocabulary": vocabulary,
-        "of_vocabulary": level / vocabulary if vocabulary else None, "rows": len(curve), "reason": "",
-    }  # fmt: skip
-    reason = _why_high(
-        run,
-        curve,
-        found,
-        whole_fall,
-        chance is not None,
-        vocabulary,
-        flat_share,
-        vocabulary_share,
-        high_level,
-        quick_share,
-        still,
-        never_moved,
+    stand = _stand(run, curve, found, _chance(run, found, chance_tolerance), flat_share, never_moved)
+    reason = (
+        ("it is what guessing scores" if _guessing(stand, never_moved) else "")
+        or (
+            "it is most of ln(vocabulary), where an untrained model starts"
+            if stand.flat and high and level >= vocabulary_share * (vocabulary or 0)
+            else ""
+        )
+        or (
+            "no language model that learns its task stays there"
+            if stand.rests and vocabulary is None and level >= high_level and _cross_entropy(run)
+            else ""
+        )
+        or ("it fell within the first steps and has not moved since" if _fell_at_once(stand, quick_share, still) else "")
+        or ("neither the loss nor the accuracy has moved" if stand.narrow and _accuracy_stuck(run) else "")
+        or ("it has never left the level of the first rows" if _never_left(run, stand, vocabulary) else "")
     )
-    if not reason:
-        return None
-    first = int(curve.at[found.since])
-    return Evidence(
-        numbers | {"reason": reason},
-        ("train/loss",),
-        first,
-        ((first, int(curve.steps[-1])),),
-        margin=_margin(reason, found, flat_share),
-        points=len(curve),
-    )
+    return _evidence(stand, vocabulary, reason, flat_share) if reason else None
 
 
-def _why_high(run: Run, curve: Curve, found: Flat, fall: float, at_chance: bool, vocabulary: float | None, flat_share: float,
-    vocabulary_share: float,
-              high_level: float, quick_share: float, still: float, never_moved: float) -> str:  # fmt: skip
-    """The reason for calling the level high, or '' where there is none."""
-    flat = found.share >= flat_share
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """How the curve stands: its flat stretch, its fall over the whole run, the chance level it stands at (value and name)."""
+
+    curve: Curve
+    found: Flat
+    fall: float
+    chance: tuple[float, str] | None
+    flat: bool
+    narrow: bool
+
+    @property
+    def rests(self) -> bool:
+        return self.flat or self.narrow
+
+
+def _stand(run: Run, curve: Curve, found: Flat, chance: tuple[float, str] | None, flat_share: float, never_moved: float) -> Stand:
+    fall = (found.start - found.level) / abs(found.start)
     narrow = abs(fall) <= never_moved and float(np.ptp(curve.level)) <= 3 * never_moved * abs(found.level)
-    if at_chance and (flat or narrow or (0 <= fall <= 2 * never_moved)):
-        return "it is what guessing scores"
-    if not flat and not narrow:
-        return ""
-    if vocabulary is not None and found.level >= vocabulary_share * vocabulary and flat:
-        return "it is most of ln(vocabulary), where an untrained model starts"
-    if vocabulary is None and found.level >= high_level and _cross_entropy(run):
-        return "no language model that learns its task stays there"
-    if (
-        flat
-        and fall > 0.1
+    return Stand(curve, found, fall, chance, found.share >= flat_share, narrow)
+
+
+def _chance(run: Run, found: Flat, tolerance: float) -> tuple[float, str] | None:
+    """The chance level of the stretch; with nothing known, a curve that came down to ln 10 may be a language model that stands at 2.3."""
+    unknown = log_classes(run) is None and log_vocabulary(run) is None
+    if unknown and 0.1 * abs(found.start) < found.start - found.level < 2 * found.level:
+        return None
+    return chance_level(run, found.level, tolerance)
+
+
+def _guessing(stand: Stand, never_moved: float) -> bool:
+    return stand.chance is not None and (stand.rests or 0 <= stand.fall <= 2 * never_moved)
+
+
+def _fell_at_once(stand: Stand, quick_share: float, still: float) -> bool:
+    """A real fall at the very beginning, then dead still."""
+    found, curve = stand.found, stand.curve
+    dead = found.drift <= still or (found.drift <= 2.5 * still and found.quiet)
+    return (
+        stand.flat
+        and dead
+        and stand.fall > 0.1
         and found.since <= quick_share * len(curve.level)
-        and (found.drift <= still or (found.drift <= 2.5 * still and found.quiet))
         and found.level > 1.0
         and len(curve) >= 30
-    ):
-        return "it fell within the first steps and has not moved since"
-    if narrow and _accuracy_stuck(run):
-        return "neither the loss nor the accuracy has moved"
-    if (
-        narrow
-        and len(curve) >= 20
-        and (found.level >= 0.4 * vocabulary if vocabulary is not None else found.level >= 2.0 and _cross_entropy(run))
-    ):
-        return "it has never left the level of the first rows"
-    return ""
+    )
+
+
+def _never_left(run: Run, stand: Stand, vocabulary: float | None) -> bool:
+    """Flat from the first row on, at a level that no trained language model starts with."""
+    if not stand.narrow or len(stand.curve) < 20:
+        return False
+    return stand.found.level >= 0.4 * vocabulary if vocabulary is not None else stand.found.level >= 2.0 and _cross_entropy(run)
+
+
+def _evidence(stand: Stand, vocabulary: float | None, reason: str, flat_share: float) -> Evidence:
+    found, curve = stand.found, stand.curve
+    numbers: dict[str, Scalar] = {
+        "level": found.level,
+        "start": found.start,
+        "flat_share_found": found.share,
+        "drift_found": found.drift,
+        "fall": stand.fall,
+        "chance": stand.chance[0] if stand.chance else None,
+        "chance_name": stand.chance[1] if stand.chance else "",
+        "log_vocabulary": vocabulary,
+        "of_vocabulary": found.level / vocabulary if vocabulary else None,
+        "rows": len(curve),
+        "reason": reason,
+    }
+    first = int(curve.at[found.since])
+    margin = 3.0 if _is_chance(reason) else 1.0 + found.share / flat_share
+    return Evidence(numbers, ("train/loss",), first, ((first, int(curve.steps[-1])),), margin=margin, points=len(curve))
+
+
+def _is_chance(reason: str) -> bool:
+    return reason == "it is what guessing scores"
 
 
 def flat_stretch(curve: Curve, run: Run, drift: float) -> Flat:
@@ -171,10 +199,6 @@ def _accuracy_stuck(run: Run) -> bool:
 
 def _cross_entropy(run: Run) -> bool:
     return run.task in ("language-model", "unknown") and run.step_is != "epoch"
-
-
-def _margin(reason: str, found: Flat, flat_share: float) -> float:
-    return 3.0 if reason.startswith("it is what") else 1.0 + found.share / flat_share
 
 
 def _from_eval(run: Run, tolerance: float) -> Evidence | Skip | None:

@@ -126,7 +126,9 @@ def _shifts(curve: Curve, sigmas: float, least: float, lasting: float) -> list[S
     trend = np.where(rows >= 2 * WINDOW, before - earlier, 0.0)  # what the trend alone makes of the distance of two windows
     change = after - before
     change = np.where(np.sign(trend) == np.sign(change), change - trend, change)
-    strong = np.flatnonzero((np.abs(change) >= sigmas * floor) & (np.abs(change) >= least * np.abs(before)))
+    # Without rows enough before it a fall cannot be told from the trend, nor where the trend makes most of it.
+    unclear = (change < 0) & ((rows < 2 * WINDOW) | (np.abs(change) < 2 * np.abs(trend)))
+    strong = np.flatnonzero((np.abs(change) >= sigmas * floor) & (np.abs(change) >= least * np.abs(before)) & ~unclear)
     found: list[Shift] = []
     for group in np.split(strong, np.flatnonzero(np.diff(strong) > WINDOW) + 1) if len(strong) else []:
         best = int(group[np.argmax(np.abs(change[group]))])

@@ -60,7 +60,7 @@ def load(argument: str, choices: Choices | None = None, limits: Limits = LIMITS)
     logs = list(_states(path, found, faults, limits))
     logs += [(log, ()) for log in _others(path, found, faults, choices, limits)]
     loaded = _runs(logs, path, choices, limits)
-    return replace(loaded, faults=tuple(faults), ignored=tuple((str(p), why) for p, why in found.ignored))
+    return replace(loaded, faults=tuple(faults), ignored=(*((str(p), why) for p, why in found.ignored), *loaded.ignored))
 
 
 def _states(path: Path, found: Found, faults: list[Fault], limits: Limits) -> Iterable[tuple[Log, tuple[Log, ...]]]:
@@ -125,9 +125,10 @@ def _try(read: Callable[[], list[Log]], path: Path, faults: list[Fault]) -> list
 def _runs(logs: Iterable[tuple[Log, tuple[Log, ...]]], path: Path, choices: Choices, limits: Limits) -> Loaded:
     pairs = list(logs)
     older = {id(log): states for log, states in pairs}
-    groups = group([log for log, _ in pairs])
+    groups, left = group([log for log, _ in pairs])
     alone = len(groups) == 1
-    return Loaded(tuple(_run(one, older, path, choices, limits, alone=alone) for one in groups))
+    runs = tuple(_run(one, older, path, choices, limits, alone=alone) for one in groups)
+    return Loaded(runs, ignored=tuple((str(log.path), "holds no values and belongs to no run here") for log in left))
 
 
 def _run(one: Group, older: Mapping[int, tuple[Log, ...]], path: Path, choices: Choices, limits: Limits, *, alone: bool) -> Run:

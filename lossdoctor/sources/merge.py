@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,12 @@ import numpy as np
 
 from lossdoctor.model import LogEvent
 from lossdoctor.run import Log, Series
+from lossdoctor.run.log import Floats, Ints
 from lossdoctor.run.names import canonical
+from lossdoctor.sources.same_run import agreeing, beside, is_copy, named, same_ending, same_run
 
-ROUNDED = 1.01e-4  # transformers rounds losses to 4 digits after the point through 4.57
-PRINTED = 6e-4  # and prints 4 significant digits from 5.0 on
-SAME_SHARE = 0.9  # of the steps that both logs have, this share must hold the same loss
+_OWN_RUN = ("wandb", "wandb_api", "trainer_state", "tensorboard")
+_STREAMS = ("tensorboard", "wandb")
 
 
 @dataclass(frozen=True)
@@ -31,117 +32,73 @@ class Group:
     def remark(self, member: Log) -> str:
         if len(self.members) == 1:
             return "read"
+        if any(is_copy(member, before) for before in self.members[: self.members.index(member)] if before.kind == member.kind):
+            return "a copy"
         return "knows most" if member is _richest(self.members) else "joined: the same run"
 
     def name(self, path: Path) -> str:
         """A readable name: the directory of the run, never just checkpoint-N or a file name that every run has."""
-        named = next((m for m in self.members if m.kind.startswith("wandb") and m.name), None)
-        if named is not None:
-            return named.name
+        known = next((m for m in self.members if m.kind.startswith("wandb") and m.name not in {"", "wandb", "files"}), None)
+        if known is not None:
+            return known.name
         first = self.members[0].path
         place = first.parent if (first.is_file() and first.suffix in {".json", ""}) or "tfevents" in first.name else first
-        while place.name.lower().startswith(("checkpoint-", "runs", "logs")) and place not in (path, place.parent):
+        while place.name.lower().startswith(("checkpoint-", "runs", "logs", "files")) and place not in {path, place.parent}:
             place = place.parent
         if first.is_file() and first.suffix in {".csv", ".tsv", ".jsonl", ".log", ".txt"}:
             place = first
         return place.name or path.resolve().name
 
 
-def group(logs: Sequence[Log]) -> list[Group]:
-    """Put logs of the same run together: same losses at the same steps; a log without any curve goes to the only run there is."""
-    curves = [log for log in logs if _loss(log) is not None or log.points]
-    rest = [log for log in logs if not (_loss(log) is not None or log.points)]
+def group(logs: Sequence[Log]) -> tuple[list[Group], list[Log]]:
+    """Put logs of the same run together; return the runs, in the order of their first logs, and the logs that tell of none.
+
+    A log without a curve (a traceback, settings alone) goes to the run it lies beside, or to the only run there is. A WandB run, a state
+    or a log with events or damage that belongs to no other is a run of its own.
+    """
     homes: list[list[Log]] = []
-    for log in sorted(curves, key=lambda one: -one.points):
-        home = next((members for members in homes if any(same_run(log, member) for member in members)), None)
-        if home is None:
+    for log in sorted((one for one in logs if _has_curve(one)), key=lambda one: -one.points):
+        _put(log, homes, lambda member, log=log: same_run(log, member))  # type: ignore[misc]
+    left: list[Log] = []
+    curves = len(homes)
+    for log in logs:
+        if _has_curve(log):
+            continue
+        own = log.kind in _OWN_RUN
+        if log.kind.startswith("wandb") and any(same_ending(log, member) for members in homes[:curves] for member in members):
+            _put(log, homes, lambda member, log=log: same_ending(log, member))  # type: ignore[misc]
+        elif not log.kind.startswith("wandb") and (home := _only(homes, log)) is not None:
+            home.append(log)
+        elif own or log.faults or log.events or log.points:
             homes.append([log])
         else:
-            home.append(log)
-    if not homes:
-        homes = [[log] for log in rest[:1]]
-        rest = rest[1:]
-    for log in rest:
-        if len(homes) == 1:
-            homes[0].append(log)
-        elif log.faults or log.events:
-            homes.append([log])
+            left.append(log)
     order = {id(log): index for index, log in enumerate(logs)}
-    return [
-        Group(tuple(sorted(members, key=lambda m: order[id(m)]))) for members in sorted(homes, key=lambda ms: min(order[id(m)] for m in ms))
-    ]
+    homes = [sorted(members, key=lambda one: order[id(one)]) for members in homes]
+    return [Group(tuple(members)) for members in sorted(homes, key=lambda members: order[id(members[0])])], left
 
 
-def same_run(one: Log, other: Log) -> bool:
-    """Whether two logs tell of the same run: of the steps that both hold, nearly all have the same loss (to 4 digits, as HF rounds)."""
-    if one.kind == other.kind and one.kind in {"trainer_state", "wandb"}:
-        return False
-    if one.kind == other.kind == "tensorboard":
-        return _resumes(one, other) or _resumes(other, one)
-    a, b = _loss(one), _loss(other)
-    if a is None or b is None:
-        return _same_evals(one, other)
-    return _agree(a, b, other, one)
+def _put(log: Log, homes: list[list[Log]], belongs: Callable[[Log], bool]) -> None:
+    """Add a log to the home it belongs to, the one it lies beside where there are several; open a new one where there is none."""
+    fitting = [members for members in homes if any(belongs(member) for member in members)]
+    fitting.sort(key=lambda members: not any(beside(log, member) for member in members))
+    if fitting:
+        fitting[0].append(log)
+    else:
+        homes.append([log])
 
 
-def _resumes(first: Log, second: Log) -> bool:
-    """Whether the second event log goes on where the first left off or earlier: in the same place, later, and not from the start."""
-    a, b = _loss(first), _loss(second)
-    if (
-        a is None
-        or b is None
-        or first.path.parent != second.path.parent
-        or first.started is None
-        or second.started is None
-        or second.started <= first.started
-    ):
-        return False
-    interval = int(np.median(np.diff(a.steps))) if len(a.steps) > 1 else 1
-    begins = int(b.steps[0])
-    return bool(begins > a.steps[0] + 2 * interval and begins <= a.steps[-1] + 2 * max(interval, 1) and b.steps[-1] >= a.steps[-1])
+def _has_curve(log: Log) -> bool:
+    """Whether there is more than the last values of a WandB summary."""
+    return bool(log.points) and not (log.kind == "wandb" and all(len(series.steps) <= 1 for series in log.series))
 
 
-def _agree(a: Series, b: Series, *logs: Log) -> bool:
-    if any(log.step_is == "call" or log.kind == "text" for log in logs) and _same_sequence(a, b):
-        return True  # log calls and printed lines have no step of their own
-    shared, i, j = np.intersect1d(a.steps, b.steps, return_indices=True)
-    if len(shared) < min(3, len(a.steps), len(b.steps)) or len(shared) == 0:
-        return False
-    return _share_equal(a.values[i], b.values[j], a, b, shared)
-
-
-def _share_equal(x: np.ndarray, y: np.ndarray, a: Series, b: Series, shared: np.ndarray) -> bool:
-    """A restart logs steps twice: then either row may be the one that the other log kept."""
-    equal = _close(x, y)
-    if not equal.all():
-        for k in np.flatnonzero(~equal):
-            equal[k] = _close(a.values[a.steps == shared[k]][:, None], b.values[b.steps == shared[k]][None, :]).any()
-    return bool(equal.mean() >= SAME_SHARE)
-
-
-def _same_sequence(a: Series, b: Series) -> bool:
-    n = min(len(a.values), len(b.values))
-    return n >= 3 and bool(_close(a.values[:n], b.values[:n], relative=PRINTED).mean() >= SAME_SHARE)
-
-
-def _close(x: np.ndarray, y: np.ndarray, relative: float = 1e-4) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        near = np.abs(x - y) <= ROUNDED + relative * np.abs(y)
-        return np.asarray(near | (np.isnan(x) & np.isnan(y)) | (x == y))
-
-
-def _same_evals(one: Log, other: Log) -> bool:
-    a, b = _named(one, "eval/loss"), _named(other, "eval/loss")
-    return a is not None and b is not None and _agree(a, b, one, other)
-
-
-def _loss(log: Log) -> Series | None:
-    return _named(log, "train/loss")
-
-
-def _named(log: Log, signal: str) -> Series | None:
-    ranked = [(canonical(s.name)[1], index, s) for index, s in enumerate(log.series) if canonical(s.name)[0] == signal and len(s.steps)]
-    return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
+def _only(homes: list[list[Log]], log: Log) -> list[Log] | None:
+    """The home of a log without a curve: the only one there is, or the only one that it lies beside."""
+    if len(homes) == 1:
+        return homes[0]
+    near = [members for members in homes if any(beside(log, member) for member in members)]
+    return near[0] if len(near) == 1 else None
 
 
 def _richest(members: Sequence[Log]) -> Log:
@@ -153,10 +110,9 @@ def join(members: Sequence[Log]) -> Log:
     if len(members) == 1:
         return members[0]
     members = _in_sequence(members)
-    base = _richest([m for m in members if m.step_is != "call"] or members)
+    base = _richest([m for m in members if m.step_is == "step"] or members)
     series: dict[str, Series] = {}
-    placed = [m for m in members if m.step_is != "call"] or list(members)  # counted rows are no steps where somebody knows the real ones
-    for log in sorted(placed, key=lambda m: (-m.points, m.kind)):
+    for log in sorted((_on_steps_of(base, m) for m in members), key=lambda m: (-m.points, m.kind)):
         for one in log.series:
             key = canonical(one.name)[0]
             series[key] = _richer(series[key], one) if key in series else one
@@ -166,13 +122,13 @@ def join(members: Sequence[Log]) -> Log:
         kind="merged" if len({m.kind for m in members}) > 1 else base.kind,
         series=tuple(series.values()),
         checkpoints=tuple(dict.fromkeys(c for m in members for c in m.checkpoints)),
-        events=tuple(_placed(e, m, base) for m in members for e in m.events),
+        events=_events(members, base),
         faults=tuple(dict.fromkeys(f for m in members for f in m.faults)),
         planned_steps=next((m.planned_steps for m in members if m.planned_steps and m.planned_steps > 0), None),
         planned_epochs=next((m.planned_epochs for m in members if m.planned_epochs), None),
         finished=any(finished) if finished else None,
         early_stopped=any(m.early_stopped for m in members),
-        reached_step=max((m.reached_step for m in members if m.reached_step is not None), default=None),
+        reached_step=max((m.reached_step for m in members if m.reached_step is not None and m.step_is == base.step_is), default=None),
         best_step=next((m.best_step for m in members if m.best_step), None),
         started=min((m.started for m in members if m.started is not None), default=None),
         framework=next((m.framework for m in members if m.framework), ""),
@@ -180,24 +136,53 @@ def join(members: Sequence[Log]) -> Log:
     )
 
 
+def _events(members: Sequence[Log], base: Log) -> tuple[LogEvent, ...]:
+    """The events of all logs, each once: a console log and WandB's copy of it hold the same lines."""
+    found: dict[tuple[str, str, str], LogEvent] = {}
+    for member in members:
+        for event in member.events:
+            line = event.where.rpartition(":")[2]
+            found.setdefault((event.kind, event.text, line), _placed(event, member, base))
+    return tuple(found.values())
+
+
 def _placed(event: LogEvent, log: Log, base: Log) -> LogEvent:
     """An event whose step counts printed rows, moved to the real step of that row."""
-    loss = _loss(base)
+    loss = named(base, "train/loss")
     if log.step_is != "call" or event.step is None or base.step_is == "call" or loss is None or not len(loss.steps):
         return event
     return replace(event, step=int(loss.steps[min(max(event.step, 1), len(loss.steps)) - 1]))
 
 
+def _on_steps_of(base: Log, log: Log) -> Log:
+    """A log that counts rows, epochs or calls, placed on the steps of one that knows them, by the losses that both hold."""
+    if log.step_is == base.step_is or base.step_is != "step":
+        return log
+    mine, theirs = (next(filter(None, (named(one, s) for s in ("train/loss", "eval/loss"))), None) for one in (log, base))
+    n = 0 if mine is None or theirs is None else min(len(mine.steps), len(theirs.steps))
+    if mine is None or theirs is None or n < 2 or agreeing(mine, theirs, 1e-3, ordered=True) is None:
+        return replace(log, series=())
+    counted, steps = mine.steps[:n], theirs.steps[:n]
+    if not (np.diff(counted) > 0).all():
+        return replace(log, series=())
+    moved = (replace(s, steps=np.round(np.interp(s.steps, counted, steps)).astype(np.int64)) for s in log.series)
+    return replace(log, series=tuple(moved))
+
+
 def _in_sequence(members: Sequence[Log]) -> Sequence[Log]:
-    """Event logs of one run that follow each other (a resume) become one, in the order in which they were written."""
-    events = sorted((m for m in members if m.kind == "tensorboard" and m.points), key=lambda m: m.started or 0.0)
-    if len(events) < 2:
-        return members
-    names = dict.fromkeys(s.name for log in events for s in log.series)
-    joined = replace(
-        events[-1], series=tuple(_concatenated(name, events) for name in names), started=events[0].started, settings=events[-1].settings
-    )
-    return [joined, *[m for m in members if m not in events]]
+    """Event logs (or WandB runs) of one run that follow each other, a resume, become one, in the order in which they were written."""
+    joined = list(members)
+    for kind in _STREAMS:
+        streams: list[Log] = []
+        for member in sorted((m for m in members if m.kind == kind and m.points), key=lambda m: m.started or 0.0):
+            if not any(is_copy(member, one) for one in streams):
+                streams.append(member)
+        if len(streams) > 1:
+            names = dict.fromkeys(s.name for log in streams for s in log.series)
+            series = tuple(_concatenated(name, streams) for name in names)
+            one = replace(streams[-1], series=series, started=streams[0].started)
+            joined = [one, *[m for m in joined if m.kind != kind or not m.points]]
+    return joined
 
 
 def _concatenated(name: str, logs: Sequence[Log]) -> Series:
@@ -208,16 +193,11 @@ def _concatenated(name: str, logs: Sequence[Log]) -> Series:
 def _richer(one: Series, other: Series) -> Series:
     """The account with more points; what it lacks in epochs or wall times is taken from the other at the same steps."""
     more, less = (one, other) if len(one.steps) >= len(other.steps) else (other, one)
-    return Series(
-        more.name,
-        more.steps,
-        more.values,
-        _filled(more.steps, more.epochs, less.steps, less.epochs),
-        _filled(more.steps, more.times, less.steps, less.times),
-    )
+    epochs, times = (_filled(more.steps, getattr(more, field), less.steps, getattr(less, field)) for field in ("epochs", "times"))
+    return Series(more.name, more.steps, more.values, epochs, times)
 
 
-def _filled(steps: np.ndarray, values: np.ndarray, at: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _filled(steps: Ints, values: Floats, at: Ints, known: Floats) -> Floats:
     if not np.isnan(values).all() or np.isnan(known).all():
         return values
     _, last = np.unique(at[::-1], return_index=True)

@@ -11,6 +11,9 @@ from lossdoctor.detectors.levels import chance_level, log_classes, log_vocabular
 from lossdoctor.measures.trend import mann_kendall, theil_sen
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.run import task as tasks
+
+HIGHEST = 13.0  # nats; ln of the largest vocabularies in use is 12.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def plateau(
         )
         or (
             "no language model that learns its task stays there"
-            if stand.rests and vocabulary is None and level >= high_level and _cross_entropy(run)
+            if stand.rests and vocabulary is None and level >= high_level and _cross_entropy(run, level)
             else ""
         )
         or ("it fell within the first steps and has not moved since" if _fell_at_once(stand, quick_share, still) else "")
@@ -130,7 +133,11 @@ def _never_left(run: Run, stand: Stand, vocabulary: float | None) -> bool:
     """Flat from the first row on, at a level that no trained language model starts with."""
     if not stand.narrow or len(stand.curve) < 20:
         return False
-    return stand.found.level >= 0.4 * vocabulary if vocabulary is not None else stand.found.level >= 2.0 and _cross_entropy(run)
+    return (
+        stand.found.level >= 0.4 * vocabulary
+        if vocabulary is not None
+        else stand.found.level >= 2.0 and _cross_entropy(run, stand.found.level)
+    )
 
 
 def _evidence(stand: Stand, vocabulary: float | None, reason: str, flat_share: float) -> Evidence:
@@ -197,8 +204,9 @@ def _accuracy_stuck(run: Run) -> bool:
     return len(values) >= 5 and float(np.ptp(values)) <= 0.01 and float(np.median(values)) < 0.8
 
 
-def _cross_entropy(run: Run) -> bool:
-    return run.task in ("language-model", "unknown") and run.step_is != "epoch"
+def _cross_entropy(run: Run, level: float) -> bool:
+    """Whether the loss is nats a token: of a language model, or, where the task is unknown, at a level that ln(vocabulary) could reach."""
+    return run.step_is != "epoch" and (run.task == tasks.LANGUAGE_MODEL or (run.task == tasks.UNKNOWN and level <= HIGHEST))
 
 
 def _from_eval(run: Run, tolerance: float) -> Evidence | Skip | None:

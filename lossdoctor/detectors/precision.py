@@ -95,7 +95,7 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
     numbers = {
         "scale_before": top,
         "scale_lowest": float(values.min()),
-        "halvings_found": round(float(np.log2(top / max(float(values.min()), 1e-6)))),
+        "halvings_found": min(round(float(np.log2(min(top, 1e300) / max(float(values.min()), 1e-6)))), 2000),
         "from_step": onset,
         "low_share": stays,
         "at_end": int(bool(low[-1])),

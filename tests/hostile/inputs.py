@@ -183,7 +183,7 @@ MATRIX: dict[str, Row] = {
     "a state that is a list": Row(text("trainer_state.json", "[1, 2, 3]"), NO_VERDICT),
     "an empty log": Row(text("trainer_state.json", state([])), NO_VERDICT),
     "one entry": Row(text("trainer_state.json", state([{"step": 1, "loss": 2.0}])), ANY),
-    "NaN and Infinity": Row(text("trainer_state.json", state(rows()[:99] + [{"step": 1000, "loss": math.nan},
+    "NaN and Infinity": Row(text("trainer_state.json", state([*rows()[:99], {"step": 1000, "loss": math.nan},
         {"step": 1010, "loss": math.inf}])), frozenset({1}), "NaN"),
     "1e400": Row(text("trainer_state.json", state().replace("1.2042", "1e400").replace("0.0002", "1e400", 1)), ANY),
     "an integer of 5,000 digits": Row(text("trainer_state.json", state().replace('"global_step": 2000', '"global_step": ' + "9" * 5000)),

@@ -15,6 +15,7 @@ from lossdoctor.sources.trainer_state import looks_like as looks_like_state
 
 _SKIPPED = {".git", "__pycache__", "node_modules", ".venv", "site-packages", ".ipynb_checkpoints"}
 _TABLE_NAMES = ("metrics", "log", "history", "results", "loss", "train", "progress", "export")
+_WANDB_MARKS = ("wandb-summary.json", "wandb-metadata.json")
 _NOT_LOGS = {
     "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "special_tokens_map.json", "added_tokens.json",
     "generation_config.json", "adapter_config.json", "all_results.json",
@@ -47,6 +48,13 @@ def discover(path: Path, limits: Limits = LIMITS) -> Found:
     for one in _walk(path, found, limits):
         _file(one, found, named=False)
     return found
+
+
+def wandb_home(path: Path) -> Path:
+    """What WandB's reader is to be given for a path: the run's directory for a file that stands beside a `.wandb` file."""
+    if path.name not in _WANDB_MARKS or path.is_dir():
+        return path
+    return path.parent.parent if path.parent.name == "files" else path.parent
 
 
 def _walk(root: Path, found: Found, limits: Limits) -> Iterator[Path]:
@@ -105,10 +113,16 @@ def _file(path: Path, found: Found, *, named: bool) -> None:
         found.ignored.append((path, "a macOS resource fork"))
     elif "tfevents" in name or name.endswith(".v2"):
         found.events.append(path)
-    elif name.endswith(".wandb") or name == "wandb-history.jsonl":
+    elif name.endswith(".wandb") or name == "wandb-history.jsonl" or name in _WANDB_MARKS or _is_wandb_config(path):
         found.wandb.append(path)
     elif named or _worth_opening(path, name):
         _by_content(path, name, found, named=named)
+
+
+def _is_wandb_config(path: Path) -> bool:
+    """config.yaml in the directory of a WandB run: often all that is left of it."""
+    home = path.parent.parent if path.parent.name == "files" else path.parent
+    return path.name == "config.yaml" and home.name.startswith(("run-", "offline-run-"))
 
 
 def _worth_opening(path: Path, name: str) -> bool:

@@ -28,7 +28,7 @@ from lossdoctor.sources import axes, json_document
 from lossdoctor.sources.files import read_bytes
 from lossdoctor.sources.interleaved import interleaved
 from lossdoctor.sources.rows import Rows, duration, number, whole
-from lossdoctor.sources.text_lines import decode_head, encoding, lines, open_text, run_name
+from lossdoctor.sources.text_lines import decode_head, encoding, lines, open_text, run_name, text_of
 
 _MODE = ("mode", "split", "phase", "stage", "subset")
 _EVALUATION = frozenset(("val", "valid", "validation", "eval", "evaluation", "test", "dev"))
@@ -53,12 +53,12 @@ def looks_like(path: Path, head: bytes) -> bool:
     return text.startswith(('{"env_info"', '{"config"', '{"mmcv_version"')) and path.suffix.lower() in (".json", ".jsonl", ".log")
 
 
-def read(path: Path, limits: Limits = LIMITS) -> list[Log]:
-    """Read one file of JSON lines, one Log a run; raises Unreadable where no line is a row with a step."""
-    with open_text(path, limits) as text:
+def read(path: Path, limits: Limits = LIMITS, data: bytes | None = None) -> list[Log]:
+    """Read one file of JSON lines (or its `data`), one Log a run; raises Unreadable where no line is a row with a step."""
+    with open_text(path, limits) if data is None else text_of(data) as text:
         file = _load(text, path, limits)
     if not file.steps:
-        file = _document(path, limits)
+        file = _document(path, limits, data)
     if not file.steps:
         raise Unreadable(f"{path.name}: no line is a JSON object with a step or an epoch and a number")
     runs = interleaved(file.steps, file.losses)
@@ -162,10 +162,10 @@ def _load(text: TextIO, path: Path, limits: Limits) -> _File:
     return file
 
 
-def _document(path: Path, limits: Limits) -> _File:
+def _document(path: Path, limits: Limits, data: bytes | None) -> _File:
     """The rows of a file that is one JSON document."""
     file = _File(path, limits)
-    data = read_bytes(path, limits.json_bytes)
+    data = read_bytes(path, limits.json_bytes) if data is None else data
     try:
         entries = json_document.rows(data.decode(encoding(data), errors="replace"))
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,8 +12,15 @@ from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, Loss, Scalar, Setting, SourceNote
 from lossdoctor.run import Log, Run, build
 from lossdoctor.sources import trainer_state
-from lossdoctor.sources.discover import Found, discover
+from lossdoctor.sources.discover import Found, discover, wandb_home
 from lossdoctor.sources.merge import Group, group
+from lossdoctor.sources.run_names import names
+from lossdoctor.sources.same_run import place
+
+_ADDRESSES = ("wandb://", "https://", "http://")
+_STDIN = "-"
+_TRUST = ("tensorboard", "wandb", "wandb_api", "jsonl", "csv", "text")
+_CHECKPOINT_NAME = re.compile(r"(?:tmp-)?(che[a-z]{1,2}point|ckpt|step|global_step|epoch)[-_ ]?\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,46 +43,55 @@ class Choices:
 
 def require(argument: str) -> None:
     """Raise `PathMissing` where the argument is a local path that does not exist: a typing error must not cost a long analysis."""
-    if argument != "-" and not argument.startswith(("wandb://", "https://", "http://")) and not Path(argument).exists():
+    if argument == _STDIN or argument.startswith(_ADDRESSES):
+        return
+    try:
+        found = Path(argument).exists()
+    except (OSError, ValueError):  # a name too long, a NUL in it
+        found = False
+    if not found:
         raise PathMissing(f"{argument}: no such file or directory")
 
 
 def load(argument: str, choices: Choices | None = None, limits: Limits = LIMITS) -> Loaded:
-    """Read everything at `argument` (a path, wandb://entity/project/run, a run URL, or - for standard input)."""
+    """Read everything at `argument` (a path, wandb://entity/project/run, a run URL, or - for standard input).
+
+    Raises `PathMissing` for a path that does not exist, and `SourceError` where the only source there is cannot be read.
+    """
     choices = choices or Choices()
-    if argument.startswith(("wandb://", "https://", "http://")):
+    if argument.startswith(_ADDRESSES):
         from lossdoctor.sources import wandb_api
 
-        return _runs([(log, ()) for log in wandb_api.read(argument)], Path(argument), choices, limits)
-    if argument == "-":
+        return _loaded(wandb_api.read(argument), {}, Path(argument), choices, limits)
+    if argument == _STDIN:
         import sys
 
-        from lossdoctor.sources import text_log
+        from lossdoctor.sources import stdin
 
-        return _runs([(log, ()) for log in text_log.read(sys.stdin)], Path("-"), choices, limits)
+        return _loaded(stdin.read(sys.stdin, _columns(choices), limits), {}, Path(_STDIN), choices, limits)
     require(argument)
     path = Path(argument)
     found = discover(path, limits)
     faults = list(found.faults)
-    logs = list(_states(path, found, faults, limits))
-    logs += [(log, ()) for log in _others(path, found, faults, choices, limits)]
-    loaded = _runs(logs, path, choices, limits)
+    states = _states(path, found, faults, limits)
+    older = {id(newest): before for newest, before in states}
+    logs = [*(newest for newest, _ in states), *_others(path, found, faults, choices, limits)]
+    loaded = _loaded(logs, older, path, choices, limits)
     return replace(loaded, faults=tuple(faults), ignored=(*((str(p), why) for p, why in found.ignored), *loaded.ignored))
 
 
-def _states(path: Path, found: Found, faults: list[Fault], limits: Limits) -> Iterable[tuple[Log, tuple[Log, ...]]]:
+def _columns(choices: Choices) -> dict[str, str]:
+    """--metric by column, as the readers of tables want it."""
+    return {raw: signal for signal, raw in choices.metric.items()}
+
+
+def _states(path: Path, found: Found, faults: list[Fault], limits: Limits) -> list[tuple[Log, tuple[Log, ...]]]:
     """The newest state of each run; older checkpoints of the same run only tell where checkpoints are."""
-    logs = []
-    for state in found.states:
-        logs += _try(lambda state=state: [trainer_state.read(state, limits)], state, faults)  # type: ignore[misc]
+    logs = [log for state in found.states for log in _try(lambda: [trainer_state.read(state, limits)], state, faults)]  # noqa: B023
     homes: dict[Path, list[Log]] = {}
     for log in logs:
         homes.setdefault(_home(log.path, path), []).append(log)
-    for members in homes.values():
-        yield from trainer_state.newest_of_each_run(members)
-
-
-_CHECKPOINT_NAME = re.compile(r"(che[a-z]{1,2}point|ckpt|step|global_step|epoch)[-_ ]?\d+", re.IGNORECASE)
+    return trainer_state.joined_copies(run for members in homes.values() for run in trainer_state.newest_of_each_run(members))
 
 
 def _home(state: Path, root: Path) -> Path:
@@ -87,28 +103,53 @@ def _home(state: Path, root: Path) -> Path:
 
 
 def _others(path: Path, found: Found, faults: list[Fault], choices: Choices, limits: Limits) -> list[Log]:
+    """The logs of every other source."""
     logs: list[Log] = []
     if found.events:
         from lossdoctor.sources import tensorboard
 
         logs += _try(lambda: tensorboard.read(path, limits), path, faults)
+    runs: list[Log] = []
     if found.wandb:
         from lossdoctor.sources import wandb_local
 
-        logs += _try(lambda: wandb_local.read(path, limits), path, faults)
-    beside_wandb = {p.parent for p in found.wandb}
+        runs = _try(lambda: wandb_local.read(wandb_home(path), limits), path, faults)
     if found.tables or found.json_lines or found.texts:
         from lossdoctor.sources import json_lines, tabular, text_log
 
-        columns = {raw: signal for signal, raw in choices.metric.items()}
+        columns = _columns(choices)
         for table in found.tables:
-            logs += _try(lambda table=table: tabular.read(table, metric=columns, limits=limits), table, faults)  # type: ignore[misc]
+            logs += _try(lambda: tabular.read(table, columns, limits), table, faults)  # noqa: B023
         for lines in found.json_lines:
-            logs += _try(lambda lines=lines: json_lines.read(lines), lines, faults)  # type: ignore[misc]
+            logs += _try(lambda: json_lines.read(lines, limits), lines, faults)  # noqa: B023
         for text in found.texts:
-            if not any(home == text.parent or home in text.parents for home in beside_wandb):  # wandb reads its own output.log
-                logs += _try(lambda text=text: text_log.read(text), text, faults)  # type: ignore[misc]
-    return logs
+            said = _try(lambda: text_log.read(text, limits), text, faults)  # noqa: B023
+            logs += said if _run_of(text, runs) is None else []
+            runs = [_with_console(run, said) if run is _run_of(text, runs) else run for run in runs]
+    return [*logs, *runs]
+
+
+def _run_of(text: Path, runs: Sequence[Log]) -> Log | None:
+    """The WandB run in whose directory a console log lies."""
+    return next((run for run in runs if place(run.path) in text.parents), None)
+
+
+def _with_console(run: Log, console: Sequence[Log]) -> Log:
+    """A WandB run with what its console printed, where its history is not there. The messages in it WandB's reader has read already."""
+    printed = [log for log in console if log.points]
+    if not printed or any(len(series.steps) > 1 for series in run.series):
+        return run
+    whole = max(printed, key=lambda log: log.points)
+    known = {series.name for series in whole.series}
+    note = "the history of this run is not here: its curves are read from what it printed"
+    rest = tuple(series for series in run.series if series.name not in known)
+    return replace(
+        run,
+        series=(*whole.series, *rest),
+        step_is=whole.step_is,
+        notes=(*run.notes, note),
+        planned_steps=run.planned_steps or whole.planned_steps,
+    )
 
 
 def _try(read: Callable[[], list[Log]], path: Path, faults: list[Fault]) -> list[Log]:
@@ -122,59 +163,53 @@ def _try(read: Callable[[], list[Log]], path: Path, faults: list[Fault]) -> list
     return []
 
 
-def _runs(logs: Iterable[tuple[Log, tuple[Log, ...]]], path: Path, choices: Choices, limits: Limits) -> Loaded:
-    pairs = list(logs)
-    older = {id(log): states for log, states in pairs}
-    groups, left = group([log for log, _ in pairs])
+def _loaded(logs: Sequence[Log], older: Mapping[int, tuple[Log, ...]], path: Path, choices: Choices, limits: Limits) -> Loaded:
+    groups, left = group(logs)
+    called = names([one.members for one in groups], path)
     alone = len(groups) == 1
-    runs = tuple(_run(one, older, path, choices, limits, alone=alone) for one in groups)
+    runs = tuple(_run(one, name, older, path, choices, limits, alone=alone) for one, name in zip(groups, called, strict=True))
     return Loaded(runs, ignored=tuple((str(log.path), "holds no values and belongs to no run here") for log in left))
 
 
-def _run(one: Group, older: Mapping[int, tuple[Log, ...]], path: Path, choices: Choices, limits: Limits, *, alone: bool) -> Run:
+def _run(one: Group, name: str, older: Mapping[int, tuple[Log, ...]], path: Path, choices: Choices, limits: Limits, *, alone: bool) -> Run:
     from lossdoctor.sources import checkpoints, settings
 
     log = one.joined
-    chosen = tuple(Setting(name, value, "--set") for name, value in choices.settings.items())
     faults: list[Fault] = list(log.faults)
     from_files: list[tuple[Setting, ...]] = []
     for home in _directories(one, path, alone=alone):
         values, problems = settings.find(home, limits)
         from_files.append(values)
         faults += problems
-    found_checkpoints = list(log.checkpoints)
-    for home in dict.fromkeys(_home(member.path, path) for member in one.members if member.kind == "trainer_state"):
+    found = list(log.checkpoints)
+    for home in _checkpoint_homes(one, older, path, alone=alone):
         more, problems = checkpoints.find(home, check_weights=choices.check_weights, limits=limits)
-        found_checkpoints += more
+        found += more
         faults += problems
-    ranked = sorted(one.members, key=lambda m: _TRUST.index(m.kind) if m.kind in _TRUST else len(_TRUST))
-    groups = [
-        chosen,
-        *[m.settings for m in ranked if m.kind != "trainer_state"],
-        *from_files,
-        *[m.settings for m in ranked if m.kind == "trainer_state"],
-    ]
-    notes = tuple(
-        SourceNote(
-            m.kind,
-            str(m.path),
-            m.points,
-            one.remark(m) + (f"; {len(older[id(m)])} older checkpoints of this run beside it" if older.get(id(m)) else ""),
-        )
-        for m in one.members
-    )
-    joined = replace(log, faults=tuple(dict.fromkeys(faults)), checkpoints=tuple(sorted(found_checkpoints, key=lambda c: c.step)))
+    joined = replace(log, faults=tuple(dict.fromkeys(faults)), checkpoints=tuple(sorted(dict.fromkeys(found), key=lambda c: c.step)))
     return build(
         joined,
-        settings=settings.merge(groups),
+        settings=settings.merge(_by_trust(one, choices, from_files)),
         path=str(path if alone else log.path),
-        name=one.name(path),
+        name=name,
         metric=choices.metric,
-        notes=notes,
+        notes=tuple(_notes(one, older)),
     )
 
 
-_TRUST = ("tensorboard", "wandb", "wandb_api", "jsonl", "csv", "text")
+def _by_trust(one: Group, choices: Choices, from_files: Sequence[tuple[Setting, ...]]) -> list[tuple[Setting, ...]]:
+    """The settings of a run in order of trust."""
+    chosen = tuple(Setting(name, value, "--set") for name, value in choices.settings.items())
+    ranked = sorted(one.members, key=lambda m: _TRUST.index(m.kind) if m.kind in _TRUST else len(_TRUST))
+    logged = [m.settings for m in ranked if m.kind != "trainer_state"]
+    return [chosen, *logged, *from_files, *[m.settings for m in ranked if m.kind == "trainer_state"]]
+
+
+def _notes(one: Group, older: Mapping[int, tuple[Log, ...]]) -> Iterable[SourceNote]:
+    for member in one.members:
+        before = len(older.get(id(member), ()))
+        beside = f"; {before} older checkpoint{'s' if before > 1 else ''} of this run beside it" if before else ""
+        yield SourceNote(member.kind, str(member.path), member.points, one.remark(member) + beside)
 
 
 def _directories(one: Group, path: Path, *, alone: bool) -> list[Path]:
@@ -182,4 +217,21 @@ def _directories(one: Group, path: Path, *, alone: bool) -> list[Path]:
     places = [member.path.parent for member in one.members if member.kind == "trainer_state"]
     if alone and path.is_dir():
         places.append(path)
+    elif path.is_dir():
+        # Lightning and yolov5 keep hparams.yaml and opt.yaml beside the log of each run.
+        places += [place(m.path) for m in one.members if m.kind in {"tensorboard", "csv", "jsonl"} and path in place(m.path).parents]
     return list(dict.fromkeys(places))
+
+
+def _checkpoint_homes(one: Group, older: Mapping[int, tuple[Log, ...]], path: Path, *, alone: bool) -> list[Path]:
+    """Where checkpoints of this run may lie: the output directories of its states, else the path itself if it holds only this run."""
+    states = [state for member in one.members if member.kind == "trainer_state" for state in (member, *older.get(id(member), ()))]
+    homes = [_home(state.path, path) for state in states]
+    if not path.is_dir():
+        return list(dict.fromkeys(homes)) if path.name != _STDIN else []
+    if alone:
+        homes = [home for home in homes if path not in {home, *home.parents}]
+        return [path, *homes]
+    homes += [place(m.path) for m in one.members if m.kind in {"tensorboard", "csv"} and path in place(m.path).parents]
+    outermost = [home for home in homes if not any(other in home.parents for other in homes)]
+    return list(dict.fromkeys(outermost))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -35,19 +34,6 @@ class Group:
         if any(is_copy(member, before) for before in self.members[: self.members.index(member)] if before.kind == member.kind):
             return "a copy"
         return "knows most" if member is _richest(self.members) else "joined: the same run"
-
-    def name(self, path: Path) -> str:
-        """A readable name: the directory of the run, never just checkpoint-N or a file name that every run has."""
-        known = next((m for m in self.members if m.kind.startswith("wandb") and m.name not in {"", "wandb", "files"}), None)
-        if known is not None:
-            return known.name
-        first = self.members[0].path
-        place = first.parent if (first.is_file() and first.suffix in {".json", ""}) or "tfevents" in first.name else first
-        while place.name.lower().startswith(("checkpoint-", "runs", "logs", "files")) and place not in {path, place.parent}:
-            place = place.parent
-        if first.is_file() and first.suffix in {".csv", ".tsv", ".jsonl", ".log", ".txt"}:
-            place = first
-        return place.name or path.resolve().name
 
 
 def group(logs: Sequence[Log]) -> tuple[list[Group], list[Log]]:

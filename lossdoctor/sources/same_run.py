@@ -22,6 +22,7 @@ EXACT = 1e-4
 DECIMALS = (3, 4, 5, 6)  # what a writer may have rounded to; 4 in transformers through 4.57. Two decimals tell no runs apart
 TELLING = 3  # distinct values that make an agreement one
 _SCHEDULED = ("train/learning_rate", "train/epoch", "perf/", "gpu/", "host/", "process/")
+_SAME_TIME, _ANOTHER_TIME = 30.0, 600.0  # seconds
 _OWN_STEPS = "step"
 _CHECKED_NAMES = 64
 
@@ -30,6 +31,9 @@ def same_run(one: Log, other: Log) -> bool:
     """Whether two logs with curves are of the same run."""
     if one.kind == other.kind and one.kind in {"trainer_state", "wandb", "wandb_api", "tensorboard"}:
         return is_copy(one, other)
+    clock = _clock_apart(one, other)
+    if clock is not None and clock > _ANOTHER_TIME:
+        return False  # the same training with the same seed, run again
     ordered = any(log.step_is != _OWN_STEPS or log.kind == "text" for log in (one, other))
     relative = PRINTED if "text" in {one.kind, other.kind} else EXACT
     for signal in ("train/loss", "eval/loss"):
@@ -39,8 +43,32 @@ def same_run(one: Log, other: Log) -> bool:
         values = agreeing(a, b, relative, ordered=ordered)
         if values is None:
             return False
-        return telling(values) or _others_agree(one, other, relative, ordered=ordered) or beside(one, other)
+        return (
+            telling(values)
+            or (clock is not None and clock < _SAME_TIME)
+            or _same_runtimes(one, other)
+            or _others_agree(one, other, relative, ordered=ordered)
+            or beside(one, other)
+        )
     return _others_agree(one, other, relative, ordered=ordered)
+
+
+def _clock_apart(one: Log, other: Log) -> float | None:
+    """Seconds between the wall times of the same losses, None where either log has none or reads them from dates without a zone."""
+    a, b = named(one, "train/loss"), named(other, "train/loss")
+    if a is None or b is None or not {one.kind, other.kind} <= {"tensorboard", "wandb", "wandb_api"}:
+        return None
+    _, i, j = np.intersect1d(a.steps, b.steps, return_indices=True)
+    apart = np.abs(a.times[i] - b.times[j])
+    known = apart[np.isfinite(apart)]
+    return float(np.median(known)) if len(known) else None
+
+
+def _same_runtimes(one: Log, other: Log) -> bool:
+    """Whether both hold the same measured seconds of evaluations: no two runs do."""
+    a, b = named(one, "eval/runtime"), named(other, "eval/runtime")
+    values = None if a is None or b is None else agreeing(a, b, EXACT)
+    return values is not None and telling(values)
 
 
 def is_copy(one: Log, other: Log) -> bool:

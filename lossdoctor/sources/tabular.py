@@ -20,7 +20,7 @@ from lossdoctor.model import Fault
 from lossdoctor.run.log import Floats, Ints, Log, Series
 from lossdoctor.sources import axes
 from lossdoctor.sources.tabular_cells import Known, Table, cells_of, delimiter_of, load, number_of, numeric_header
-from lossdoctor.sources.text_lines import decode_head, open_text, run_name
+from lossdoctor.sources.text_lines import decode_head, open_text, run_name, text_of
 
 _WANDB_BAND = re.compile(r"__(?:MIN|MAX)$")
 
@@ -40,13 +40,13 @@ def looks_like(path: Path, head: bytes) -> bool:
     return any(number_of(cell) is not None for cell in cells) and (len(cells) == len(header) or len(rows) == 2)
 
 
-def read(path: Path, metric: Mapping[str, str] | None = None, limits: Limits = LIMITS) -> list[Log]:
-    """Read one table, one Log a run: an export of several WandB runs holds several.
+def read(path: Path, metric: Mapping[str, str] | None = None, limits: Limits = LIMITS, data: bytes | None = None) -> list[Log]:
+    """Read one table (or its `data`), one Log a run: an export of several WandB runs holds several.
 
     `metric` (column -> signal) may name the `step` and `epoch` columns, and lets a table in that has no column of a known name.
     Raises Unreadable where there is no header, no row or no usable column.
     """
-    with open_text(path, limits) as text:
+    with open_text(path, limits) if data is None else text_of(data) as text:
         table = load(text, path, limits)
     wanted = dict(metric or {})
     if not (_has_axis(table.header) or _has_loss(table.header) or wanted.keys() & set(table.header)):

@@ -76,6 +76,11 @@ def open_text(path: Path, limits: Limits) -> TextIO:
     return io.TextIOWrapper(file, encoding=encoding(start), errors="replace", newline="")
 
 
+def text_of(data: bytes) -> TextIO:
+    """Bytes that were read already, as text like that of `open_text`."""
+    return io.TextIOWrapper(io.BytesIO(data), encoding=encoding(data[: len(LFS_HEADER)]), errors="replace", newline="")
+
+
 def encoding(head: bytes) -> str:
     """The encoding that the first bytes announce: UTF-16 (a PowerShell redirect writes it), else UTF-8."""
     return next((name for mark, name in _BOMS if head.startswith(mark)), "utf-8")

@@ -27,10 +27,10 @@ def looks_like(head: bytes) -> bool:
     return text.startswith(b"{") and any(key in head for key in _TELLING)
 
 
-def read(path: Path, limits: Limits = LIMITS) -> Log:
-    """Read one state file; raises `Unreadable` where it is no trainer state at all or beyond the limits."""
+def read(path: Path, limits: Limits = LIMITS, data: bytes | None = None) -> Log:
+    """Read one state file (or its `data`); raises `Unreadable` where it is no trainer state at all or beyond the limits."""
     columns = Columns(path.name, limits)
-    state, faults = decode(read_bytes(path, limits.json_bytes), path.name, columns)
+    state, faults = decode(read_bytes(path, limits.json_bytes) if data is None else data, path.name, columns)
     if not isinstance(state.get("global_step", 0), int | float):
         raise Unreadable(f"{path.name}: not a HuggingFace trainer state (global_step is no number)")
     step = whole(state.get("global_step"))
@@ -116,3 +116,18 @@ def newest_of_each_run(logs: Iterable[Log]) -> list[tuple[Log, tuple[Log, ...]]]
         else:
             home[1].append(log)
     return [(newest, tuple(older)) for newest, older in runs]
+
+
+def joined_copies(runs: Iterable[tuple[Log, tuple[Log, ...]]]) -> list[tuple[Log, tuple[Log, ...]]]:
+    """Make one of the runs of several directories of which one log_history is the beginning of the other: copies of one run.
+
+    Less than three entries may be alike by accident.
+    """
+    found: list[tuple[Log, tuple[Log, ...]]] = []
+    for newest, older in sorted(runs, key=lambda run: -_length(run[0])):
+        host = next((place for place, (log, _) in enumerate(found) if _length(newest) >= 3 and is_prefix(newest, log)), None)
+        if host is None:
+            found.append((newest, older))
+        else:
+            found[host] = (found[host][0], (*found[host][1], newest, *older))
+    return sorted(found, key=lambda run: str(run[0].path))

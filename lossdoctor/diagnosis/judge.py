@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from lossdoctor.model import Evidence, Finding, Scalar, Severity
-from lossdoctor.rulebook import Rule, fill
+from lossdoctor.rulebook import Phrase, Rule, fill
 from lossdoctor.run import Run
 
 FEW_POINTS = 20  # below this the confidence is at most .6
@@ -17,6 +17,7 @@ def judge(run: Run, rule: Rule, evidence: Evidence) -> Finding:
     values: dict[str, Scalar] = {name: t.value for name, t in rule.thresholds.items()}
     values.update({"last_step": run.last_step, "planned_steps": run.planned_steps, "onset_step": evidence.onset_step, "unit": run.step_is})
     values.update(evidence.numbers)
+    values.update({name: _in_words(phrase, values) for name, phrase in rule.phrases.items()})
     return Finding(
         rule=rule.name,
         code=rule.code,
@@ -35,6 +36,11 @@ def judge(run: Run, rule: Rule, evidence: Evidence) -> Finding:
         verify=rule.page.verify if rule.page else "",
         looks_like=rule.page.looks_like if rule.page else "",
     )
+
+
+def _in_words(phrase: Phrase, values: Mapping[str, Scalar]) -> str:
+    value = values.get(phrase.number)
+    return fill(phrase.when.get("unknown" if value is None else str(value), phrase.otherwise), values)
 
 
 def severity(rule: Rule, numbers: Mapping[str, Scalar]) -> Severity:

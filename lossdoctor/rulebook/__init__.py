@@ -2,12 +2,13 @@
 
 from lossdoctor.rulebook.fill import fill, number
 from lossdoctor.rulebook.load import bind, load_directory, load_file, shipped, shipped_directory
-from lossdoctor.rulebook.rule import CauseRule, Condition, FixRule, Rule, Threshold
+from lossdoctor.rulebook.rule import CauseRule, Condition, FixRule, Phrase, Rule, Threshold
 
 __all__ = [
     "CauseRule",
     "Condition",
     "FixRule",
+    "Phrase",
     "Rule",
     "Threshold",
     "bind",

@@ -11,7 +11,7 @@ from lossdoctor.errors import RuleError
 from lossdoctor.model import Scalar
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
-_SPEC = re.compile(r"[,]?(?:\.\d{1,2})?[a-zA-Z%]?\Z")
+_SPEC = re.compile(r"[+]?[,]?(?:\.\d{1,2})?[a-zA-Z%]?\Z")
 
 
 def placeholders(template: str) -> Set[str]:

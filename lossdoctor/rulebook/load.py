@@ -61,6 +61,9 @@ def load_file(path: Path) -> Rule:
         raise RuleError(f"{path.name}: {_explain(str(error))}") from None
     for template in (rule.message.headline, rule.message.found, rule.message.limit):
         placeholders(template)
+    for phrase in rule.phrases.values():
+        for template in (phrase.otherwise, *phrase.when.values()):
+            placeholders(template)
     return rule
 
 

@@ -95,6 +95,17 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: str = ""
 
 
+class Phrase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Words that depend on one number of the evidence, for the sentences of the message, which name the phrase like a number.
+
+    `when` maps the value of `number` (as text; `unknown` where there is none) to the words, `otherwise` stands for every other value.
+    """
+
+    number: str
+    otherwise: str = ""
+    when: Mapping[str, str] = {}
+
+
 class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The fixed sections of the rule's page."""
 
@@ -122,6 +133,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity: Severity
     detector: str
     message: Message
+    phrases: Mapping[str, Phrase] = {}
     page: Page | None = None
     status: Literal["stable", "preview"] = "stable"
     since: str = "0.1"

@@ -22,7 +22,9 @@ from .samples import run
 
 RULES = shipped()
 # What is no setting of a trainer, but is changed like one.
-OUTSIDE = {"labels", "trainable parameters", "model", "train_dataset", "eval_dataset", "output_dir", "epsilon_high", "adam_beta2"}
+OUTSIDE = {
+    "labels", "trainable parameters", "model", "train_dataset", "eval_dataset", "output_dir", "epsilon_high", "adam_beta2", "training loop",
+}  # fmt: skip
 rules = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
 
@@ -97,6 +99,9 @@ def test_every_rule_has_its_page(rule: Rule):
 def test_the_message_can_be_filled(rule: Rule):
     message = rule.message
     asked = set().union(*(placeholders(text) for text in (message.headline, message.found, message.limit)))
+    assert set(rule.phrases) <= asked, "a phrase that no sentence uses"
+    inside = [text for phrase in rule.phrases.values() for text in (phrase.otherwise, *phrase.when.values())]
+    asked = asked.difference(rule.phrases).union(*(placeholders(text) for text in inside), (p.number for p in rule.phrases.values()))
     given = {"last_step", "planned_steps", "onset_step", "unit"} | set(rule.thresholds) | measured(DETECTORS[rule.detector].__module__)
     assert asked <= given, asked - given
     assert {grade.number for grade in rule.grades} <= given

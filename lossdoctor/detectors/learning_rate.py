@@ -160,6 +160,7 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
         "first_rate": float(rate.values[0]),
         "peak": peak,
         "jump_found": top / first - 1 if first > 0 else None,
+        "thrown": bool(hidden),
     }
     return Evidence(
         numbers,

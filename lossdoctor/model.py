@@ -206,7 +206,10 @@ class SeriesView:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointAdvice:
-    """Which checkpoint to use, and whether it is there."""
+    """Which checkpoint to use, and whether it is there.
+
+    `path` is the one to use. Without a path, `nearest_kept` is only the best of those left, too far from the best step to be advised.
+    """
 
     best_step: int | None = None
     exists: bool | None = None

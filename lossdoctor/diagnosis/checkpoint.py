@@ -15,6 +15,8 @@ SPOILING = frozenset(
     {"nan-loss", "divergence", "exploding-gradients", "loss-scale-collapse", "kl-blowup", "entropy-collapse", "reward-collapse"}
 )
 OVERFITTING = frozenset({"hockey-stick", "overfitting"})
+GOOD_ENOUGH = 0.02  # an eval loss this far above the lowest is the noise of most eval sets
+_NOTHING_LEARNED = frozenset({"plateau", "zero-loss", "vanishing-gradients", "lr-zero"})
 _INTERRUPTED = frozenset({"cliff", "out-of-memory", "stall"})
 
 
@@ -75,7 +77,11 @@ def clean(checkpoints: Sequence[Checkpoint], before: int | None) -> list[Checkpo
 
 
 def advise(run: Run, findings: Sequence[Finding]) -> CheckpointAdvice:
-    """The checkpoint to use: best eval before any damage, else the newest clean one; and whether it is on the disk."""
+    """The checkpoint to use: best eval before any damage, else the newest clean one; and whether it is on the disk.
+
+    None where the run learned nothing. A `path` stands for advice to use that checkpoint: where only checkpoints clearly worse than the
+    best step were kept, `nearest_kept` names the best of them without one.
+    """
     spoiled = spoiled_from(run, findings)
     usable = clean(run.checkpoints, spoiled)
     best = turning_step(run, findings, spoiled)
@@ -83,28 +89,38 @@ def advise(run: Run, findings: Sequence[Finding]) -> CheckpointAdvice:
     interrupted = any(f.rule in _INTERRUPTED and f.severity is not Severity.NOTE for f in findings)
     if spoiled is not None or (interrupted and newest is not None):
         return _resume(run, newest, best, spoiled)
+    empty = next((f for f in findings if f.rule in _NOTHING_LEARNED and f.severity is Severity.ERROR), None)
+    if empty is not None:
+        return CheckpointAdvice(reason=f"this run learned nothing ({empty.rule}), so none of its checkpoints is worth more than the start")
     if best is None:
         return _last(newest, run)
     return _use_best(run, usable, best)
 
 
 def _resume(run: Run, newest: Checkpoint | None, best: int | None, spoiled: int | None) -> CheckpointAdvice:
-    trouble = f"the trouble that begins after step {spoiled - 1}" if spoiled is not None else f"the end at step {run.last_step}"
     if newest is None:
-        return CheckpointAdvice(
-            best, _found_none(run), reason=f"{_none_usable(run)} from before {trouble}: start again from the base model"
-        )
+        return CheckpointAdvice(best, _found_none(run), reason=f"{_none_usable(run, spoiled)}: start again from the beginning")
     newer = sum(c.step > newest.step for c in run.checkpoints)
     left = f"; {newer} newer {'one is' if newer == 1 else 'ones are'} damaged or from after it" if newer else ""
-    reason = f"the newest whole checkpoint from before {trouble}{left}"
-    return _on_disk(newest, newest.step, reason, resume=True)
+    trouble = f"the trouble, which begins after step {spoiled - 1}" if spoiled is not None else f"the end at step {run.last_step}"
+    return _on_disk(newest, newest.step, f"the {_newest(newest)} from before {trouble}{left}", resume=True)
 
 
-def _none_usable(run: Run) -> str:
+def _newest(checkpoint: Checkpoint) -> str:
+    """`whole` only where its files were checked."""
+    return "newest whole checkpoint" if checkpoint.whole else "newest checkpoint"
+
+
+def _none_usable(run: Run, spoiled: int | None) -> str:
     count = len(run.checkpoints)
-    if count < 2:
-        return "the only checkpoint here is not a whole one" if count else "no checkpoint was found"
-    return f"none of the {count} checkpoints here is a whole one"
+    if not count:
+        return "no checkpoint was found"
+    if spoiled is not None and all(c.step >= spoiled for c in run.checkpoints):
+        every = "the only checkpoint here was" if count == 1 else f"all {count} checkpoints here were"
+        return f"{every} saved after the trouble had begun (after step {spoiled - 1})"
+    if count == 1:
+        return "the only checkpoint here is damaged"
+    return f"none of the {count} checkpoints here is both whole and from before the trouble"
 
 
 def _found_none(run: Run) -> bool | None:
@@ -123,15 +139,45 @@ def _use_best(run: Run, usable: Sequence[Checkpoint], best: int) -> CheckpointAd
     near = min(usable, key=lambda c: (abs(c.step - best), c.step))
     if near.step >= best and run.best_step is None and near.step - best <= run.last_step * 0.01:
         return _on_disk(near, best, f"the eval loss is lowest at step {best}, this checkpoint was saved right after", resume=False)
-    reason = f"the eval loss is lowest at step {best}, whose checkpoint was not kept; checkpoint-{near.step} is the nearest"
-    return CheckpointAdvice(best, False, near.step, near.path, near.whole, near.resumable, reason=reason)
+    return _second_best(run, usable, near, best)
+
+
+def _second_best(run: Run, usable: Sequence[Checkpoint], near: Checkpoint, best: int) -> CheckpointAdvice:
+    """The kept checkpoint with the lowest eval loss; no advice to use it where that is more than 2 % above the lowest."""
+    lowest = _eval_near(run, best)
+    losses = [(loss, abs(c.step - best), c) for c in usable if (loss := _eval_near(run, c.step)) is not None]
+    if lowest is None or lowest <= 0 or not losses:
+        reason = f"the eval loss is lowest at step {best}, whose checkpoint was not kept; checkpoint-{near.step} is the nearest"
+        return CheckpointAdvice(best, False, near.step, near.path, near.whole, near.resumable, reason=reason)
+    loss, _, kept = min(losses, key=lambda found: found[:2])
+    above = loss / lowest - 1
+    if above <= GOOD_ENOUGH:
+        reason = f"its eval loss is within {max(above, 0.001):.1%} of the lowest, that of step {best}, which was not kept"
+        return CheckpointAdvice(best, False, kept.step, kept.path, kept.whole, kept.resumable, reason=reason)
+    reason = (
+        f"the best one left is checkpoint-{kept.step}, with an eval loss {above:.1%} above the lowest; for a better one train again, "
+        f"save at every eval and keep the best (load_best_model_at_end=True)"
+    )
+    return CheckpointAdvice(best, False, kept.step, None, kept.whole, kept.resumable, reason=reason)
+
+
+def _eval_near(run: Run, step: int) -> float | None:
+    """The eval loss at the eval nearest to a step, None where that lies more than one interval between evals away."""
+    signal = next(run.eval_losses(), None)
+    rows = signal.in_order if signal is not None else None
+    if rows is None or not len(rows):
+        return None
+    away = np.abs(rows.steps - step)
+    row = int(np.argmin(away))
+    interval = float(np.median(np.diff(rows.steps))) if len(rows) > 1 else 0.0
+    return float(rows.values[row]) if away[row] <= interval else None
 
 
 def _last(newest: Checkpoint | None, run: Run) -> CheckpointAdvice:
     if newest is None:
         reason = "no eval loss and no usable checkpoint was found" if run.checkpoints or run.signal("train/loss") is not None else ""
         return CheckpointAdvice(reason=reason)
-    return _on_disk(newest, newest.step, "no eval loss was logged to choose by: the newest whole checkpoint", resume=False)
+    return _on_disk(newest, newest.step, f"no eval loss was logged to choose by: the {_newest(newest)}", resume=False)
 
 
 def _on_disk(found: Checkpoint, best: int, reason: str, *, resume: bool) -> CheckpointAdvice:

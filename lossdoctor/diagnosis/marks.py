@@ -45,7 +45,7 @@ def _epochs(run: Run) -> Iterator[Mark]:
 def _checkpoints(run: Run, advice: CheckpointAdvice) -> Iterator[Mark]:
     steps = sorted({c.step for c in run.checkpoints})
     stride = -(-len(steps) // MAX_CHECKPOINTS) if steps else 1
-    advised = advice.best_step if advice.exists else advice.nearest_kept
+    advised = advice.best_step if advice.exists else advice.nearest_kept if advice.path is not None else None
     for index, step in enumerate(steps):
         if step == advised:
             yield Mark("checkpoint", step, f"checkpoint-{step} (use this)")

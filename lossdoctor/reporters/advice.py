@@ -60,18 +60,18 @@ def groups(diagnosis: Diagnosis) -> tuple[Group, ...]:
     return tuple(Group(mark, f, tuple(children.get(mark, ()))) for mark, f in named if mark not in inside)
 
 
-def checkpoint_name(advice: CheckpointAdvice) -> str:
-    """`checkpoint-400`; a directory whose name does not tell the step is named together with it."""
+def checkpoint_name(advice: CheckpointAdvice, here: str = "") -> str:
+    """`checkpoint-400`; a directory whose name does not tell the step is named together with it, the run's own is `here`."""
     step = used_step(advice) or advice.best_step
     if not advice.path or str(step) in PurePath(advice.path).name:
         return PurePath(advice.path).name if advice.path else f"checkpoint-{step}"
-    return f"the checkpoint of step {step} in {advice.path}"
+    return f"the checkpoint of step {step} {'here' if advice.path == here else f'in {advice.path}'}"
 
 
 def used_step(advice: CheckpointAdvice) -> int | None:
-    """The step of the checkpoint on disk that the advice is about, if there is one."""
+    """The step of the checkpoint on disk that should be used, if there is one."""
     if advice.nearest_kept is not None:
-        return advice.nearest_kept
+        return advice.nearest_kept if advice.path is not None or advice.exists else None
     return advice.best_step if advice.exists else None
 
 
@@ -83,10 +83,12 @@ def decision(diagnosis: Diagnosis) -> NextStep | None:
         return NextStep("No checkpoint to use", why) if why else None
     if advice.exists:
         state = {True: " (whole)", False: " (damaged, do not use it as it is)", None: ""}[advice.whole]
-        return NextStep(f"Use {checkpoint_name(advice)}{state}", why, advice.resume_command or "")
+        return NextStep(f"Use {checkpoint_name(advice, diagnosis.path)}{state}", why, advice.resume_command or "")
+    if advice.exists is False and advice.nearest_kept is not None and advice.path is None:
+        return NextStep(f"The checkpoint of the best step, {advice.best_step}, was not kept", why)
     if advice.exists is False and advice.nearest_kept is not None:
         why = why or f"The best step was {advice.best_step}, but it was not saved."
-        return NextStep(f"Use checkpoint-{advice.nearest_kept}, the nearest one kept", why, advice.resume_command or "")
+        return NextStep(f"Use {checkpoint_name(advice, diagnosis.path)}", why, advice.resume_command or "")
     unknown = (
         "it was not saved, and no other checkpoint was kept" if advice.exists is False else "whether it was saved cannot be seen from here"
     )

@@ -53,7 +53,8 @@ def test_weights_that_are_not_finite_are_never_advised():
 def test_nothing_clean_left_says_start_again():
     advice = advise(run({"loss": ([1, 2], [np.nan, np.nan])}, checkpoints=KEPT), [finding("nan-loss", 1)])
     assert (advice.exists, advice.path) == (False, None)
-    assert "start again from the base model" in advice.reason
+    assert "all 3 checkpoints here were saved after the trouble had begun" in advice.reason
+    assert "start again" in advice.reason
 
 
 def test_a_note_spoils_nothing():
@@ -92,6 +93,32 @@ def test_a_warning_of_exploding_gradients_spoils_no_weights():
     advice = advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("exploding-gradients", 10, Severity.WARNING)])
     assert (advice.best_step, advice.resume_command) == (200, None)
     assert advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("exploding-gradients", 10)]).exists is False
+
+
+def test_a_kept_checkpoint_that_is_clearly_worse_than_the_best_step_is_named_but_not_advised():
+    advice = advise(run({"eval_loss": EVALS}, checkpoints=KEPT[1:]), [])
+    assert (advice.nearest_kept, advice.path) == (300, None)
+    assert "checkpoint-300, with an eval loss 18.2% above the lowest" in advice.reason
+
+
+def test_of_the_kept_ones_the_lowest_eval_loss_wins_not_the_nearest_step():
+    evals = ([100, 200, 300, 400, 500], [1.4, 1.1, 1.3, 1.2, 1.11])
+    kept = tuple(Checkpoint(step, f"out/checkpoint-{step}") for step in (300, 500))
+    advice = advise(run({"eval_loss": evals}, checkpoints=kept), [])
+    assert (advice.best_step, advice.exists, advice.path) == (200, False, "out/checkpoint-500")
+    assert "within 0.9% of the lowest" in advice.reason
+
+
+def test_a_run_that_learned_nothing_has_no_checkpoint_to_use():
+    advice = advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("plateau", 10)])
+    assert (advice.best_step, advice.path) == (None, None)
+    assert "learned nothing (plateau)" in advice.reason
+    assert advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("plateau", 10, Severity.WARNING)]).best_step == 200
+
+
+def test_whole_is_said_only_where_the_files_were_checked():
+    kept = (Checkpoint(100, "c"),)
+    assert "newest checkpoint" in advise(run({"loss": (range(410), np.ones(410))}, checkpoints=kept), []).reason
 
 
 def test_advice_follows_the_step_at_which_the_rule_saw_the_turn():

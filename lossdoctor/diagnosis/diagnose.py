@@ -48,6 +48,8 @@ def _complete(run: Run, finding: Finding, rule: Rule, evidence: Evidence, detect
     detectable = None
     if options.lead_time and finding.severity is not Severity.NOTE and run.points:
         detectable = lead.detectable_step(run, lambda prefix: fires(prefix, rule, detector, options.limits), last=run.last_step)
+    if detectable is not None and finding.onset_step is not None:
+        detectable = max(detectable, finding.onset_step)  # nothing can be seen before it begins
     window = samples.window(run, finding.onset_step) if finding.onset_step is not None and rule.name in {"loss-spike", "nan-loss"} else ""
     return replace(finding, causes=ranked, fixes=fixes.propose(rule, known, ranked, run), detectable_step=detectable, samples=window)
 

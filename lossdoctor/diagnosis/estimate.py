@@ -9,6 +9,7 @@ from lossdoctor.model import Scalar
 from lossdoctor.run import Run
 
 GB = 1e9
+LEAST_SAID = 2 * GB  # below, what the driver and the framework hold is more than all that is estimated
 HEADROOM = 1.2
 RESERVE = 4e9  # CUDA context, kernels' workspaces, fragmentation
 OPTIMIZER_STATES = {
@@ -154,7 +155,7 @@ def _optimizer(run: Run) -> str:
 def savings(run: Run) -> dict[str, Scalar]:
     """What the usual remedies against running out of memory save, in words: from this run's sizes, else in general."""
     now = of_run(run)
-    if now is None:
+    if now is None or now.total < LEAST_SAID:
         return {
             "saving_half_batch": "half of the activations, an unknown amount here",
             "saving_checkpointing": "usually 30-40 % of the memory, for about 20 % more time",

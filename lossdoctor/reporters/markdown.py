@@ -65,7 +65,7 @@ def _run(d: Diagnosis) -> Iterator[str]:
     if advice is not None and d.verdict is not Verdict.PASS:
         yield f"\n**{escape(advice.title)}.** {escape(advice.detail)}".rstrip()
     if d.verdict is Verdict.PASS:
-        yield f"\n{wording.CURVES_ARE_SILENT}"
+        yield f"\n{wording.silent(d)}"
     yield from _curves(d)
     if d.verdict is not Verdict.PASS and wording.bill(d):
         yield from ("", "### Impact", *(f"- {escape(line)}" for line in wording.bill(d)))

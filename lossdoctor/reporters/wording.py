@@ -8,6 +8,7 @@ from pathlib import PurePath
 from lossdoctor.model import Baseline, Diagnosis, Finding, MetricDelta, Scalar, Severity, Verdict
 
 CURVES_ARE_SILENT = "Curves cannot show silent bugs: look at samples of the model's output as well."
+LOSS_OF_A_POLICY = "In reinforcement learning the loss says little, and one near 0 is normal: judge the reward and the KL."
 VERDICT_WORDS = {Verdict.PASS: "PASS", Verdict.WARN: "WARN", Verdict.FAIL: "FAIL", Verdict.INCONCLUSIVE: "INCONCLUSIVE"}
 VERDICT_ORDER = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.PASS)
 SEVERITY_WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
@@ -56,6 +57,11 @@ def hours(value: float) -> str:
     return f"{whole // 24} d {whole % 24} h"
 
 
+def silent(diagnosis: Diagnosis) -> str:
+    """What a healthy verdict does not say, and what looks ill there and is not."""
+    return f"{LOSS_OF_A_POLICY} {CURVES_ARE_SILENT}" if diagnosis.task == "rl" else CURVES_ARE_SILENT
+
+
 def says_the_same(headline: str, message: str) -> bool:
     """Whether the headline already holds the whole message."""
     return bool(message) and message.rstrip(".") in headline
@@ -80,7 +86,7 @@ def facts(diagnosis: Diagnosis) -> tuple[str, ...]:
     if done is not None:
         found.append(f"{done} of {planned} steps" if planned and planned != done else counted(done, "step"))
     if diagnosis.epochs is not None:
-        found.append(f"{number(diagnosis.epochs, 3)} epochs")
+        found.append(f"{(epochs := number(diagnosis.epochs, 3))} epoch{'' if epochs == '1' else 's'}")
     if diagnosis.cost.hours is not None:
         found.append(hours(diagnosis.cost.hours))
     if diagnosis.task not in {"", "unknown"}:

@@ -218,3 +218,27 @@ def test_what_is_learned_in_the_first_epoch():
 def test_the_score_of_guessing_that_the_evidence_names():
     found = seen(run({"loss": (STEPS, np.concatenate(([9.0, 9.0, 9.0], np.full(97, 2.3))))}), None, chance=math.log(10))
     assert (found["end_is_chance"], round(float(found["start_vs_chance"]), 1)) == (True, 3.9)
+
+
+def test_a_lower_rate_is_taken_from_where_a_ramp_had_come_not_from_its_peak():
+    steps = range(10, 1001, 10)
+    made = run({"loss": (steps, [1.0] * 100), "learning_rate": (steps, [0.001 * i for i in range(100)])})
+    known = facts(made, Evidence({}, (), onset_step=500))
+    assert known["lr_suggested"] == 0.016
+    assert known["lr_suggested_low"] == 0.0098
+    assert "it went wrong at 0.049, on the way to a peak of 0.099" in str(known["lr_suggested_why"])
+
+
+def test_an_absurd_rate_from_the_first_row_on_gives_way_to_what_adam_bears():
+    made = run({"loss": ([1, 2, 3, 4], [1.6, 10.0, 11.0, 10.0]), "learning_rate": ([1, 2, 3, 4], [5.0, 5.0, 5.0, 5.0])})
+    known = facts(made, Evidence({}, (), onset_step=1))
+    assert known["lr_suggested"] == 0.001
+    assert "under plain SGD" in str(known["lr_suggested_why"])
+    sgd = run({"loss": ([1, 2], [1.6, 10.0]), "learning_rate": ([1, 2], [5.0, 5.0])}, settings={"optim": "sgd"})
+    assert facts(sgd, Evidence({}, (), onset_step=1))["lr_suggested"] == 1.7
+
+
+def test_the_turn_that_a_detector_measured_wins_over_the_lowest_eval():
+    made = run({"eval_loss": ([100, 200, 300], [1.0, 1.1, 1.2]), "epoch": ([100, 200, 300], [1.0, 2.0, 3.0])})
+    known = facts(made, Evidence({"best_step": 200}, (), onset_step=200))
+    assert known["steps_suggested"] == 200

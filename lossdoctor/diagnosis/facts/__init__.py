@@ -38,7 +38,7 @@ def _seen_from(run: Run, evidence: Evidence) -> dict[str, Scalar]:
             found |= module.at(run, onset)
     found |= advice.at(run, onset)
     found |= evidence.numbers
-    return found | losses.against(found)
+    return found | losses.against(found) | advice.proposed(run, found)
 
 
 @lru_cache(maxsize=2)

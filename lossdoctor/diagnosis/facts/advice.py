@@ -21,7 +21,12 @@ FACTS: Mapping[str, str] = {
     "save_steps_suggested": "a tenth of the run, at most 100 steps",
     "logging_steps_suggested": "so that the run gives about 200 rows",
     "epochs_suggested": "the epoch of the lowest eval loss, rounded up: to a quarter below three epochs, else to a whole one",
-    "steps_suggested": "the step of the lowest eval loss",
+    "steps_suggested": "the step of the lowest eval loss, as the finding has it",
+    "turns_within_first_epoch": "the eval loss is lowest before 0.7 epochs: before any row was seen twice",
+    "lr_suggested": "a third of the highest learning rate up to the onset; the usual one where the peak is absurd from the first row on",
+    "lr_suggested_low": "the same with a fifth",
+    "lr_suggested_why": "why that learning rate, in words",
+    "checkpoint_said": "name of the newest checkpoint from before the onset, in words",
     "clip_limit_suggested": "90th percentile of the gradient norm, to two digits",
     "saving_half_batch": "memory that half the batch saves, in words",
     "saving_checkpointing": "memory that gradient checkpointing saves, in words",
@@ -30,13 +35,19 @@ FACTS: Mapping[str, str] = {
     "seed": "seed of the sampler: data_seed, seed, else HF's default 42",
     "seed_is_known": "the seed was logged",
     "checkpoint_quoted": "path of the newest checkpoint from before the onset, as a Python string",
+    "last_checkpoint_quoted": "path of the newest checkpoint, as a Python string",
     "model_quoted": "name of the base model, as a Python string",
     "max_length_or_default": "max_length, else 2048",
     "position_low": "first sampler position of the row of the onset within its epoch",
     "position_high": "last sampler position of that row within its epoch",
     "epoch_index": "epoch of the onset, from 0",
 }
-ALWAYS = ("step", "seed", "checkpoint_quoted", "model_quoted", "max_length_or_default", "position_low", "position_high", "epoch_index")
+ALWAYS = (
+    "step", "seed", "checkpoint_quoted", "last_checkpoint_quoted", "model_quoted", "max_length_or_default", "position_low",
+    "position_high", "epoch_index",
+)  # fmt: skip
+SAFE_FOR_ADAM = 1e-3
+NO_PATH = "path/to/checkpoint"
 
 
 def whole(run: Run) -> dict[str, Scalar]:
@@ -71,9 +82,58 @@ def _rounded(epoch: float) -> float:
 
 def at(run: Run, onset: int | None) -> dict[str, Scalar]:
     step = onset if onset is not None else run.last_step
-    kept = [c for c in run.checkpoints if c.step < step and c.whole is not False and c.weights_finite is not False]
-    path = max(kept, key=lambda c: c.step).path if kept else "path/to/checkpoint"
-    return {"step": step, "checkpoint_quoted": repr(path), **_positions(run, step)}
+    usable = sorted((c for c in run.checkpoints if c.whole is not False and c.weights_finite is not False), key=lambda c: c.step)
+    kept = [c for c in usable if c.step < step]
+    return {
+        "step": step,
+        "checkpoint_quoted": repr(kept[-1].path if kept else NO_PATH),
+        "last_checkpoint_quoted": repr(usable[-1].path if usable else NO_PATH),
+        "checkpoint_said": f"checkpoint-{kept[-1].step}" if kept else f"the last checkpoint before step {step}, or the start",
+        **_positions(run, step),
+    }
+
+
+def proposed(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Values that depend on what the detector measured: they win over those from the whole run."""
+    return _turn(run, found) | _lower_rate(found)
+
+
+def _turn(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    best, length = found.get("best_step"), steps_per_epoch(run)
+    if not isinstance(best, int | float) or isinstance(best, bool):
+        return {}
+    if not length:
+        return {"steps_suggested": int(best)}
+    epoch = best / length
+    return {
+        "steps_suggested": int(best),
+        "epochs_suggested": _rounded(epoch),
+        "eval_min_epoch": epoch,
+        "eval_min_share": best / max(1, run.last_step),
+        "turns_within_first_epoch": epoch <= 0.7,
+    }
+
+
+def _lower_rate(found: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """A learning rate from what this run bore: a third (fifth) of the highest one up to the onset, which may lie below the peak."""
+    peak, typical = found.get("lr_peak"), found.get("lr_typical")
+    reached = found.get("lr_reached", peak)
+    if not isinstance(reached, float) or not isinstance(peak, float) or reached <= 0:
+        return {}
+    sgd, absurd = found.get("optimizer_is_sgd") is True, found.get("lr_is_high") is True
+    if absurd and not sgd and (isinstance(typical, float) or found.get("nan_at_once") is True):
+        usual = typical if isinstance(typical, float) else SAFE_FOR_ADAM
+        why = f"{peak:.3g} is far above what Adam bears ({usual:.2g} is usual); under plain SGD take a third of {reached:.3g} instead"
+        return {"lr_suggested": usual, "lr_suggested_low": usual, "lr_suggested_why": why}
+    ramp = f", on the way to a peak of {peak:.3g}" if reached < 0.9 * peak else ""
+    why = f"it went wrong at {reached:.3g}{ramp}"
+    if absurd and not sgd:
+        why += "; rates this high are for plain SGD: with Adam go to 0.001 or less"
+    return {
+        "lr_suggested": float(f"{reached / 3:.2g}"),
+        "lr_suggested_low": float(f"{reached / 5:.2g}"),
+        "lr_suggested_why": why,
+    }
 
 
 def _positions(run: Run, step: int) -> dict[str, Scalar]:

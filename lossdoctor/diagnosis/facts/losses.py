@@ -12,8 +12,11 @@ from lossdoctor.diagnosis.progress import row_interval, steps_per_epoch
 from lossdoctor.measures.level import noise
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run, Signal
+from lossdoctor.run.task import LANGUAGE_MODEL
 
 Floats = npt.NDArray[np.float64]
+
+UNTRAINED = 9.5  # ln of a vocabulary of 13,000: smaller ones are rare, GPT-2 has 50,257 (10.8)
 
 FACTS: Mapping[str, str] = {
     "loss_start": "median of the first three training losses",
@@ -24,6 +27,7 @@ FACTS: Mapping[str, str] = {
     "first_epoch_drop": "fall of the loss within the first epoch, as a share of its start: what is learned there is not learned by heart",
     "late_drop_share": "share of the fall of the loss that its last fifth gave",
     "start_vs_chance": "first losses / the score of guessing that the evidence names",
+    "level_like_untrained": "the loss ends at 9.5 or more where a language model is expected",
     "early_jump": "highest loss of the first tenth of the rows / the first one",
     "loss_noise": "noise of one row / level",
     "loss_zero_share": "share of training losses that are exactly 0",
@@ -209,11 +213,13 @@ def _beside_train(run: Run, evals: Signal, best: int) -> dict[str, Scalar]:
 
 
 def against(found: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """The start against the score of guessing that a detector worked out without settings."""
+    """The start against the score of guessing that a detector worked out without settings; the end against that of a language model."""
     start, end, chance = found.get("loss_start"), found.get("loss_end"), found.get("chance")
+    words = found.get("task") == LANGUAGE_MODEL or "language model" in str(found.get("reason"))
+    level = {"level_like_untrained": end >= UNTRAINED} if isinstance(end, float) and words else {}
     if not (isinstance(start, float) and isinstance(end, float) and isinstance(chance, float) and chance > 0):
-        return {}
-    return {"start_vs_chance": start / chance, "end_is_chance": abs(end / chance - 1) <= 0.05}
+        return {**level}
+    return {**level, "start_vs_chance": start / chance, "end_is_chance": abs(end / chance - 1) <= 0.05}
 
 
 def at(run: Run, onset: int) -> dict[str, Scalar]:

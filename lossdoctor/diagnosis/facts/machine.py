@@ -36,6 +36,7 @@ EVENT_KINDS = (
 FACTS: Mapping[str, str] = {
     "memory_rise": "largest ratio of a memory reading's last tenth to its second tenth",
     "memory_signal": "the reading that rose most",
+    "memory_is_on_gpu": "that reading is a GPU's",
     "memory_is_rising": "a memory reading rose by 5 % or more after the first tenth",
     "memory_is_constant": "every memory reading of the second half stays within 2 %",
     "memory_peak_share": "highest share of the GPU's memory in use, in percent",
@@ -72,6 +73,7 @@ def _memory(run: Run) -> dict[str, Scalar]:
         found = {
             "memory_rise": rises[name],
             "memory_signal": name,
+            "memory_is_on_gpu": name.startswith("gpu/"),
             "memory_is_rising": rises[name] >= 1.05,
             "memory_is_constant": all(float(np.ptp(half)) <= 0.02 * float(half.max()) for half in halves),
         }

@@ -35,6 +35,8 @@ FACTS: Mapping[str, str] = {
     "onset_step": "where the finding begins",
     "onset_share": "onset / last step",
     "lr_at_onset": "learning rate at the onset",
+    "lr_reached": "highest learning rate up to the onset",
+    "optimizer_is_sgd": "the settings name SGD",
     "lr_share_at_onset": "learning rate at the onset / peak",
     "onset_is_early": "the onset lies in the first fifth of the run, in the warmup or at its end",
     "lr_decayed_to": "learning rate at the onset / peak, where it has decayed",
@@ -60,7 +62,7 @@ def whole(run: Run) -> dict[str, Scalar]:
     if rate is not None:
         found |= _course(rate.values)
     found |= _against_typical(run, found["lr_peak"])
-    return found | _far_off(run, found) | {"plan_is_in_steps": (run.number("max_steps") or 0) > 0}
+    return found | _far_off(run, found) | {"plan_is_in_steps": (run.number("max_steps") or 0) > 0, "optimizer_is_sgd": _is_sgd(run)}
 
 
 def _far_off(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -69,8 +71,11 @@ def _far_off(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
         return {}
     if isinstance(ratio, float):
         return {"lr_is_low": ratio <= 0.05, "lr_is_high": ratio >= 50}
-    high = 1.0 if "sgd" in str(run.setting("optim") or "").lower() else 0.03
-    return {"lr_is_low": peak <= 1e-6, "lr_is_high": peak >= high}
+    return {"lr_is_low": peak <= 1e-6, "lr_is_high": peak >= (1.0 if _is_sgd(run) else 0.03)}
+
+
+def _is_sgd(run: Run) -> bool:
+    return "sgd" in str(run.setting("optim") or "").lower()
 
 
 def _rate(run: Run) -> Signal | None:
@@ -97,7 +102,7 @@ def _course(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, S
 
 def _against_typical(run: Run, peak: Scalar) -> dict[str, Scalar]:
     """Only for language models under Adam, where usual values exist."""
-    if run.task != LANGUAGE_MODEL or not isinstance(peak, float) or "sgd" in str(run.setting("optim") or "").lower():
+    if run.task != LANGUAGE_MODEL or not isinstance(peak, float) or _is_sgd(run):
         return {}
     if run.setting("lora_r") is not None:
         low, high = USUAL_LORA
@@ -125,6 +130,7 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
     value, peak = float(rate.values[row]), float(rate.values.max())
     return found | {
         "lr_at_onset": value,
+        "lr_reached": reached if (reached := float(rate.values[: row + 1].max())) > 0 else None,
         "lr_share_at_onset": value / peak,
         "lr_decayed_to": value / peak if _phase(rate, row, end) == "decay" else None,
         "lr_phase": _phase(rate, row, end),

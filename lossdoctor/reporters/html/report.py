@@ -110,7 +110,7 @@ def environment() -> Environment:
         same=wording.says_the_same,
         glyphs=GLYPHS,
         counted=wording.counted,
-        silent=wording.CURVES_ARE_SILENT,
+        silent=wording.silent,
     )
     return made
 

@@ -63,7 +63,7 @@ def _run(d: Diagnosis, options: Options) -> Iterator[str]:
     if options.verbosity > 0:
         yield from _details(d, options)
     if d.verdict is Verdict.PASS:
-        yield from (dim(line) for line in _wrapped(wording.CURVES_ARE_SILENT, "", options))
+        yield from (dim(line) for line in _wrapped(wording.silent(d), "", options))
 
 
 def _verdict(d: Diagnosis, options: Options) -> Iterator[str]:

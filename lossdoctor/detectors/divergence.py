@@ -56,7 +56,9 @@ def _eval_blow_up(run: Run, blow_up: float) -> Evidence | None:
     for signal in run.eval_losses():
         curve = curve_of(signal)
         if len(curve) >= 2 and len(curve) < len(signal) and curve.values[-1] >= blow_up * abs(curve.values[0]) > 0:
-            found = _evidence(curve, None, float(curve.values[0]), float(curve.values[-1]), "eval climbs to NaN", 3.0, onset=int(curve.steps[0]))
+            found = _evidence(
+                curve, None, float(curve.values[0]), float(curve.values[-1]), "eval climbs to NaN", 3.0, onset=int(curve.steps[0])
+            )
             return replace(found, signals=(signal.name,))
     return None
 
@@ -116,7 +118,12 @@ def _above_start(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None
     """A short good start followed by a blow-up is invisible to the minimum of a smoothed curve: compare with the first rows."""
     start = curve.head(min(5, max(1, len(curve) // 10)))
     end = curve.tail(0.2)
-    if start <= 0 or end < blow_up * start or end - start <= sigmas * _unit(curve, start) or _wanders(curve.level, 0.75 * start + 0.25 * end, 0.25 * start + 0.75 * end):
+    if (
+        start <= 0
+        or end < blow_up * start
+        or end - start <= sigmas * _unit(curve, start)
+        or _wanders(curve.level, 0.75 * start + 0.25 * end, 0.25 * start + 0.75 * end)
+    ):
         return None
     return _evidence(curve, None, start, end, "above-start", end / (blow_up * start))
 

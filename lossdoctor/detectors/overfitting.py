@@ -13,7 +13,6 @@ from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
 
-
 CLEAR_SHARE = 0.7
 
 

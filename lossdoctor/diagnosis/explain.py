@@ -17,7 +17,12 @@ def explain(findings: Iterable[Finding], rules: Mapping[str, Rule]) -> tuple[Fin
         replace(f, explained_by=next((name for name in rules[f.rule].explained_by if name in names and _holds(f, name, found)), None))
         for f in found
     ]
-    return tuple(sorted(explained, key=lambda f: (f.severity is Severity.NOTE, f.explained_by is not None, f.severity.rank, _weight(f), -f.confidence, f.code)))
+    return tuple(
+        sorted(
+            explained,
+            key=lambda f: (f.severity is Severity.NOTE, f.explained_by is not None, f.severity.rank, _weight(f), -f.confidence, f.code),
+        )
+    )
 
 
 _BROKEN_CURVE = frozenset({"loss-spike", "level-shift"})

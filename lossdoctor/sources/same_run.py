@@ -121,7 +121,7 @@ def close(x: Floats, y: Floats, relative: float = EXACT) -> npt.NDArray[np.bool_
     quantum = max(_rounding(x), _rounding(y))
     with np.errstate(invalid="ignore", over="ignore"):
         near = np.abs(x - y) <= 0.51 * quantum + relative * np.abs(y)
-        return near | (np.isnan(x) & np.isnan(y)) | (x == y)
+        return np.asarray(near | (np.isnan(x) & np.isnan(y)) | (x == y))
 
 
 def _rounding(values: Floats) -> float:

@@ -91,11 +91,11 @@ def epoch_stairs(run: Run, *, sigmas: float, least: float, boundaries: int) -> E
     if epochs < 2 or rows < 8:
         return Skip("fewer than two epochs, or fewer than 8 rows in one", "")
     steps = [falls for k in range(1, epochs + 1) if (falls := _fall_at(curve, k * length, min(WINDOW, int(rows // 2)))) is not None]
-    real = [(at, fall, score) for at, fall, score, _ in steps if fall >= least and score >= sigmas]
+    real = [(at, fall, score) for at, fall, score, inner in steps if fall >= max(least, 1.5 * inner) and score >= sigmas]
     within = [inner for _, _, _, inner in steps]
     if within and float(np.median(within)) < -least:
         return None  # it climbs within the epochs: sorted data, a sawtooth
-    if len(real) < boundaries or len(real) < 0.5 * len(steps) or float(np.median([fall for _, fall, _ in real])) < float(np.median(within)):
+    if len(real) < boundaries or len(real) < 0.5 * len(steps):
         return None
     numbers: dict[str, Scalar] = {
         "stairs": len(real),
@@ -125,7 +125,7 @@ def _shifts(curve: Curve, sigmas: float, least: float, lasting: float) -> list[S
     earlier = medians[np.maximum(rows - 2 * WINDOW, 0)]
     trend = np.where(rows >= 2 * WINDOW, before - earlier, 0.0)  # what the trend alone makes of the distance of two windows
     change = after - before
-    change = np.where(np.sign(trend) == np.sign(change), change - trend, change)
+    change = np.where(np.sign(trend) == np.sign(change), np.sign(change) * np.maximum(np.abs(change) - np.abs(trend), 0), change)
     # Without rows enough before it a fall cannot be told from the trend, nor where the trend makes most of it.
     unclear = (change < 0) & ((rows < 2 * WINDOW) | (np.abs(change) < 2 * np.abs(trend)))
     strong = np.flatnonzero((np.abs(change) >= sigmas * floor) & (np.abs(change) >= least * np.abs(before)) & ~unclear)
@@ -145,6 +145,9 @@ def _settled(curve: Curve, row: int, before: float, change: float, floor: float)
     near = np.arange(max(1, row - WINDOW), min(len(values) - 3, row + WINDOW))
     jumps = [sign * (float(np.median(values[i : i + LAG + 2])) - float(np.median(values[max(0, i - LAG - 2) : i]))) for i in near]
     at = int(near[int(np.argmax(jumps))])
+    beyond = sign * (values - half) > 0
+    crossed = [i for i in range(max(1, at - LAG), min(len(values) - 1, at + LAG + 1)) if beyond[i] and beyond[i + 1] and not beyond[i - 1]]
+    at = crossed[0] if crossed else at
     left, right = values[max(0, at - WINDOW) : at], values[at : at + WINDOW]
     settled = right[LAG:] if len(right) > 2 * LAG else right
     if max(jumps) < 0.6 * abs(change) or len(left) < 5 or len(settled) < 3:

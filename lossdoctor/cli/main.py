@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
@@ -66,7 +67,13 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its documented code."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(arguments))
+
+
+def _terminate(number: int, _: object) -> NoReturn:
+    """Leave as after Ctrl-C, so that a report that is being written is cleaned up: 143 for SIGTERM, as shells count."""
+    sys.exit(128 + number)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

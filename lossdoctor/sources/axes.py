@@ -28,6 +28,7 @@ STEP = (
     "_step",
     "time/total_timesteps",
     "total_timesteps",
+    "timesteps_total",
     "timesteps",
     "time/iterations",
 )

@@ -14,15 +14,18 @@ from lossdoctor.sources.files import LFS_HEADER, head
 from lossdoctor.sources.trainer_state import looks_like as looks_like_state
 
 _SKIPPED = {".git", "__pycache__", "node_modules", ".venv", "site-packages", ".ipynb_checkpoints"}
-_TABLE_NAMES = ("metrics", "log", "history", "results", "loss", "train", "progress", "export")
 _WANDB_MARKS = ("wandb-summary.json", "wandb-metadata.json")
+_CONSOLE = "output.log"
 _NOT_LOGS = {
     "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "special_tokens_map.json", "added_tokens.json",
     "generation_config.json", "adapter_config.json", "all_results.json",
-    "train_results.json", "eval_results.json", "training_args.json", "args.json", "requirements.txt", "wandb-metadata.json",
-    "wandb-summary.json", "merges.txt", "vocab.txt", "preprocessor_config.json",
+    "train_results.json", "eval_results.json", "training_args.json", "args.json", "requirements.txt",
+    "merges.txt", "vocab.txt", "preprocessor_config.json",
     "expected.toml",
 }  # fmt: skip
+_LOG_NAMES = (".csv", ".tsv", ".jsonl", ".log", ".out", ".err")
+_HEAD = 1 << 16
+_SNIFF = 64
 
 
 @dataclass(slots=True)
@@ -42,17 +45,17 @@ class Found:
 def discover(path: Path, limits: Limits = LIMITS) -> Found:
     """Classify the regular files at or below `path`; symbolic links that lead out of it are listed, never followed."""
     found = Found()
-    if path.is_file():
+    if path.is_dir():
+        for one in _walk(path, found, limits):
+            _file(one, found, named=False)
+    else:
         _file(path, found, named=True)
-        return found
-    for one in _walk(path, found, limits):
-        _file(one, found, named=False)
     return found
 
 
 def wandb_home(path: Path) -> Path:
     """What WandB's reader is to be given for a path: the run's directory for a file that stands beside a `.wandb` file."""
-    if path.name not in _WANDB_MARKS or path.is_dir():
+    if path.is_dir() or not (path.name in _WANDB_MARKS or _is_wandb_config(path)):
         return path
     return path.parent.parent if path.parent.name == "files" else path.parent
 
@@ -73,21 +76,20 @@ def _walk(root: Path, found: Found, limits: Limits) -> Iterator[Path]:
         for entry in entries:
             seen += 1
             if seen > limits.directory_entries:
-                found.faults.append(
-                    Fault(
-                        "too-many-files",
-                        _short(directory, root),
-                        f"more than {limits.directory_entries} entries; the rest was not looked at",
-                        Loss.LOSSY,
-                    )
-                )
+                detail = f"more than {limits.directory_entries} entries; the rest was not looked at"
+                found.faults.append(Fault("too-many-files", _short(directory, root), detail, Loss.LOSSY))
                 return
             if entry.is_symlink():
-                _link(entry, base, found)
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name not in _SKIPPED and depth < limits.directory_depth:
+                if _link(entry, base, found):
+                    yield Path(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                if entry.name in _SKIPPED:
+                    found.ignored.append((Path(entry.path), "a directory that holds no logs by its name"))
+                elif depth < limits.directory_depth:
                     below.append((entry.path, depth + 1))
+                else:
+                    detail = f"more than {limits.directory_depth} directories deep: not looked into"
+                    found.faults.append(Fault("too-deep", _short(entry.path, root), detail, Loss.LOSSY))
             elif entry.is_file(follow_symlinks=False):
                 yield Path(entry.path)
             else:
@@ -95,12 +97,20 @@ def _walk(root: Path, found: Found, limits: Limits) -> Iterator[Path]:
         stack += reversed(below)
 
 
-def _link(entry: os.DirEntry[str], base: str, found: Found) -> None:
+def _link(entry: os.DirEntry[str], base: str, found: Found) -> bool:
+    """Whether to read a link: one to a file of the same tree whose own name tells nothing, as in the cache of HuggingFace's hub."""
     target = os.path.realpath(entry.path)
-    inside = os.path.commonpath([base, target]) == base if Path(target).is_absolute() else False
-    found.ignored.append(
-        (Path(entry.path), "a link to a place that is read anyway" if inside else "a link that leads out of the directory")
-    )
+    inside = target == base or target.startswith(base.rstrip(os.sep) + os.sep)
+    if not inside:
+        reason = "a link that leads out of the directory"
+    elif not Path(target).exists():
+        reason = "a link to nothing"
+    elif Path(target).is_file() and not Path(target).suffix:
+        return True
+    else:
+        reason = "a link to a place that is read anyway"
+    found.ignored.append((Path(entry.path), reason))
+    return False
 
 
 def _short(path: str, root: Path) -> str:
@@ -115,8 +125,10 @@ def _file(path: Path, found: Found, *, named: bool) -> None:
         found.events.append(path)
     elif name.endswith(".wandb") or name == "wandb-history.jsonl" or name in _WANDB_MARKS or _is_wandb_config(path):
         found.wandb.append(path)
-    elif named or _worth_opening(path, name):
+    elif named or _worth_opening(name):
         _by_content(path, name, found, named=named)
+    elif "." not in name and _is_event_file(path):
+        found.events.append(path)
 
 
 def _is_wandb_config(path: Path) -> bool:
@@ -125,11 +137,17 @@ def _is_wandb_config(path: Path) -> bool:
     return path.name == "config.yaml" and home.name.startswith(("run-", "offline-run-"))
 
 
-def _worth_opening(path: Path, name: str) -> bool:
+def _is_event_file(path: Path) -> bool:
+    from lossdoctor.sources.tensorboard.discover import looks_like
+
+    return looks_like(path.name, head(path, _SNIFF))
+
+
+def _worth_opening(name: str) -> bool:
     """Names under which logs occur; opening every file of a model directory would be slow and find nothing."""
     if name in _NOT_LOGS:
         return False
-    if "trainer_state" in name or name.endswith((".csv", ".tsv", ".jsonl", ".log", ".out", ".err")):
+    if "trainer_state" in name or name.endswith(_LOG_NAMES):
         return True
     if name.endswith(".json"):
         return any(word in name for word in ("state", "log", "metrics", "history"))
@@ -137,49 +155,54 @@ def _worth_opening(path: Path, name: str) -> bool:
 
 
 def _by_content(path: Path, name: str, found: Found, *, named: bool) -> None:
-    first = head(path, 1 << 16)
+    first = head(path, _HEAD)
     if not first:
-        if named or "trainer_state" in name:
-            found.faults.append(Fault("empty-file", path.name, _why_unreadable(path), Loss.FATAL))
-        return
-    if first.startswith(LFS_HEADER):
+        _nothing(path, found, wanted=named or "trainer_state" in name)
+    elif first.startswith(LFS_HEADER):
         found.faults.append(Fault("lfs-pointer", path.name, "a git-lfs pointer stands in place of the file: run git lfs pull", Loss.FATAL))
-        return
-    if "trainer_state" in name or (not name.endswith((".jsonl", ".csv", ".tsv")) and looks_like_state(first)):
+    elif "trainer_state" in name or (not name.endswith((".jsonl", ".csv", ".tsv")) and looks_like_state(first)):
         found.states.append(path)
-        return
-    _tabular_or_text(path, first, found, named=named)
+    else:
+        _tabular_or_text(path, first, found, named=named)
+
+
+def _nothing(path: Path, found: Found, *, wanted: bool) -> None:
+    """A file that gave no byte: damage where it was asked for or cannot be read, else an empty log, which loses nothing."""
+    reason, empty = _why_unreadable(path)
+    if wanted or not empty:
+        kind, loss = ("empty-file" if empty else "unreadable"), (Loss.FATAL if wanted else Loss.LOSSY)
+        found.faults.append(Fault(kind, path.name, reason, loss))
+    else:
+        found.ignored.append((path, reason))
 
 
 def _tabular_or_text(path: Path, first: bytes, found: Found, *, named: bool) -> None:
     from lossdoctor.sources import json_lines, tabular, tensorboard, text_log
 
+    # The bar of a progress bar is no column of a table.
+    printed = path.name.lower() == _CONSOLE or b"%|" in first
     if tensorboard.looks_like(path.name.lower(), first):
         found.events.append(path)
-    elif tabular.looks_like(path, first):
+    elif not printed and tabular.looks_like(path, first):
         found.tables.append(path)
     elif json_lines.looks_like(path, first):
         found.json_lines.append(path)
     elif text_log.looks_like(path, first):
         found.texts.append(path)
     elif named:
-        found.faults.append(
-            Fault(
-                "unknown-format",
-                path.name,
-                "not a training log that lossdoctor knows (trainer_state.json, event file, .wandb, CSV, JSON lines, text log)",
-                Loss.FATAL,
-            )
-        )
+        known = "trainer_state.json, event file, .wandb, CSV, JSON lines, text log"
+        detail = f"not a training log that lossdoctor knows ({known})"
+        found.faults.append(Fault("unknown-format", path.name, detail, Loss.FATAL))
     else:
         found.ignored.append((path, "no training log"))
 
 
-def _why_unreadable(path: Path) -> str:
+def _why_unreadable(path: Path) -> tuple[str, bool]:
+    """Why a file gave no byte, and whether it is merely empty."""
     try:
         status = path.stat()
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return f"cannot be read: {error.strerror}", False
     if not stat.S_ISREG(status.st_mode):
-        return "not a regular file"
-    return "the file is empty" if status.st_size == 0 else "cannot be read"
+        return "not a regular file", False
+    return ("the file is empty", True) if status.st_size == 0 else ("cannot be read", False)

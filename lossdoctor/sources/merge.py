@@ -98,7 +98,7 @@ def join(members: Sequence[Log]) -> Log:
     members = _in_sequence(members)
     base = _richest([m for m in members if m.step_is == "step"] or members)
     series: dict[str, Series] = {}
-    for log in sorted((_on_steps_of(base, m) for m in members), key=lambda m: (-m.points, m.kind)):
+    for log in sorted((_on_steps_of(base, m) for m in members), key=lambda m: (-m.points, m.kind != "tensorboard", m.kind)):
         for one in log.series:
             key = canonical(one.name)[0]
             series[key] = _richer(series[key], one) if key in series else one

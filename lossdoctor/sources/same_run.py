@@ -42,7 +42,7 @@ def same_run(one: Log, other: Log) -> bool:
             continue
         values = agreeing(a, b, relative, ordered=ordered)
         if values is None:
-            return False
+            return not len(np.intersect1d(a.steps, b.steps)) and _same_runtimes(one, other)
         return (
             telling(values)
             or (clock is not None and clock < _SAME_TIME)
@@ -65,9 +65,13 @@ def _clock_apart(one: Log, other: Log) -> float | None:
 
 
 def _same_runtimes(one: Log, other: Log) -> bool:
-    """Whether both hold the same measured seconds of evaluations: no two runs do."""
+    """Whether both hold the same measured seconds of evaluations, the last one at least: no two runs do."""
     a, b = named(one, "eval/runtime"), named(other, "eval/runtime")
-    values = None if a is None or b is None else agreeing(a, b, EXACT)
+    if a is None or b is None:
+        return False
+    values = agreeing(a, b, EXACT)
+    if values is None and np.isclose(a.values[-1], b.values[-1], rtol=1e-6):
+        values = a.values[-1:]
     return values is not None and telling(values)
 
 

@@ -9,8 +9,9 @@ may walk the value without care for cycles or memo bombs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from pickletools import genops
+import warnings
+from collections.abc import Callable, Iterator
+from pickletools import OpcodeInfo, genops
 from typing import Any, BinaryIO
 
 from lossdoctor.limits import LIMITS, Limits
@@ -48,7 +49,7 @@ def interpret(stream: BinaryIO, limits: Limits = LIMITS) -> Any:
     machine = _Machine(limits)
     budget = limits.pickle_nodes * _OPCODES_PER_NODE
     try:
-        for opcode, arg, _ in genops(stream):
+        for opcode, arg, _ in _tokens(stream):
             budget -= 1
             if budget < 0:
                 raise PickleRefused(f"more than {limits.pickle_nodes * _OPCODES_PER_NODE} opcodes")
@@ -64,6 +65,16 @@ def interpret(stream: BinaryIO, limits: Limits = LIMITS) -> Any:
         raise PickleRefused("damaged pickle (its stack does not end with one value)")
     check_shape(machine.stack[0], limits)
     return machine.stack[0]
+
+
+def _tokens(stream: BinaryIO) -> Iterator[tuple[OpcodeInfo, Any, int | None]]:
+    """The opcodes; a damaged escape in a string is a warning to the tokeniser and damage to us."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            yield from genops(stream)
+        except DeprecationWarning as warning:
+            raise PickleRefused(f"damaged pickle ({warning})") from warning
 
 
 def _push(machine: _Machine, arg: Any) -> None:

@@ -80,9 +80,12 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
     first = int(last_high[-1]) + 1 if len(last_high) and int(last_high[-1]) + 1 < len(values) else int(np.argmax(low))
     before = values[:first]
     stays = float(low[first:].sum()) / len(values) if low.any() else 0.0
-    settled = before[scale.steps[:first] > search_steps] if (scale.steps[:first] > search_steps).any() else before
+    searched = scale.steps[:first] <= search_steps
+    settled = before[~searched] if not searched.all() else before
+    found_by_search = bool(searched.all()) and float(values.min()) > 1  # low, but it holds
     if (
         not low.any()
+        or found_by_search
         or not len(before)
         or stays < lasting
         or float(settled.max()) < floor * 2.0

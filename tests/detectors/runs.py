@@ -55,13 +55,15 @@ def make(
     events: tuple[LogEvent, ...] = (),
     **facts: object,
 ) -> Run:
-    """A run of raw name -> values (rows `every` steps apart) or (steps, values); epochs from `per_epoch` steps, times from seconds a step."""
+    """A run of raw name -> values (rows `every` steps apart) or (steps, values); epochs from `per_epoch`, times from seconds a step."""
     series = []
     for name, given in signals.items():
         at, values = given if isinstance(given, tuple) else (steps(len(np.asarray(given)), every), given)
         at = np.asarray(at, dtype=np.int64)
         epochs = None if per_epoch is None else at / per_epoch
-        times = None if seconds is None else 1.7e9 + (np.cumsum(np.asarray(seconds)) if np.ndim(seconds) else at * float(np.asarray(seconds)))
+        times = (
+            None if seconds is None else 1.7e9 + (np.cumsum(np.asarray(seconds)) if np.ndim(seconds) else at * float(np.asarray(seconds)))
+        )
         series.append(Series.of(name, at, values, epochs, times))
     log = Log(kind, Path("run.log"), "run", series=tuple(series), checkpoints=checkpoints, events=events, **facts)  # type: ignore[arg-type]
     return build(log, settings=[Setting(k, v, "test") for k, v in (settings or {}).items()])

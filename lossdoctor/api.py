@@ -27,8 +27,8 @@ def load(path: PathLike) -> Run:
     """Read the one run at `path` (whatever `lossdoctor analyze` takes).
 
     >>> run = load("fixtures/healthy-table")
-    >>> run.history.groupby("signal", observed=True)["value"].count()["eval/loss"] > 5
-    True
+    >>> sorted(run.history)
+    ['epoch', 'segment', 'signal', 'step', 'time', 'value']
 
     Raises PathMissing where there is nothing, Unreadable where nothing can be read, UsageError where several runs lie there (name one).
     """

@@ -6,9 +6,11 @@
 | train/learning_rate, train/grad_norm, train/loss_scale | - |
 | train/epoch | epochs |
 | perf/tokens_per_second, perf/samples_per_second, perf/steps_per_second | 1/s |
-| perf/step_seconds | s |
+| perf/step_seconds, perf/data_wait_seconds (a step's, of these) | s |
 | perf/mfu | fraction |
-| gpu/<i>/memory, host/memory, process/memory | bytes |
+| gpu/<i>/{memory, memory_peak, memory_reserved}, host/memory, process/memory | bytes |
+| train/step_loss_max | as train/loss |
+| train/{nonfinite_losses, nonfinite_inputs, skipped_steps} | count since the row before |
 | gpu/<i>/memory_utilization, gpu/<i>/utilization | percent |
 | gpu/<i>/temperature | degrees Celsius |
 | eval/<metric>, train/accuracy, reward, reward_std, kl, entropy, rewards/..., logps/..., completions/... | as logged |
@@ -209,6 +211,12 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
     ),
     "perf/mfu": ("mfu", "train/mfu", "perf/mfu", "running_mfu", "throughput/mfu"),
     "host/memory": ("host/memory", "cpu_memory_bytes"),
+    # What lossdoctor.callback adds to the Trainer's rows: TensorBoard and WandB hold the same numbers under train/.
+    "perf/data_wait_seconds": ("data_wait_seconds", "train/data_wait_seconds"),
+    "train/step_loss_max": ("step_loss_max", "train/step_loss_max"),
+    "train/nonfinite_losses": ("nonfinite_losses", "train/nonfinite_losses"),
+    "train/nonfinite_inputs": ("nonfinite_inputs", "train/nonfinite_inputs"),
+    "train/skipped_steps": ("skipped_steps", "train/skipped_steps"),
 }
 
 _SCALED: Mapping[str, tuple[str, float]] = {
@@ -241,7 +249,7 @@ _GPU_WHAT: Mapping[str, tuple[str, float]] = {
     "memoryallocated": ("memory_utilization", 1.0), "memory_utilization": ("memory_utilization", 1.0),
     "utilization_pct": ("utilization", 1.0), "gpu": ("utilization", 1.0),
     "utilization": ("utilization", 1.0), "temperature_c": ("temperature", 1.0), "temp": ("temperature", 1.0),
-    "temperature": ("temperature", 1.0),
+    "temperature": ("temperature", 1.0), "memory_peak": ("memory_peak", 1.0), "memory_reserved": ("memory_reserved", 1.0),
 }  # fmt: skip
 _PREFERENCE = (
     "reward",

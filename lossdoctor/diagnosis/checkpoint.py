@@ -56,8 +56,8 @@ def _lowest(rows: Signal) -> int:
 
 
 def spoils(finding: Finding) -> bool:
-    """Whether the weights cannot be trusted after the onset: trouble that lasted, not a warning of it."""
-    return finding.rule in SPOILING and finding.severity is Severity.ERROR
+    """Whether the weights cannot be trusted after the onset: trouble that lasted, in training, not a warning of it."""
+    return finding.rule in SPOILING and finding.severity is Severity.ERROR and finding.numbers.get("only_eval") is not True
 
 
 def spoiled_from(run: Run, findings: Sequence[Finding]) -> int | None:
@@ -93,7 +93,10 @@ def advise(run: Run, findings: Sequence[Finding]) -> CheckpointAdvice:
     if empty is not None:
         return CheckpointAdvice(reason=f"this run learned nothing ({empty.rule}), so none of its checkpoints is worth more than the start")
     if best is None:
-        return _last(newest, run)
+        return _last(newest, run, "no finite eval loss" if next(run.eval_losses(), None) is not None else "no eval loss")
+    if newest is not None and any(f.rule == "eval-flat" and f.severity is not Severity.NOTE for f in findings):
+        reason = f"the eval loss does not follow the training, so it cannot choose: the {_newest(newest)}"
+        return _on_disk(newest, newest.step, reason, resume=False)
     return _use_best(run, usable, best)
 
 
@@ -116,7 +119,7 @@ def _none_usable(run: Run, spoiled: int | None) -> str:
     if not count:
         return "no checkpoint was found"
     if spoiled is not None and all(c.step >= spoiled for c in run.checkpoints):
-        every = "the only checkpoint here was" if count == 1 else f"all {count} checkpoints here were"
+        every = "the only checkpoint here was" if count == 1 else f"{'both' if count == 2 else f'all {count}'} checkpoints here were"
         return f"{every} saved after the trouble had begun (after step {spoiled - 1})"
     if count == 1:
         return "the only checkpoint here is damaged"
@@ -155,8 +158,8 @@ def _second_best(run: Run, usable: Sequence[Checkpoint], near: Checkpoint, best:
         reason = f"its eval loss is within {max(above, 0.001):.1%} of the lowest, that of step {best}, which was not kept"
         return CheckpointAdvice(best, False, kept.step, kept.path, kept.whole, kept.resumable, reason=reason)
     reason = (
-        f"the best one left is checkpoint-{kept.step}, with an eval loss {above:.1%} above the lowest; for a better one train again, "
-        f"save at every eval and keep the best (load_best_model_at_end=True)"
+        f"the best one left is checkpoint-{kept.step}, with an eval loss {above:.1%} above the lowest; for a better one train again "
+        "with a save at every eval and load_best_model_at_end"
     )
     return CheckpointAdvice(best, False, kept.step, None, kept.whole, kept.resumable, reason=reason)
 
@@ -173,11 +176,11 @@ def _eval_near(run: Run, step: int) -> float | None:
     return float(rows.values[row]) if away[row] <= interval else None
 
 
-def _last(newest: Checkpoint | None, run: Run) -> CheckpointAdvice:
+def _last(newest: Checkpoint | None, run: Run, missing: str) -> CheckpointAdvice:
     if newest is None:
-        reason = "no eval loss and no usable checkpoint was found" if run.checkpoints or run.signal("train/loss") is not None else ""
+        reason = f"{missing} and no usable checkpoint was found" if run.checkpoints or run.signal("train/loss") is not None else ""
         return CheckpointAdvice(reason=reason)
-    return _on_disk(newest, newest.step, f"no eval loss was logged to choose by: the {_newest(newest)}", resume=False)
+    return _on_disk(newest, newest.step, f"{missing} was logged to choose by: the {_newest(newest)}", resume=False)
 
 
 def _on_disk(found: Checkpoint, best: int, reason: str, *, resume: bool) -> CheckpointAdvice:

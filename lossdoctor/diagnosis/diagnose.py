@@ -35,15 +35,19 @@ def diagnose(
     fired = [(outcome.rule, outcome.evidence) for outcome in outcomes if outcome.evidence is not None]
     findings = explain([judge(run, rule, evidence) for rule, evidence in fired], by_name)
     measured = {rule.name: evidence for rule, evidence in fired}
+    spoiled = checkpoint.spoiled_from(run, findings)
     findings = tuple(
-        _complete(run, finding, by_name[finding.rule], measured[finding.rule], detectors[finding.rule], options) for finding in findings
+        _complete(run, finding, by_name[finding.rule], measured[finding.rule], detectors[finding.rule], options, spoiled)
+        for finding in findings
     )
     return _assemble(run, findings, outcomes, argument, options)
 
 
-def _complete(run: Run, finding: Finding, rule: Rule, evidence: Evidence, detector: Detector, options: Options) -> Finding:
+def _complete(
+    run: Run, finding: Finding, rule: Rule, evidence: Evidence, detector: Detector, options: Options, spoiled: int | None
+) -> Finding:
     """Add causes, fixes, the data window and the earliest step at which a monitor could have fired."""
-    known = facts.facts(run, evidence)
+    known = facts.facts(run, evidence, spoiled)
     ranked = causes.rank(rule, known)
     detectable = None
     if options.lead_time and finding.severity is not Severity.NOTE and run.points:

@@ -29,6 +29,7 @@ _LOOKS = {
     "perf/step_seconds": Look("step time", "s"),
     "perf/mfu": Look("MFU"),
     "host/memory": Look("host memory", "GB", 1e9),
+    "process/memory": Look("process RAM", "GB", 1e9),
 }
 _GPU = re.compile(r"gpu/(\d+)/(memory|memory_utilization|utilization|temperature)")
 _GPU_LOOKS = {

@@ -116,6 +116,20 @@ def test_a_run_that_learned_nothing_has_no_checkpoint_to_use():
     assert advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("plateau", 10, Severity.WARNING)]).best_step == 200
 
 
+def test_a_nan_in_the_eval_loss_alone_spoils_no_weights():
+    only = replace(finding("nan-loss", 100), numbers={"only_eval": True})
+    logged = {"loss": (range(410), np.ones(410)), "eval_loss": ([200, 400], [np.nan, np.nan])}
+    advice = advise(run(logged, checkpoints=KEPT), [only])
+    assert (advice.best_step, advice.exists) == (400, True)
+    assert "no finite eval loss" in advice.reason
+
+
+def test_an_eval_loss_that_does_not_follow_the_training_cannot_choose():
+    advice = advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("eval-flat", 100, Severity.WARNING)])
+    assert advice.best_step == 400
+    assert "cannot choose" in advice.reason
+
+
 def test_whole_is_said_only_where_the_files_were_checked():
     kept = (Checkpoint(100, "c"),)
     assert "newest checkpoint" in advise(run({"loss": (range(410), np.ones(410))}, checkpoints=kept), []).reason

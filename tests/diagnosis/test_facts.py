@@ -242,3 +242,12 @@ def test_the_turn_that_a_detector_measured_wins_over_the_lowest_eval():
     made = run({"eval_loss": ([100, 200, 300], [1.0, 1.1, 1.2]), "epoch": ([100, 200, 300], [1.0, 2.0, 3.0])})
     known = facts(made, Evidence({"best_step": 200}, (), onset_step=200))
     assert known["steps_suggested"] == 200
+
+
+def test_no_sentence_names_a_checkpoint_that_another_finding_spoils():
+    kept = (Checkpoint(100, "checkpoint-100"), Checkpoint(200, "checkpoint-200"))
+    made = run({"loss": (STEPS, FLAT)}, checkpoints=kept)
+    seen_alone = facts(made, Evidence({}, (), onset_step=220))
+    assert seen_alone["checkpoint_said"] == "checkpoint-200"
+    assert facts(made, Evidence({}, (), onset_step=220), spoiled=191)["checkpoint_said"] == "checkpoint-100"
+    assert facts(made, Evidence({}, (), onset_step=50))["checkpoint_said"] == "the start"

@@ -23,20 +23,23 @@ FACTS: Mapping[str, str] = {name: said for module in _MODULES for name, said in 
 ALWAYS = advice.ALWAYS
 
 
-def facts(run: Run, evidence: Evidence) -> dict[str, Scalar]:
-    """All facts of a run as seen from one finding; where names meet, the evidence's number wins."""
+def facts(run: Run, evidence: Evidence, spoiled: int | None = None) -> dict[str, Scalar]:
+    """All facts of a run as seen from one finding; where names meet, the evidence's number wins.
+
+    `spoiled` is the first step from which no checkpoint can be trusted, whichever finding says so.
+    """
     with np.errstate(all="ignore"):  # logs hold infinities; what becomes NaN is left out below
-        found = _seen_from(run, evidence)
+        found = _seen_from(run, evidence, spoiled)
     return {name: value for name, value in found.items() if _known(value)}
 
 
-def _seen_from(run: Run, evidence: Evidence) -> dict[str, Scalar]:
+def _seen_from(run: Run, evidence: Evidence, spoiled: int | None) -> dict[str, Scalar]:
     onset = evidence.onset_step
     found = dict(_lasting(run))
     if onset is not None:
         for module in (schedule, epochs, losses, gradients, machine):
             found |= module.at(run, onset)
-    found |= advice.at(run, onset)
+    found |= advice.at(run, onset, spoiled)
     found |= evidence.numbers
     return found | losses.against(found) | advice.proposed(run, found)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from lossdoctor.diagnosis.checkpoint import best_eval_step
 from lossdoctor.diagnosis.estimate import savings
 from lossdoctor.diagnosis.progress import batch, row_before, steps_per_epoch
-from lossdoctor.model import Scalar
+from lossdoctor.model import Checkpoint, Scalar
 from lossdoctor.run import Run
 
 DEFAULT_SEED = 42  # of HuggingFace TrainingArguments
@@ -80,17 +80,23 @@ def _rounded(epoch: float) -> float:
     return max(0.25, float(np.ceil(epoch * unit - 1e-6) / unit))
 
 
-def at(run: Run, onset: int | None) -> dict[str, Scalar]:
+def at(run: Run, onset: int | None, spoiled: int | None = None) -> dict[str, Scalar]:
     step = onset if onset is not None else run.last_step
     usable = sorted((c for c in run.checkpoints if c.whole is not False and c.weights_finite is not False), key=lambda c: c.step)
-    kept = [c for c in usable if c.step < step]
+    kept = [c for c in usable if c.step < (step if spoiled is None else min(step, spoiled))]
     return {
         "step": step,
         "checkpoint_quoted": repr(kept[-1].path if kept else NO_PATH),
         "last_checkpoint_quoted": repr(usable[-1].path if usable else NO_PATH),
-        "checkpoint_said": f"checkpoint-{kept[-1].step}" if kept else f"the last checkpoint before step {step}, or the start",
+        "checkpoint_said": _named(run, kept, step),
         **_positions(run, step),
     }
+
+
+def _named(run: Run, kept: Sequence[Checkpoint], step: int) -> str:
+    if kept:
+        return f"checkpoint-{kept[-1].step}"
+    return "the start" if run.checkpoints else f"a checkpoint from before step {step}, or from the start"
 
 
 def proposed(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:

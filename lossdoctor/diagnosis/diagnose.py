@@ -51,7 +51,9 @@ def _complete(
     ranked = causes.rank(rule, known)
     detectable = None
     if options.lead_time and finding.severity is not Severity.NOTE and run.points:
-        detectable = lead.detectable_step(run, lambda prefix: fires(prefix, rule, detector, options.limits), last=run.last_step)
+        detectable = lead.detectable_step(
+            run, lambda prefix: fires(prefix, rule, detector, options.limits), last=run.last_step, onset=finding.onset_step
+        )
     if detectable is not None and finding.onset_step is not None:
         detectable = max(detectable, finding.onset_step)  # nothing can be seen before it begins
     window = samples.window(run, finding.onset_step) if finding.onset_step is not None and rule.name in {"loss-spike", "nan-loss"} else ""

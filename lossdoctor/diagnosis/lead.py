@@ -11,16 +11,22 @@ from lossdoctor.run import Run
 PREFIXES = 64
 MAX_CALLS = 40
 CHECKS = 6  # later prefixes on which the rule must still fire
+LONG = 50_000  # points; a prefix of so long a run costs as much as the rule itself, so half of the checks must do
 REFINE = 6  # halvings between two looks: the answer is exact to 1/64 of the distance between them
+SOON = (4, 16, 64, 256)  # rows after a known onset that are looked at beside the even prefixes
 
 
-def detectable_step(run: Run, fires: Callable[[Run], bool], *, last: int) -> int | None:
+def detectable_step(run: Run, fires: Callable[[Run], bool], *, last: int, onset: int | None = None) -> int | None:
     """The earliest step from which on the rule fires and keeps firing; None where it does not fire at `last` either.
 
     Looked for by bisection over the evals and 64 even prefixes; then a few later prefixes are tried, and where one stays silent the search
     goes on behind it, since a rule can fire on a prefix and be silent again on a longer one. About 20 calls of `fires`, never more than 40.
+    Where the `onset` is known nothing before it is looked at and the search gallops from there: most faults show soon.
     """
     looks = _looks(run, last)
+    if onset is not None:
+        looks = _from(run, onset, looks)
+    checks = CHECKS if run.points < LONG else CHECKS // 2
     seen: dict[int, bool] = {}
 
     def fired(step: int) -> bool:
@@ -30,19 +36,35 @@ def detectable_step(run: Run, fires: Callable[[Run], bool], *, last: int) -> int
 
     if not looks or not fired(looks[-1]):
         return None
-    first = _settled(looks, fired, seen)
-    inner = _rows_between(run, looks[first - 1] if first else None, looks[first])
+    low, high = (-1, len(looks) - 1) if onset is None else _gallop(looks, fired)
+    first = _settled(looks, fired, seen, low, high, checks)
+    inner = _rows_between(run, looks[first - 1] if first else onset, looks[first])
     return _bisect(inner, fired, budget=min(REFINE, MAX_CALLS - len(seen)))
 
 
-def _settled(looks: list[int], fired: Callable[[int], bool], seen: dict[int, bool]) -> int:
-    """Index of the first look from which on every look that was tried fires."""
-    low, high = -1, len(looks) - 1
+def _from(run: Run, onset: int, looks: list[int]) -> list[int]:
+    """The looks from the onset on, and some rows soon after it."""
+    rows = _rows_between(run, onset, looks[-1]) if looks else []
+    return sorted({*(rows[k - 1] for k in SOON if k <= len(rows)), *(step for step in looks if step >= onset), *looks[-1:]})
+
+
+def _gallop(looks: list[int], fired: Callable[[int], bool]) -> tuple[int, int]:
+    """A look that is silent (or -1) and a later one that fires, found in steps that double."""
+    low, reach = -1, 1
+    while low + reach < len(looks) - 1:
+        if fired(looks[low + reach]):
+            return low, low + reach
+        low, reach = low + reach, 2 * reach
+    return low, len(looks) - 1
+
+
+def _settled(looks: list[int], fired: Callable[[int], bool], seen: dict[int, bool], low: int, high: int, checks: int) -> int:
+    """Index of the first look from which on every look that was tried fires; `low` is silent or -1, `high` fires."""
     while True:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if fired(looks[middle]) else (middle, high)
-        probes = np.unique(np.linspace(high, len(looks) - 1, CHECKS + 2).astype(int))[1:-1]
+        probes = np.unique(np.linspace(high, len(looks) - 1, checks + 2).astype(int))[1:-1]
         silent = next((int(p) for p in probes[::-1] if not fired(looks[p])), None)
         if silent is None or len(seen) > MAX_CALLS - REFINE - len(looks).bit_length():
             return high if silent is None else max(high, silent + 1)

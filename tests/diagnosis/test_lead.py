@@ -70,3 +70,21 @@ def test_prefixes_know_nothing_of_the_end():
 
     assert detectable_step(whole, fires, last=100) == 10
     assert all(p.finished is None for p in seen)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 999).map(lambda row: row * 10), st.integers(0, 999))
+def test_with_a_known_onset_nothing_before_it_is_looked_at(onset: int, later: int):
+    step = min(onset + 10 + later * 10, 10_000)
+    calls: list[int] = []
+    found = detectable_step(ROWS, above(step, calls), last=10_000, onset=onset)
+    assert found is not None
+    assert step <= found <= step + 20
+    assert min(calls) > onset
+    assert len(calls) <= 24
+
+
+def test_what_shows_soon_is_found_in_few_looks():
+    calls: list[int] = []
+    assert detectable_step(ROWS, above(5130, calls), last=10_000, onset=5000) == 5130
+    assert len(calls) <= 15

@@ -143,7 +143,7 @@ def _word(name: str, value: Any) -> str | None:
 
 
 def _safe(word: str) -> str:
-    return REDACTED if _SECRET_VALUE.search(word) else word[:_MAX_CHARS]
+    return REDACTED if _SECRET_VALUE.search(word) else word.strip()[:_MAX_CHARS].strip()
 
 
 def _derived(raw: Mapping[Any, Any], values: dict[str, Scalar]) -> dict[str, Scalar]:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossdoctor.detectors.curve import Curve, loss_curve, named_curve, spoiled, steps_per_epoch, warmup_end
-from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, sigma
+from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, bin_edges, binned_medians, sigma
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 
 WINDOW = 12  # rows on either side: their median is known to a third of the noise of one row
 LAG = 3  # rows within which the change must happen
+MOST_ROWS = 20_000  # beyond, medians of bins stand for the rows
+BINS = 5_000
+BOUNDARIES = 64  # epoch boundaries looked at in a run of very many epochs
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ def level_shift(run: Run, *, sigmas: float, least: float, lasting: float, rate_c
     change lie beyond four of five before it. The fall that the trend itself makes over such a distance is taken off. Not counted:
     the warmup, a restart, a change of the learning rate by `rate_change`, and falls at an epoch boundary (see `epoch_stairs`).
     """
-    curve = loss_curve(run)
+    curve = _thinned(loss_curve(run))
     if len(curve) < 3 * WINDOW:
         return Skip(f"fewer than {3 * WINDOW} values of the training loss", "log more often")
     if spoiled(run) or run.signals["train/loss"].segments[-1] > 0:
@@ -90,7 +93,11 @@ def epoch_stairs(run: Run, *, sigmas: float, least: float, boundaries: int) -> E
     rows = len(curve) / max(run.last_step / length, 1e-9)
     if epochs < 2 or rows < 8:
         return Skip("fewer than two epochs, or fewer than 8 rows in one", "")
-    steps = [falls for k in range(1, epochs + 1) if (falls := _fall_at(curve, k * length, min(WINDOW, int(rows // 2)))) is not None]
+    steps = [
+        falls
+        for k in np.unique(np.linspace(1, epochs, min(epochs, BOUNDARIES)).astype(int))
+        if (falls := _fall_at(curve, k * length, min(WINDOW, int(rows // 2)))) is not None
+    ]
     real = [(at, fall, score) for at, fall, score, inner in steps if fall >= max(least, 1.5 * inner) and score >= sigmas]
     within = [inner for _, _, _, inner in steps]
     if within and float(np.median(within)) < -least:
@@ -109,6 +116,13 @@ def epoch_stairs(run: Run, *, sigmas: float, least: float, boundaries: int) -> E
     return Evidence(
         numbers, ("train/loss",), real[0][0], spans, margin=float(np.median([score for _, _, score in real])) / sigmas, points=len(curve)
     )
+
+
+def _thinned(curve: Curve) -> Curve:
+    """The curve itself, or medians of bins of a very long one."""
+    if len(curve) <= MOST_ROWS:
+        return curve
+    return Curve(curve.steps[bin_edges(len(curve), BINS)[:-1]], binned_medians(curve.values, BINS))
 
 
 def _shifts(curve: Curve, sigmas: float, least: float, lasting: float) -> list[Shift]:

@@ -94,3 +94,13 @@ def test_units_of_value_and_step_change_nothing(scale: float, every: int, seed: 
     assert level(up, "level-shift") == "warning"
     assert onset(up, "level-shift") == (AT + 1) * every
     assert level(make({"loss": learned(seed=seed) * scale}, every=every), "level-shift") == "healthy"
+
+
+def test_a_very_long_run_is_judged_by_medians_of_bins():
+    rows = 60_000
+    values = learned(rows)
+    values[30_000:] += 0.8
+    run = make({"loss": values}, every=1, per_epoch=100)
+    assert level(run, "level-shift") == "warning"
+    assert abs((onset(run, "level-shift") or 0) - 30_000) <= 24
+    assert level(run, "epoch-stairs") == "healthy"

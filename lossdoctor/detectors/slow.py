@@ -106,6 +106,7 @@ def underfitting(run: Run, *, tolerance: float, gap: float, level_share: float, 
             "chance": chance[0],
             "chance_name": chance[1],
             "of_chance": level / chance[0],
+            "at_chance": level >= (1 - tolerance) * chance[0],
             "train": end,
             "evals": len(curve),
         }

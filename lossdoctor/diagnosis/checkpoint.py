@@ -136,8 +136,8 @@ def _use_best(run: Run, usable: Sequence[Checkpoint], best: int) -> CheckpointAd
     if same is not None:
         return _on_disk(same, best, "the lowest eval loss of the run", resume=False)
     if not usable:
-        damaged = " (those found are damaged)" if run.checkpoints else ""
-        reason = f"the eval loss is lowest at step {best}, no usable checkpoint was found here{damaged}"
+        found = "those found here are damaged" if run.checkpoints else "no checkpoint was found here"
+        reason = f"its eval loss is the lowest; {found}"
         return CheckpointAdvice(best, _found_none(run), reason=reason)
     near = min(usable, key=lambda c: (abs(c.step - best), c.step))
     if near.step >= best and run.best_step is None and near.step - best <= run.last_step * 0.01:
@@ -178,8 +178,7 @@ def _eval_near(run: Run, step: int) -> float | None:
 
 def _last(newest: Checkpoint | None, run: Run, missing: str) -> CheckpointAdvice:
     if newest is None:
-        reason = f"{missing} and no usable checkpoint was found" if run.checkpoints or run.signal("train/loss") is not None else ""
-        return CheckpointAdvice(reason=reason)
+        return CheckpointAdvice(reason=f"{missing} was logged to choose by, and those found are damaged" if run.checkpoints else "")
     return _on_disk(newest, newest.step, f"{missing} was logged to choose by: the {_newest(newest)}", resume=False)
 
 

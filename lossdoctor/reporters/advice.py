@@ -61,11 +61,11 @@ def groups(diagnosis: Diagnosis) -> tuple[Group, ...]:
 
 
 def checkpoint_name(advice: CheckpointAdvice, here: str = "") -> str:
-    """`checkpoint-400`; a directory whose name does not tell the step is named together with it, the run's own is `here`."""
+    """`checkpoint-400`; a directory whose name does not tell the step is named together with it, the run's own is what was read."""
     step = used_step(advice) or advice.best_step
     if not advice.path or str(step) in PurePath(advice.path).name:
         return PurePath(advice.path).name if advice.path else f"checkpoint-{step}"
-    return f"the checkpoint of step {step} {'here' if advice.path == here else f'in {advice.path}'}"
+    return f"the model in this directory itself, of step {step}" if advice.path == here else f"the checkpoint of step {step} in {advice.path}"
 
 
 def used_step(advice: CheckpointAdvice) -> int | None:

@@ -78,6 +78,7 @@ def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip
     gained = start is not None and end is not None and end > start + 3 * curve.level_noise and not constant
     first = int(rows.steps[np.argmax(np.abs(rows.values) <= ZERO_SPREAD)]) if zero >= zero_share and len(spread) else int(rows.steps[0])
     numbers: dict[str, Scalar] = {
+        "kind": "constant" if constant else "no spread within the groups" if zero >= zero_share else "no trend",
         "zero_share_found": max(zero, 1.0 if constant else 0.0),
         "reward_start": start,
         "reward_end": end,

@@ -113,3 +113,13 @@ def test_other_preference_losses_are_judged_by_margin_and_accuracy():
     assert level(make(orpo), "dpo-not-learning") == "healthy"
     orpo["rewards/margins"], orpo["rewards/accuracies"] = noisy(np.full(ROWS, -0.1), 0.01), noisy(np.full(ROWS, 0.48), 0.02)
     assert level(make(orpo), "dpo-not-learning") == "error"
+
+
+@pytest.mark.parametrize(
+    ("reward", "spread", "kind"), [(0.0, 0.0, "constant"), (None, 0.0, "no spread within the groups"), (0.5, 0.2, "no trend")]
+)
+def test_a_flat_reward_says_in_which_way(reward: float | None, spread: float, kind: str):
+    values = UP if reward is None else np.full(ROWS, reward) if not spread else noisy(np.full(ROWS, reward), 0.05, seed=3)
+    found = outcome(make({**HEALTHY, "reward": values, "reward_std": np.full(ROWS, spread)}), "reward-flat").evidence
+    assert found is not None
+    assert found.numbers["kind"] == kind

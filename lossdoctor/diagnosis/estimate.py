@@ -110,15 +110,20 @@ def lora_parameters(rank: int, hidden: int, layers: int, matrices: int = 7) -> f
     return float(rank * 2 * hidden * matrices * layers)
 
 
-def of_run(run: Run) -> MemoryEstimate | None:
-    """The estimate for a run whose settings give width, depth and batch; None otherwise."""
+def of_run(run: Run, parameters: float | None = None, bits: int | None = None) -> MemoryEstimate | None:
+    """The estimate for a run whose settings give width, depth and batch; None otherwise.
+
+    `parameters` tells the number of weights (then a usual width and depth stand for unknown ones), `bits` how the weights are held.
+    """
     hidden, layers, batch = run.number("hidden_size"), run.number("num_hidden_layers"), run.number("per_device_train_batch_size")
+    if parameters is not None:
+        hidden, layers = _shape(parameters, int(hidden) if hidden else None, int(layers) if layers else None)
     if not hidden or not layers or not batch:
         return None
     vocabulary = int(run.number("vocab_size") or 32_000)
-    parameters = 12 * layers * hidden**2 + 2 * vocabulary * hidden
+    parameters = parameters or 12 * layers * hidden**2 + 2 * vocabulary * hidden
     rank = run.number("lora_r")
-    bits = _bits(run, adapters=bool(rank))
+    bits = bits or _bits(run, adapters=bool(rank))
     adapters = lora_parameters(int(rank), int(hidden), int(layers)) if rank else None
     return memory(
         parameters,

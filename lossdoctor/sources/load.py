@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -167,11 +167,31 @@ def _loaded(logs: Sequence[Log], older: Mapping[int, tuple[Log, ...]], path: Pat
     groups, left = group(logs)
     called = names([one.members for one in groups], path)
     alone = len(groups) == 1
-    runs = tuple(_run(one, name, older, path, choices, limits, alone=alone) for one, name in zip(groups, called, strict=True))
-    return Loaded(runs, ignored=tuple((str(log.path), "holds no values and belongs to no run here") for log in left))
+    states = [{state.path.parent for state in _state_files(one, older)} for one in groups]
+    runs = []
+    for one, name, own in zip(groups, called, states, strict=True):
+        foreign = set().union(*states) - own
+        runs.append(_run(one, name, older, path, choices, limits, alone=alone, foreign=foreign))
+    return Loaded(tuple(runs), ignored=tuple((str(log.path), "holds no values and belongs to no run here") for log in left))
 
 
-def _run(one: Group, name: str, older: Mapping[int, tuple[Log, ...]], path: Path, choices: Choices, limits: Limits, *, alone: bool) -> Run:
+def _state_files(one: Group, older: Mapping[int, tuple[Log, ...]]) -> list[Log]:
+    """The states of a run, the older ones included."""
+    return [state for member in one.members if member.kind == "trainer_state" for state in (member, *older.get(id(member), ()))]
+
+
+def _run(
+    one: Group,
+    name: str,
+    older: Mapping[int, tuple[Log, ...]],
+    path: Path,
+    choices: Choices,
+    limits: Limits,
+    *,
+    alone: bool,
+    foreign: Set[Path],
+) -> Run:
+    """The Run of a group, with the settings and checkpoints on disk; `foreign` are the checkpoints of other runs."""
     from lossdoctor.sources import checkpoints, settings
 
     log = one.joined
@@ -184,7 +204,7 @@ def _run(one: Group, name: str, older: Mapping[int, tuple[Log, ...]], path: Path
     found = list(log.checkpoints)
     for home in _checkpoint_homes(one, older, path, alone=alone):
         more, problems = checkpoints.find(home, check_weights=choices.check_weights, limits=limits)
-        found += more
+        found += [checkpoint for checkpoint in more if Path(checkpoint.path) not in foreign]
         faults += problems
     joined = replace(log, faults=tuple(dict.fromkeys(faults)), checkpoints=tuple(sorted(dict.fromkeys(found), key=lambda c: c.step)))
     return build(
@@ -225,8 +245,7 @@ def _directories(one: Group, path: Path, *, alone: bool) -> list[Path]:
 
 def _checkpoint_homes(one: Group, older: Mapping[int, tuple[Log, ...]], path: Path, *, alone: bool) -> list[Path]:
     """Where checkpoints of this run may lie: the output directories of its states, else the path itself if it holds only this run."""
-    states = [state for member in one.members if member.kind == "trainer_state" for state in (member, *older.get(id(member), ()))]
-    homes = [_home(state.path, path) for state in states]
+    homes = [_home(state.path, path) for state in _state_files(one, older)]
     if not path.is_dir():
         return list(dict.fromkeys(homes)) if path.name != _STDIN else []
     if alone:

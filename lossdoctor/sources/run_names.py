@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from lossdoctor.run import Log
+from lossdoctor.sources.text_lines import run_name
 
-_PLACES = ("checkpoint-", "runs", "logs", "files")
-_OF_EVERY_RUN = {".json", ""}
+_PLACES = ("checkpoint-", "runs", "logs", "files", "wandb", "lightning_logs")
+_MADE_UP = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-|wandb$|files$|$")
+_OUTPUTS = {"out", "output", "outputs", "results", "tmp"}
 _NAMED_FILES = {".csv", ".tsv", ".jsonl", ".log", ".txt", ".out", ".err"}
 STDIN = Path("-")
 
 
 def names(runs: Sequence[Sequence[Log]], root: Path) -> list[str]:
-    """One name a run, given the logs of each: its own; where several share one, with where it lies, what its log is called, or a number."""
+    """One name a run, given the logs of each: its own; where several share one, with where it lies, what its log is called, or a number.
+
+    The only run of a directory is called like the directory.
+    """
+    if len(runs) == 1 and root.is_dir() and not _is_vague(root.resolve().name):
+        return [root.resolve().name]
     own = [_own(members, root) for members in runs]
     found = list(own)
     for name in dict.fromkeys(own):
@@ -23,6 +31,10 @@ def names(runs: Sequence[Sequence[Log]], root: Path) -> list[str]:
             for place, told in zip(places, _told([runs[place] for place in places], root), strict=True):
                 found[place] = f"{name} ({told})"
     return found
+
+
+def _is_vague(name: str) -> bool:
+    return name.lower().startswith(_PLACES) or name.lower() in _OUTPUTS or _MADE_UP.match(name) is not None
 
 
 def _told(runs: Sequence[Sequence[Log]], root: Path) -> list[str]:
@@ -36,16 +48,16 @@ def _told(runs: Sequence[Sequence[Log]], root: Path) -> list[str]:
 
 def _own(members: Sequence[Log], root: Path) -> str:
     """The name that WandB knows, else the directory or the file of the first log; never checkpoint-N or a name that every run has."""
-    known = next((m for m in members if m.kind.startswith("wandb") and m.name not in {"", "wandb", "files"}), None)
+    known = next((m for m in members if m.kind.startswith("wandb") and not _MADE_UP.match(m.name)), None)
     if known is not None:
         return known.name
     first = members[0].path
     if first == STDIN:
         return "stdin"
     if first.is_file() and first.suffix in _NAMED_FILES:
-        return first.name
-    place = first.parent if "tfevents" in first.name or (first.is_file() and first.suffix in _OF_EVERY_RUN) else first
-    while place.name.lower().startswith(_PLACES) and place not in {root, place.parent}:
+        return first.name if first == root else run_name(first)
+    place = first.parent if first.is_file() else first
+    while _is_vague(place.name) and place not in {root, place.parent}:
         place = place.parent
     return place.name or place.resolve().name
 

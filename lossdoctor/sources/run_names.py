@@ -50,7 +50,7 @@ def _own(members: Sequence[Log], root: Path) -> str:
     """The name that WandB knows, else the directory or the file of the first log; never checkpoint-N or a name that every run has."""
     known = next((m for m in members if m.kind.startswith("wandb") and not _MADE_UP.match(m.name)), None)
     if known is not None:
-        return known.name
+        return known.name.replace("\\", "/").rstrip("/").rpartition("/")[2]  # transformers calls it like the output directory
     first = members[0].path
     if first == STDIN:
         return "stdin"

@@ -214,12 +214,15 @@ def _by_last_part(series: Mapping[str, Series]) -> dict[str, Series]:
 
 
 def same_ending(summary: Log, other: Log) -> bool:
-    """Whether the last values that a summary keeps are those with which the curves of the other log end."""
-    matched, compared = 0, 0
+    """Whether the last values that a WandB summary keeps are those with which the curves of a log of another kind end."""
+    if other.kind == summary.kind:
+        return False
+    matched, compared = [], 0
     for one in summary.series:
         signal = canonical(one.name)[0]
         if signal.startswith(_SCHEDULED) or _clock(one.name) or (curve := named(other, signal)) is None:
             continue
         compared += 1
-        matched += bool(close(one.values[-1:], curve.values[-1:], PRINTED).all() and np.isfinite(one.values[-1]))
-    return matched >= 1 and matched >= 0.6 * compared
+        if np.isfinite(one.values[-1]) and close(one.values[-1:], curve.values[-1:], PRINTED).all():
+            matched.append(float(one.values[-1]))
+    return len(matched) >= 0.6 * compared and _uncommon(np.asarray(matched))

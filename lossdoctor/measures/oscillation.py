@@ -25,8 +25,8 @@ def autocorrelation(values: Floats, lag: int = 1) -> float:
     if len(values) <= lag + 2:
         return 0.0
     centred = values - values.mean()
-    power = float(centred @ centred)
-    return float(centred[lag:] @ centred[:-lag]) / power if power > 0 else 0.0
+    power = float((centred * centred).sum())  # not @: BLAS wakes its threads for long vectors, which costs more than the sum
+    return float((centred[lag:] * centred[:-lag]).sum()) / power if power > 0 else 0.0
 
 
 def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:

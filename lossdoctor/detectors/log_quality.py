@@ -85,7 +85,7 @@ def mixed_runs(run: Run, *, back_steps: int) -> Evidence | Skip | None:
     if loss is None:
         return Skip("neither a training loss nor a reward was logged", "log the training loss")
     back = int((np.diff(loss.steps) < 0).sum())
-    foreign = _foreign_checkpoints(run)
+    foreign = sorted({*run.foreign_checkpoints, *_odd_checkpoints(run)})
     interleaved = back >= back_steps and back >= 0.05 * len(loss)
     if not interleaved and not foreign:
         return None
@@ -122,7 +122,7 @@ def _main(run: Run) -> Signal | None:
     return run.signal("train/loss") or run.signal("reward")
 
 
-def _foreign_checkpoints(run: Run) -> list[int]:
+def _odd_checkpoints(run: Run) -> list[int]:
     """Steps of checkpoints that this run cannot have written: it saves every so many steps, and they lie between or beyond.
 
     Only a run that has checkpoints where its settings say is known to save that way.

@@ -33,6 +33,11 @@ class Signal:
         return len(self.steps)
 
     @cached_property
+    def rising(self) -> bool:
+        """Whether no step is smaller than the one before it."""
+        return bool(np.all(self.steps[1:] >= self.steps[:-1]))
+
+    @cached_property
     def finite(self) -> Signal:
         """The rows whose value is finite."""
         return self.where(np.isfinite(self.values))
@@ -53,8 +58,8 @@ class Signal:
         )
 
     def until(self, step: int) -> Signal:
-        """The rows up to and including `step`."""
-        return self.where(self.steps <= step)
+        """The rows up to and including `step`; views of this signal's arrays where the steps rise."""
+        return self.where(slice(0, int(np.searchsorted(self.steps, step, side="right"))) if self.rising else self.steps <= step)
 
     def after(self, step: int) -> Signal:
         """The rows beyond `step`."""
@@ -67,7 +72,8 @@ class Run:
 
     `planned_steps` is what the run set out to do (None if unknown), `reached_step` the newest evidence of a step, `finished` whether the
     sources say that it ended by itself (None if they do not say), `complete_evidence` whether anything beyond a checkpoint's state tells
-    of the end. `step_is` names the x axis: step, epoch, or call.
+    of the end. `step_is` names the x axis: step, epoch, or call. `foreign_checkpoints` are the steps of checkpoints of other runs in its
+    directory.
     """
 
     name: str
@@ -85,6 +91,7 @@ class Run:
     early_stopped: bool = False
     evidence_beyond_state: bool = False
     best_step: int | None = None
+    foreign_checkpoints: tuple[int, ...] = ()
     step_is: str = "step"
     framework: str = ""
     task: str = ""

@@ -201,13 +201,14 @@ def _run(
         values, problems = settings.find(home, limits)
         from_files.append(values)
         faults += problems
-    found = list(log.checkpoints)
+    found, others = list(log.checkpoints), set()
     for home in _checkpoint_homes(one, older, path, alone=alone):
         more, problems = checkpoints.find(home, check_weights=choices.check_weights, limits=limits)
         found += [checkpoint for checkpoint in more if Path(checkpoint.path) not in foreign]
+        others |= {checkpoint.step for checkpoint in more if Path(checkpoint.path) in foreign}
         faults += problems
     joined = replace(log, faults=tuple(dict.fromkeys(faults)), checkpoints=tuple(sorted(dict.fromkeys(found), key=lambda c: c.step)))
-    return build(
+    run = build(
         joined,
         settings=settings.merge(_by_trust(one, choices, from_files)),
         path=str(path if alone else log.path),
@@ -215,6 +216,7 @@ def _run(
         metric=choices.metric,
         notes=tuple(_notes(one, older)),
     )
+    return replace(run, foreign_checkpoints=tuple(sorted(others)))
 
 
 def _by_trust(one: Group, choices: Choices, from_files: Sequence[tuple[Setting, ...]]) -> list[tuple[Setting, ...]]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lossdoctor.model import Checkpoint
@@ -44,7 +46,9 @@ def saved(*at: int) -> tuple[Checkpoint, ...]:
 def test_checkpoints_of_another_run():
     given = {"save_steps": 100, "save_strategy": "steps"}
     assert level(make(BASE, settings=given, checkpoints=saved(100, 150, 200, 1000)), "mixed-runs") == "note"
-    assert level(make(BASE, settings=given, checkpoints=saved(100, 200, 900, 1000)), "mixed-runs") == "healthy"
+    alone = make(BASE, settings=given, checkpoints=saved(100, 200, 900, 1000))
+    assert level(alone, "mixed-runs") == "healthy"
+    assert level(replace(alone, foreign_checkpoints=(150, 300)), "mixed-runs") == "note"
     assert level(make(BASE, settings={**given, "save_strategy": "epoch"}, checkpoints=saved(150, 300)), "mixed-runs") == "healthy"
     # Nothing lies where save_steps says: it is not how this run saves.
     assert level(make(BASE, settings={"save_steps": 500}, checkpoints=saved(157, 314)), "mixed-runs") == "healthy"

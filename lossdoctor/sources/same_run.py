@@ -24,6 +24,9 @@ TELLING = 3  # distinct values that make an agreement one
 _SCHEDULED = ("train/learning_rate", "train/epoch", "perf/", "gpu/", "host/", "process/")
 _SAME_TIME, _ANOTHER_TIME = 30.0, 600.0  # seconds
 _OWN_STEPS = "step"
+_COUNTING = (
+    "time", "lr", "per_second", "per_sec", "per_iter", "percent", "progress", "step", "epoch", "token", "sample", "episodes", "iter", "eta",
+)  # fmt: skip
 _CHECKED_NAMES = 64
 _LOOKED_AT = 1000  # of the steps that were logged twice and differ, at most twice as many are looked at
 
@@ -204,7 +207,9 @@ def _by_name(series: Sequence[Series]) -> dict[str, Series]:
 
 
 def _clock(name: str) -> bool:
-    return any(word in plain(name).rsplit("/", 1)[-1] for word in ("time", "runtime", "lr", "per_second", "per_iter", "timestep"))
+    """Whether a series only counts or follows a plan: two runs of one script have it in common."""
+    last = plain(name).rsplit("/", 1)[-1]
+    return last == "pid" or any(word in last for word in _COUNTING)
 
 
 def _by_last_part(series: Mapping[str, Series]) -> dict[str, Series]:

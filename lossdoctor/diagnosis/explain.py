@@ -25,13 +25,13 @@ def explain(findings: Iterable[Finding], rules: Mapping[str, Rule]) -> tuple[Fin
     )
 
 
-_BROKEN_CURVE = frozenset({"loss-spike", "level-shift"})
+_LOCAL = frozenset({"loss-spike", "level-shift", "no-warmup"})
 
 
 def _holds(finding: Finding, name: str, found: Sequence[Finding]) -> bool:
-    """A note explains nothing louder, and a jump of the loss explains a turn of the eval loss only where both happen at the same place."""
+    """A note explains nothing louder, and what happens at one place of the curve explains only what begins there."""
     other = next(f for f in found if f.rule == name)
-    if name in _BROKEN_CURVE:
+    if name in _LOCAL:
         reach = 0.1 * max((span[1] for f in found for span in f.spans), default=0)
         together = other.onset_step is not None and finding.onset_step is not None and abs(other.onset_step - finding.onset_step) <= reach
         return together and other.severity is not Severity.NOTE
@@ -43,7 +43,8 @@ _ORDER = (
     "nan-loss", "divergence", "zero-loss", "out-of-memory", "resume-discontinuity", "cliff", "loss-spike", "exploding-gradients",
     "hockey-stick", "overfitting", "plateau",
     "vanishing-gradients", "sawtooth", "lr-zero", "schedule-ended-early", "no-warmup", "lr-restart", "warmup-too-long", "slow-convergence",
-    "underfitting", "eval-flat", "constant-clipping", "memory-leak", "throughput-drop",
+    "underfitting", "eval-flat", "constant-clipping",
+    "reward-collapse", "kl-blowup", "entropy-collapse", "reward-flat", "dpo-not-learning", "completions-clipped", "memory-leak", "throughput-drop",
 )  # fmt: skip
 
 
@@ -67,5 +68,5 @@ def headline(found: Sequence[Finding], result: Verdict, points: int, steps: int)
     if found and found[0].severity is not Severity.NOTE:
         return found[0].message
     if result is Verdict.INCONCLUSIVE:
-        return "Nothing could be read here." if not points else "Too little could be read to say that this run is healthy."
+        return "There is no curve here: what was read holds no training values." if not points else "Too little could be read to say that this run is healthy."
     return f"Healthy as far as the curves show: {steps} steps, no finding that asks for action."

@@ -8,15 +8,17 @@ from dataclasses import replace
 from lossdoctor.model import Diagnosis, SeriesView
 from lossdoctor.reporters.charts.panel import panels, worth_drawing
 from lossdoctor.reporters.charts.thin import thin
-from lossdoctor.reporters.html.budget import Budget
-from lossdoctor.reporters.json_report import SCHEMA_VERSION, encode, to_dict
+from lossdoctor.reporters.html.budget import TABLE_ONLY_ABOVE, Budget
+from lossdoctor.reporters.json_report import SCHEMA_VERSION, encode, pack, to_dict
 from lossdoctor.reporters.options import Options
 
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def embedded(diagnoses: Sequence[Diagnosis], budget: Budget, options: Options) -> str:
-    """The contract's JSON, safe inside <script>: no character that could end the element."""
+    """The contract's JSON, safe inside <script>: no character that could end the element. A table of runs has it packed, no curves."""
+    if len(diagnoses) > TABLE_ONLY_ABOVE:
+        return pack([to_dict(replace(d, series=()), options) for d in diagnoses])
     kept = replace(options, series=True)
     rows = [to_dict(replace(d, series=reduced(d, budget)), kept) for d in diagnoses]
     text = encode(rows[0] if len(rows) == 1 else {"schema_version": SCHEMA_VERSION, "runs": rows})

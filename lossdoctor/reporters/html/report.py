@@ -60,7 +60,7 @@ def _page(ordered: Sequence[Diagnosis], budget: Budget, options: Options) -> str
         style=style,
         script=script,
         policy=content_policy(style, script),
-        data=embedded(ordered, budget, options) if detailed else "",
+        data=embedded(ordered, budget, options),
         data_id=EMBEDDED_ID,
         command="" if options.stable else clean(redact(options.command), 1_000),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """Five other tools and lossdoctor on the same labelled runs.
 
-    python tests/benchmarks/competitors/run.py [--home DIR] [--corpus DIR] [--show]
+    python -m tests.benchmarks.competitors.run [--home DIR] [--corpus DIR] [--show]
 
 Installs each tool at its pinned version into an environment of its own below --home (a cache that is made once), asks each about every run
 of real training that it can read, translates the answers by mapping.toml, and counts as `lossdoctor evaluate` does. Needs a network for
@@ -16,11 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tools import Answer, Tool, ask, install, mapping, tools
-
 from lossdoctor.analyze import Plan, analyze, rulebook
 from lossdoctor.evaluate import Case, Evaluation, Label, count, labels
 from lossdoctor.model import Diagnosis
+
+from .tools import Answer, Tool, ask, install, mapping, tools
 
 ROOT = Path(__file__).parents[3]
 CACHE = Path(tempfile.gettempdir()) / "lossdoctor-competitors"

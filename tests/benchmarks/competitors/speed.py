@@ -1,6 +1,6 @@
 """CPU seconds from a trainer_state.json to the diagnosis in the terminal.
 
-    python tests/benchmarks/competitors/speed.py [--home DIR] [--rounds N] [--check]
+    python -m tests.benchmarks.competitors.speed [--home DIR] [--rounds N] [--check]
 
 Every tool reads the same generated files of 100,000 steps (loss, grad_norm and learning_rate a step, 20 evaluations; one healthy, one
 with a spike and overfitting). Measured is the user and system time of the whole process: the median of three runs after one that does not
@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from run import CACHE
-from tools import install, limited, tools
+from .run import CACHE
+from .tools import install, limited, tools
 
 SHARE = 0.5
 GROWTH = 12.0

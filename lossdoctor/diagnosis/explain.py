@@ -68,5 +68,7 @@ def headline(found: Sequence[Finding], result: Verdict, points: int, steps: int)
     if found and found[0].severity is not Severity.NOTE:
         return found[0].message
     if result is Verdict.INCONCLUSIVE:
-        return "There is no curve here: what was read holds no training values." if not points else "Too little could be read to say that this run is healthy."
+        if not points:
+            return "There is no curve here: what was read holds no training values."
+        return "Too little could be read to say that this run is healthy."
     return f"Healthy as far as the curves show: {steps} steps, no finding that asks for action."

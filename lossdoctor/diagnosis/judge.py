@@ -9,13 +9,21 @@ from lossdoctor.model import Evidence, Finding, Scalar, Severity
 from lossdoctor.rulebook import Phrase, Rule, fill
 from lossdoctor.run import Run
 
+UNITS = {"epoch": "epoch", "call": "log call"}
 FEW_POINTS = 20  # below this the confidence is at most .6
 
 
 def judge(run: Run, rule: Rule, evidence: Evidence) -> Finding:
     """Turn what was measured into a finding with the rule's words; causes and fixes come later."""
     values: dict[str, Scalar] = {name: t.value for name, t in rule.thresholds.items()}
-    values.update({"last_step": run.last_step, "planned_steps": run.planned_steps, "onset_step": evidence.onset_step, "unit": run.step_is})
+    values.update(
+        {
+            "last_step": run.last_step,
+            "planned_steps": run.planned_steps,
+            "onset_step": evidence.onset_step,
+            "unit": UNITS.get(run.step_is, "step"),
+        }
+    )
     values.update(evidence.numbers)
     values.update({name: _in_words(phrase, values) for name, phrase in rule.phrases.items()})
     return Finding(

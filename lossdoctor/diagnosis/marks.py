@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lossdoctor.diagnosis.checkpoint import turning_step
+from lossdoctor.diagnosis.checkpoint import spoiled_from, turning_step
 from lossdoctor.diagnosis.progress import resume_steps, steps_per_epoch, warmup_end
 from lossdoctor.model import CheckpointAdvice, Finding, Mark
 from lossdoctor.run import Run
@@ -25,7 +25,7 @@ def _course(run: Run, findings: Sequence[Finding]) -> Iterator[Mark]:
     yield from _epochs(run)
     for step in resume_steps(run):
         yield Mark("resume", step, f"resumed at {step}")
-    if run.signal("eval/loss") is not None and (best := turning_step(run, findings)) is not None:
+    if run.signal("eval/loss") is not None and (best := turning_step(run, findings, spoiled_from(run, findings))) is not None:
         yield Mark("best-eval", best, f"lowest eval loss, step {best}")
     yield Mark("end", run.last_step, "early stop" if run.early_stopped else f"end, step {run.last_step}")
     if run.planned_steps is not None and run.planned_steps > run.last_step:

@@ -65,7 +65,9 @@ def checkpoint_name(advice: CheckpointAdvice, here: str = "") -> str:
     step = used_step(advice) or advice.best_step
     if not advice.path or str(step) in PurePath(advice.path).name:
         return PurePath(advice.path).name if advice.path else f"checkpoint-{step}"
-    return f"the model in this directory itself, of step {step}" if advice.path == here else f"the checkpoint of step {step} in {advice.path}"
+    if advice.path == here:
+        return f"the model in this directory itself, of step {step}"
+    return f"the checkpoint of step {step} in {advice.path}"
 
 
 def used_step(advice: CheckpointAdvice) -> int | None:

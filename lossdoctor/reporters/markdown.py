@@ -149,10 +149,9 @@ def _checked(d: Diagnosis) -> Iterator[str]:
     if d.crashed or d.not_evaluated:
         yield ""
     yield from (f"- crashed: {code(n.rule)} {escape(n.reason)}" for n in d.crashed)
-    for note in d.not_evaluated:
-        yield f"- not evaluated: {code(note.rule)} {escape(sentence(note.reason))}" + (
-            f" To log it: {code(note.how_to_log)}" if note.how_to_log else ""
-        )
+    for group in wording.alike(d.not_evaluated):
+        names, how = ", ".join(code(note.rule) for note in group), group[0].how_to_log
+        yield f"- not evaluated: {names} {escape(sentence(group[0].reason))}" + (f" To log it: {code(how)}" if how else "")
     damage = [f for f in d.faults if f.loss is not Loss.BENIGN]
     if damage:
         yield from ("", "### Damage in the input")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import PurePath
 
-from lossdoctor.model import Baseline, Diagnosis, Finding, MetricDelta, Scalar, Severity, Verdict
+from lossdoctor.model import Baseline, Diagnosis, Finding, MetricDelta, RuleNote, Scalar, Severity, Verdict
 
 CURVES_ARE_SILENT = "Curves cannot show silent bugs: look at samples of the model's output as well."
 LOSS_OF_A_POLICY = "In reinforcement learning the loss says little, and one near 0 is normal: judge the reward and the KL."
@@ -84,8 +85,9 @@ def facts(diagnosis: Diagnosis) -> tuple[str, ...]:
     found: list[str] = []
     done, planned = diagnosis.steps, diagnosis.planned_steps
     if done is not None:
-        found.append(f"{done} of {planned} steps" if planned and planned != done else counted(done, "step"))
-    if diagnosis.epochs is not None:
+        unit = "epoch" if diagnosis.epochs == done else "step"
+        found.append(f"{done} of {planned} {unit}s" if planned and planned != done else counted(done, unit))
+    if diagnosis.epochs is not None and diagnosis.epochs != done:
         found.append(f"{(epochs := number(diagnosis.epochs, 3))} epoch{'' if epochs == '1' else 's'}")
     if diagnosis.cost.hours is not None:
         found.append(hours(diagnosis.cost.hours))
@@ -109,6 +111,14 @@ def sentence(text: str) -> str:
     first = text.split(" ", 1)[0]
     text = text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
     return text if not text or text[-1] in ".!?:`)" else text + "."
+
+
+def alike(notes: Sequence[RuleNote]) -> tuple[tuple[RuleNote, ...], ...]:
+    """Notes that say the same of several rules, together; in the order of their first one."""
+    found: dict[tuple[str, str], list[RuleNote]] = {}
+    for note in notes:
+        found.setdefault((note.reason, note.how_to_log), []).append(note)
+    return tuple(tuple(group) for group in found.values())
 
 
 def in_words(proposed: Scalar) -> bool:

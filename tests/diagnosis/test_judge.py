@@ -30,3 +30,10 @@ def test_a_phrase_tells_true_from_one_and_may_name_other_numbers():
     back = Phrase("recovered", otherwise=" for good", when={"True": " until step {until}"})
     assert said("Slow{words}.", back, recovered=True, until=30) == "Slow until step 30."
     assert said("Slow{words}.", back, recovered=1) == "Slow for good."
+
+
+def test_a_log_by_epochs_is_told_in_epochs():
+    rule = msgspec.structs.replace(RULE, message=Message("From {unit} {onset_step}.", ""))
+    by_epoch = run({"loss": ([1, 2], [1.0, 1.0])}, step_is="epoch")
+    assert judge(by_epoch, rule, Evidence({}, (), onset_step=2)).message == "From epoch 2."
+    assert judge(run({"loss": ([1, 2], [1.0, 1.0])}), rule, Evidence({}, (), onset_step=2)).message == "From step 2."

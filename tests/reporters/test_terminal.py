@@ -6,18 +6,22 @@ import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lossdoctor.errors import UsageError
+from lossdoctor.model import RuleNote
 from lossdoctor.reporters import render
 from lossdoctor.reporters.sparkline import carets, sparkline
 from lossdoctor.reporters.terminal.console import ascii_only, cells, detect
+from lossdoctor.reporters.wording import facts
 
-from .samples import ALL, SeriesView, hockey_stick, many, nan_loss
+from .samples import ALL, SeriesView, healthy, hockey_stick, many, nan_loss, view
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -166,3 +170,29 @@ def test_carets_lie_under_their_spans() -> None:
     assert carets([("A", 50, 100)], 21, 0, 100) == " " * 10 + "A" + "^" * 10
     assert carets([("A", 0, 100), ("B", 50, 60)], 11, 0, 100) == "A^^^^B^^^^^"
     assert carets([], 10, 0, 100) == ""
+
+
+def test_rules_that_were_not_evaluated_for_the_same_reason_share_a_line() -> None:
+    notes = tuple(
+        RuleNote(name, code, name, "applies to reinforcement learning only")
+        for name, code in (("kl-blowup", "LD803"), ("reward-flat", "LD802"))
+    )
+    other = RuleNote("plateau", "LD102", "plateau", "no loss was logged", "logging_steps=10")
+    text = render([replace(healthy(), not_evaluated=(notes[0], other, notes[1]))], "text", width=120, verbosity=1)
+    assert "kl-blowup (LD803), reward-flat (LD802): Applies to reinforcement learning only." in text
+    assert "plateau (LD102): No loss was logged. To log it: logging_steps=10" in text
+
+
+def test_in_reinforcement_learning_the_reward_is_the_curve_and_a_loss_near_zero_is_no_alarm() -> None:
+    steps = np.arange(10)
+    series = tuple(view(name, steps, np.linspace(0.1, 0.9, 10)) for name in ("train/loss", "kl", "reward"))
+    text = render([replace(healthy(), task="rl", series=series)], "text")
+    assert text.index("  reward ") < text.index("  kl ")
+    assert "train loss" not in text
+    assert "the loss says little, and one near 0 is normal" in " ".join(text.split())
+
+
+def test_a_log_by_epochs_is_measured_in_epochs() -> None:
+    assert facts(replace(healthy(), steps=16, planned_steps=19, epochs=16.0))[0] == "16 of 19 epochs"
+    assert facts(replace(healthy(), steps=1, planned_steps=None, epochs=1.0))[0] == "1 epoch"
+    assert facts(replace(healthy(), steps=500, planned_steps=None, epochs=1.0))[:2] == ("500 steps", "1 epoch")

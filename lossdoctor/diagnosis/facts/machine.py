@@ -33,6 +33,8 @@ EVENT_KINDS = (
     "traceback",
 )
 
+_LIVING = frozenset({"event.nan-message", "event.loss-scale"})  # what a run says and goes on
+
 FACTS: Mapping[str, str] = {
     "memory_rise": "largest ratio of a memory reading's last tenth to its second tenth",
     "memory_signal": "the reading that rose most",
@@ -122,7 +124,7 @@ def _events(run: Run) -> dict[str, Scalar]:
         return {"says_nothing": True}
     last = run.events[-1]
     found: dict[str, Scalar] = {f"event.{event.kind}": True for event in run.events if event.kind in EVENT_KINDS}
-    found |= {"says_nothing": not found, "last_event": last.kind, "last_event_text": last.text}
+    found |= {"says_nothing": not found.keys() - _LIVING, "last_event": last.kind, "last_event_text": last.text}
     for event in run.events:
         if event.kind in {"oom", "host-oom"}:
             found |= {name: event.numbers.get(name) for name in ("tried_mib", "total_gib", "allocated_gib", "free_mib")}

@@ -14,6 +14,7 @@ from lossdoctor.reporters.terminal.console import cells, paint
 MOST_CURVES = 4
 _LABEL = 16
 _NARROWEST = 12
+_OF_A_POLICY = ("reward", "kl")
 
 
 def curves(d: Diagnosis, options: Options) -> Iterator[str]:
@@ -44,9 +45,10 @@ def curves(d: Diagnosis, options: Options) -> Iterator[str]:
 
 
 def chosen(d: Diagnosis) -> tuple[SeriesView, ...]:
-    """Train and eval loss first, then the signals of the loud findings; at most four, only those with points."""
+    """Train and eval loss first (in reinforcement learning reward and KL), then the signals of the loud findings; at most four."""
     known = {view.signal: view for view in d.series if view.steps}
-    wanted = ["train/loss", "eval/loss", *(signal for f in d.loud for signal in f.signals)]
+    first = _OF_A_POLICY if d.task == "rl" and known.keys() & set(_OF_A_POLICY) else ("train/loss", "eval/loss")
+    wanted = [*first, *(signal for f in d.loud for signal in f.signals)]
     picked = list(dict.fromkeys(signal for signal in wanted if signal in known)) or list(known)[:2]
     return tuple(known[signal] for signal in picked[:MOST_CURVES])
 

@@ -156,9 +156,10 @@ def _counts(d: Diagnosis, options: Options) -> str:
 
 def _details(d: Diagnosis, options: Options) -> Iterator[str]:
     def rows(title: str, notes: Sequence[RuleNote]) -> Iterator[str]:
-        for note in notes:
-            says = f"{note.rule} ({note.code}): {wording.sentence(note.reason)}" if note.reason else f"{note.rule} ({note.code})"
-            yield from _labelled(title, f"{says}{' To log it: ' + note.how_to_log if note.how_to_log else ''}", options)
+        for group in wording.alike(notes):
+            names, reason, how = ", ".join(f"{n.rule} ({n.code})" for n in group), group[0].reason, group[0].how_to_log
+            says = f"{names}: {wording.sentence(reason)}" if reason else names
+            yield from _labelled(title, f"{says}{' To log it: ' + how if how else ''}", options)
 
     yield from rows("no data", d.not_evaluated)
     yield from rows("hidden", d.suppressed)

@@ -44,7 +44,8 @@ _ORDER = (
     "hockey-stick", "overfitting", "plateau",
     "vanishing-gradients", "sawtooth", "lr-zero", "schedule-ended-early", "no-warmup", "lr-restart", "warmup-too-long", "slow-convergence",
     "underfitting", "eval-flat", "constant-clipping",
-    "reward-collapse", "kl-blowup", "entropy-collapse", "reward-flat", "dpo-not-learning", "completions-clipped", "memory-leak", "throughput-drop",
+    "reward-collapse", "kl-blowup", "entropy-collapse", "reward-flat", "dpo-not-learning", "completions-clipped", "memory-leak",
+    "throughput-drop",
 )  # fmt: skip
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from lossdoctor.errors import PathMissing, Unreadable
+from lossdoctor.sources.regular_file import open_regular
 
 LFS_HEADER = b"version https://git-lfs.github.com/spec/"
 
@@ -31,19 +31,16 @@ def head(path: Path, count: int = 4096) -> bytes:
 
 def _read(path: Path, limit: int, count: int | None = None) -> bytes:
     try:
-        # O_NONBLOCK: a FIFO of the same name must not hang the caller.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        file = open_regular(path)
     except FileNotFoundError:
         raise PathMissing(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
         raise Unreadable(f"{path.name}: {getattr(error, 'strerror', None) or error}") from None
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable(f"{path.name}: not a regular file")
-        if status.st_size > limit:
-            raise Unreadable(f"{path.name}: {status.st_size} bytes, over the limit of {limit}")
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise Unreadable(f"{path.name}: {size} bytes, over the limit of {limit}")
         try:
-            return file.read(status.st_size if count is None else min(count, status.st_size))
+            return file.read(size if count is None else min(count, size))
         except OSError as error:
             raise Unreadable(f"{path.name}: {error.strerror}") from None

@@ -260,7 +260,7 @@ def test_cut_at_every_byte(tmp_path: Path) -> None:
     ends = [place + 1 for place, byte in enumerate(text) if byte == ord("}")]
     for cut in range(len(text)):
         try:
-            log = read(tmp_path, text[:cut])
+            log = trainer_state.read(tmp_path, data=text[:cut])
         except Unreadable:
             assert cut <= text.index(b"[")
             continue

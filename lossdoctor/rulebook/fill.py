@@ -49,7 +49,15 @@ def _show(value: Scalar, spec: str) -> str:
         return number(value)
     if spec[-1] in "dbxo" and isinstance(value, float):
         value = round(value)
-    return format(value, spec)
+    return _plain(format(value, spec))
+
+
+def _plain(text: str) -> str:
+    """Without Python's way of writing powers of ten: 1.22e+04 as 12200, 5e-05 as 5e-5, 3e+22 as 3e22."""
+    mantissa, e, power = text.partition("e")
+    if not e or not power.lstrip("+-").isdigit():
+        return text
+    return f"{float(text):.0f}" if 0 <= int(power) < 7 else f"{mantissa}e{int(power)}"
 
 
 def number(value: float) -> str:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from lossdoctor.diagnosis.judge import judge
 from lossdoctor.model import Evidence
-from lossdoctor.rulebook import Phrase, Rule
+from lossdoctor.rulebook import Phrase, Rule, fill
 from lossdoctor.rulebook.rule import Message
 
 from .samples import run
@@ -37,3 +38,18 @@ def test_a_log_by_epochs_is_told_in_epochs():
     by_epoch = run({"loss": ([1, 2], [1.0, 1.0])}, step_is="epoch")
     assert judge(by_epoch, rule, Evidence({}, (), onset_step=2)).message == "From epoch 2."
     assert judge(run({"loss": ([1, 2], [1.0, 1.0])}), rule, Evidence({}, (), onset_step=2)).message == "From step 2."
+
+
+@pytest.mark.parametrize(
+    ("value", "spec", "words"),
+    [
+        (12190.0, ".3g", "12200"),
+        (5e-5, ".2g", "5e-5"),
+        (4.167e22, ".3g", "4.17e22"),
+        (0.0, ".3g", "0"),
+        (3.2, ".1f", "3.2"),
+        (0.24, ".0%", "24%"),
+    ],
+)
+def test_powers_of_ten_read_as_an_engineer_writes_them(value: float, spec: str, words: str):
+    assert fill(f"{{x:{spec}}}", {"x": value}) == words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ _NOT_LOGS = {
 _LOG_NAMES = (".csv", ".tsv", ".jsonl", ".log", ".out", ".err")
 _HEAD = 1 << 16
 _SNIFF = 64
+_REPORT = re.compile(rb'\s*(?:\{\s*"schema_version":\s*\d|<!doctype html>.{0,4000}<title>[^<]*lossdoctor</title>)', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -160,10 +162,21 @@ def _by_content(path: Path, name: str, found: Found, *, named: bool) -> None:
         _nothing(path, found, wanted=named or "trainer_state" in name)
     elif first.startswith(LFS_HEADER):
         found.faults.append(Fault("lfs-pointer", path.name, "a git-lfs pointer stands in place of the file: run git lfs pull", Loss.FATAL))
+    elif _REPORT.match(first):
+        _report(path, found, named=named)
     elif "trainer_state" in name or (not name.endswith((".jsonl", ".csv", ".tsv")) and looks_like_state(first)):
         found.states.append(path)
     else:
         _tabular_or_text(path, first, found, named=named)
+
+
+def _report(path: Path, found: Found, *, named: bool) -> None:
+    """A report of ours beside the run it is about holds no log; its rows would look like a healthy run."""
+    if named:
+        told = "a saved report, no training log: `lossdoctor show` prints it"
+        found.faults.append(Fault("saved-report", path.name, told, Loss.FATAL))
+    else:
+        found.ignored.append((path, "a saved report of lossdoctor"))
 
 
 def _nothing(path: Path, found: Found, *, wanted: bool) -> None:

@@ -39,9 +39,29 @@ class Lazy(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            ctx.fail(f"No such command {name!r}.{_meant(name, args[1:])}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+def _meant(name: str, rest: Sequence[str]) -> str:
+    """What was probably meant by a word that is no command: one that is spelled alike, or a path without its command."""
+    import difflib
+    import shlex
+    from pathlib import Path
+
+    if near := difflib.get_close_matches(name, COMMANDS, n=1):
+        return f" Did you mean {near[0]!r}?"
+    if not (Path(name).exists() or "://" in name):
+        return ""
+    command = "show" if name.lower().endswith((".html", ".htm")) else "analyze"
+    return f" Did you mean: {shlex.join(['lossdoctor', command, name, *rest])}"
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

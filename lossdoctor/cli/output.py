@@ -45,6 +45,8 @@ def parse_outputs(outputs: Iterable[str], formats: Sequence[str]) -> tuple[tuple
         form, colon, name = text.partition(":")
         if not (colon and name and form in formats):
             name, form = text, SUFFIXES.get(Path(text).suffix.lower(), "" if Path(text).suffix else "html")
+        if not name or name.endswith(("/", os.sep)):
+            raise UsageError(f"-o {text}: names a directory; name a file, such as {name}report.html")
         if form not in formats:
             raise UsageError(f"-o {text}: no format for {Path(text).suffix!r}; write FORMAT:FILE with one of {', '.join(formats)}")
         if any(path == Path(name) for _, path in found):

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lossdoctor.cli.analyze import FORMATS
+from lossdoctor.errors import UsageError
 
 
 @click.command("show")
@@ -27,6 +28,8 @@ def command(ctx: click.Context, /, *, report: Path, form: str, outputs: tuple[st
     from lossdoctor.cli.output import Output, parse_outputs
     from lossdoctor.reporters.json_report import load
 
+    if report.is_dir():
+        raise UsageError(f"{report} is a directory; show prints a saved report, `lossdoctor analyze {report}` diagnoses runs")
     files = parse_outputs(outputs, (*FORMATS, "html"))
     diagnoses = load(sys.stdin.read()) if str(report) == "-" else list(read_reports([report]))
     output = Output(form, files, color=color, verbosity=1 if verbose else -1 if quiet else 0)

@@ -19,6 +19,7 @@ from .program import FIXTURES, command, environment, lossdoctor
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
 FOREIGN = json.dumps({"state": {"trainer": "other", "progress": [1, 2, 3]}, "version": 7})
+SAVED = '{"schema_version": 1, "verdict": "pass"}'
 BAD_RULE = 'id = "LD999"\nname = "mine"\ntitle = "x"\nseverity = "loud"\ndetector = "plateau"\n[message]\nheadline = "x"\nfound = "x"\n'
 
 
@@ -49,6 +50,11 @@ def bad_rules(home: Path) -> None:
     (home / "rules/mine.toml").write_text(BAD_RULE, encoding="utf-8")
 
 
+def beside(home: Path) -> None:
+    copy("healthy-accumulation")(home)
+    (home / "lossdoctor.jsonl").write_text(SAVED + "\n", encoding="utf-8")
+
+
 def nothing(home: Path) -> None:
     pass
 
@@ -72,7 +78,14 @@ CASES = {
     "wrong option": (nothing, ["analyze", ".", "--nosuch"], 2, "No such option"),
     "wrong format": (nothing, ["analyze", ".", "-f", "pdf"], 2, "pdf"),
     "wrong report format": (nothing, ["analyze", ".", "-o", "report.pdf"], 2, "pdf"),
-    "wrong command": (nothing, ["analyse", "."], 2, "analyse"),
+    "wrong command": (nothing, ["analyse", "."], 2, "Did you mean 'analyze'?"),
+    "a path without a command": (copy("healthy-accumulation"), [".", "-q"], 2, "Did you mean: lossdoctor analyze . -q"),
+    "a report without a command": (file("r.html", ""), ["r.html"], 2, "Did you mean: lossdoctor show r.html"),
+    "no command at all": (nothing, ["nosuch"], 2, "No such command 'nosuch'."),
+    "a report is no run": (file("r.json", SAVED), ["analyze", "r.json"], 3, "`lossdoctor show` prints it"),
+    "a report beside a run is left aside": (beside, ["inputs", "."], 0, "a saved report of lossdoctor"),
+    "a directory is no report": (nothing, ["show", "."], 2, "lossdoctor analyze ."),
+    "a report into a directory": (copy("healthy-accumulation"), ["analyze", ".", "-o", "reports/"], 2, "such as reports/report.html"),
     "wrong rule": (nothing, ["analyze", ".", "--select", "platau"], 2, "did you mean 'plateau'?"),
     "wrong setting": (nothing, ["analyze", ".", "--set", "max_steps"], 2, "KEY=VALUE"),
     "missing policy": (nothing, ["analyze", ".", "-p", "none.toml"], 2, "none.toml"),

@@ -23,6 +23,7 @@ FACTS: Mapping[str, str] = {
     "epochs_suggested": "the epoch of the lowest eval loss, rounded up: to a quarter below three epochs, else to a whole one",
     "steps_suggested": "the step of the lowest eval loss, as the finding has it",
     "turns_within_first_epoch": "the eval loss is lowest before 0.7 epochs: before any row was seen twice",
+    "unseen_drop": "fall of the training loss in the first epoch, on rows never seen before, where the eval loss turned within it",
     "lr_suggested": "a third of the highest learning rate up to the onset; the usual one where the peak is absurd from the first row on",
     "lr_suggested_low": "the same with a fifth",
     "lr_suggested_why": "why that learning rate, in words",
@@ -117,6 +118,7 @@ def _turn(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
         "eval_min_epoch": epoch,
         "eval_min_share": best / max(1, run.last_step),
         "turns_within_first_epoch": epoch <= 0.7,
+        "unseen_drop": found.get("first_epoch_drop") if epoch <= 0.7 else None,
     }
 
 

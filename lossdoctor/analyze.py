@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -19,6 +20,9 @@ from lossdoctor.policy.baseline import mark
 from lossdoctor.rulebook import Rule, bind, load_directory, shipped
 from lossdoctor.run import Run
 from lossdoctor.sources.load import Choices, Loaded, load, require
+from lossdoctor.version import VERSION
+
+VERSIONS = {"lossdoctor": VERSION, "python": platform.python_version()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,10 @@ def examine_loaded(argument: str, loaded: Loaded, plan: Plan) -> list[Diagnosis]
     name = Path(argument).name or argument
     if not loaded.runs:
         faults = loaded.faults or (Fault("no-log", name, "no training log was found here", Loss.FATAL),)
-        return [unreadable(argument, argument, name, faults)]
+        return [replace(unreadable(argument, argument, name, faults), versions=VERSIONS)]
     first = replace(loaded.runs[0], faults=(*loaded.runs[0].faults, *loaded.faults))
-    return [diagnose(run, plan.rules, detectors, argument, _options(run, plan)) for run in (first, *loaded.runs[1:])]
+    runs = (first, *loaded.runs[1:])
+    return [replace(diagnose(run, plan.rules, detectors, argument, _options(run, plan)), versions=VERSIONS) for run in runs]
 
 
 def judged(diagnosis: Diagnosis, plan: Plan, today: date | None = None) -> Diagnosis:

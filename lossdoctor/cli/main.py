@@ -66,9 +66,9 @@ def _meant(name: str, rest: Sequence[str]) -> str:
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from lossdoctor.version import VERSION
 
-        click.echo(f"lossdoctor {version('lossdoctor')}")
+        click.echo(f"lossdoctor {VERSION}")
         ctx.exit()
 
 

@@ -250,4 +250,4 @@ def test_no_sentence_names_a_checkpoint_that_another_finding_spoils():
     seen_alone = facts(made, Evidence({}, (), onset_step=220))
     assert seen_alone["checkpoint_said"] == "checkpoint-200"
     assert facts(made, Evidence({}, (), onset_step=220), spoiled=191)["checkpoint_said"] == "checkpoint-100"
-    assert facts(made, Evidence({}, (), onset_step=50))["checkpoint_said"] == "the start"
+    assert facts(made, Evidence({}, (), onset_step=50))["checkpoint_said"] == "the beginning"

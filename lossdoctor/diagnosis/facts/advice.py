@@ -97,7 +97,7 @@ def at(run: Run, onset: int | None, spoiled: int | None = None) -> dict[str, Sca
 def _named(run: Run, kept: Sequence[Checkpoint], step: int) -> str:
     if kept:
         return f"checkpoint-{kept[-1].step}"
-    return "the start" if run.checkpoints else f"a checkpoint from before step {step}, or from the start"
+    return "the beginning" if run.checkpoints else f"a checkpoint from before step {step}, or from the beginning"
 
 
 def proposed(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:

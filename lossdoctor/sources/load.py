@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lossdoctor.errors import LossdoctorError, PathMissing
+from lossdoctor.errors import LossdoctorError, PathMissing, UsageError
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, Loss, Scalar, Setting, SourceNote
 from lossdoctor.run import Log, Run, build
@@ -77,7 +78,18 @@ def load(argument: str, choices: Choices | None = None, limits: Limits = LIMITS)
     older = {id(newest): before for newest, before in states}
     logs = [*(newest for newest, _ in states), *_others(path, found, faults, choices, limits)]
     loaded = _loaded(logs, older, path, choices, limits)
+    _check_metrics(loaded.runs, choices.metric)
     return replace(loaded, faults=tuple(faults), ignored=(*((str(p), why) for p, why in found.ignored), *loaded.ignored))
+
+
+def _check_metrics(runs: Sequence[Run], metric: Mapping[str, str]) -> None:
+    """A column that nobody logged is a typing error, not a reason to diagnose something else."""
+    logged = sorted({signal.raw_name for run in runs for signal in run.signals.values()})
+    for name, column in metric.items():
+        if runs and column not in logged:
+            near = difflib.get_close_matches(column, logged, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; logged are {', '.join(logged[:8])}" if logged else ""
+            raise UsageError(f"--metric {name}={column}: no such column{hint}")
 
 
 def _columns(choices: Choices) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lossdoctor.errors import PathMissing, Unreadable
+from lossdoctor.errors import PathMissing, Unreadable, UsageError
 from lossdoctor.limits import Limits
 from lossdoctor.model import Loss
 from lossdoctor.sources.load import Choices, Loaded, load, require
@@ -213,3 +213,11 @@ def test_empty_states_are_runs_without_a_verdict_not_silence(tmp_path: Path) -> 
     put(tmp_path, "trainer_state.json", state([]))
     (run,) = load(str(tmp_path)).runs
     assert not run.signals
+
+
+def test_a_metric_that_was_not_logged_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,my_loss\n" + "".join(f"{i},{2 - i / 20}\n" for i in range(1, 20)))
+    found = load(str(tmp_path), Choices(metric={"train/loss": "my_loss"}))
+    assert found.runs[0].signals["train/loss"].raw_name == "my_loss"
+    with pytest.raises(UsageError, match="did you mean 'my_loss'"):
+        load(str(tmp_path), Choices(metric={"train/loss": "my_los"}))

@@ -168,7 +168,13 @@ def _open_climb(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
     lowest = int(np.argmin(curve.level))
     onset = _onset(curve, int(curve.at[lowest]), float(curve.level[lowest]), last)
     return _evidence(
-        curve, None, reference, last, "climbing", last / (blow_up * abs(reference)), onset=min(onset, int(curve.steps[n - trailing]))
+        curve,
+        lowest,
+        float(curve.level[lowest]),
+        last,
+        "climbing",
+        last / (blow_up * abs(reference)),
+        onset=min(onset, int(curve.steps[n - trailing])),
     )
 
 

@@ -163,7 +163,7 @@ def _evidence(run: Run, turn: Turn, rise: float) -> Evidence:
         "later_higher": turn.later_higher, "sigmas_found": min(turn.sigmas, 1e6), "best_share": turn.step / max(run.last_step, 1),
         "train_at_best": train_then, "train_end": train_end,
         "train_fall": (train_then - train_end) / abs(train_then) if train_then and train_end is not None else None,
-        "eval_signal": turn.signal,
+        "beside": "while train keeps falling" if train_end is not None else "(train was not logged)", "eval_signal": turn.signal,
     }  # fmt: skip
     return Evidence(
         numbers,

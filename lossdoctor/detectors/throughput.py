@@ -94,7 +94,14 @@ def stall(run: Run, *, seconds: float, factor: float) -> Evidence | Skip | None:
     stalls = int(((gaps >= seconds) & (gaps >= factor * usual) & (np.diff(steps) > 0)).sum())
     span = (int(steps[longest]), int(steps[longest + 1]))
     return Evidence(
-        {"gap_seconds": gap, "usual_seconds": usual, "ratio": gap / max(usual, 1e-9), "after_step": span[0], "stalls": stalls},
+        {
+            "gap_seconds": gap,
+            "gap_hours": gap / 3600,
+            "usual_seconds": usual,
+            "ratio": gap / max(usual, 1e-9),
+            "after_step": span[0],
+            "stalls": stalls,
+        },
         ("train/loss",),
         span[0],
         (span,),

@@ -12,6 +12,7 @@ from lossdoctor.errors import LossdoctorError, PathMissing, UsageError
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, Loss, Scalar, Setting, SourceNote
 from lossdoctor.run import Log, Run, build
+from lossdoctor.run.names import canonical
 from lossdoctor.sources import trainer_state
 from lossdoctor.sources.discover import Found, discover, wandb_home
 from lossdoctor.sources.merge import Group, group
@@ -120,7 +121,7 @@ def _others(path: Path, found: Found, faults: list[Fault], choices: Choices, lim
     if found.events:
         from lossdoctor.sources import tensorboard
 
-        logs += _try(lambda: tensorboard.read(path, limits), path, faults)
+        logs += [_of_validation(log, path) for log in _try(lambda: tensorboard.read(path, limits), path, faults)]
     runs: list[Log] = []
     if found.wandb:
         from lossdoctor.sources import wandb_local
@@ -139,6 +140,17 @@ def _others(path: Path, found: Found, faults: list[Fault], choices: Choices, lim
             logs += said if _run_of(text, runs) is None else []
             runs = [_with_console(run, said) if run is _run_of(text, runs) else run for run in runs]
     return [*logs, *runs]
+
+
+_VALIDATION = re.compile(r"(?:.*[_.-])?(?:val|valid|validation|eval|dev)", re.IGNORECASE)
+
+
+def _of_validation(log: Log, path: Path) -> Log:
+    """AllenNLP and Keras log validation into a directory of its own, under the names of training: given alone, its name tells."""
+    if not _VALIDATION.fullmatch(path.name) or any(canonical(s.name)[0] == "eval/loss" for s in log.series):
+        return log
+    renamed = tuple(replace(s, name=f"validation/{s.name}") if canonical(s.name)[0] == "train/loss" else s for s in log.series)
+    return replace(log, series=renamed)
 
 
 def _run_of(text: Path, runs: Sequence[Log]) -> Log | None:

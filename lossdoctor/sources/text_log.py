@@ -32,6 +32,10 @@ _OTHER_FORMATS = frozenset((".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", 
 _SCANNED = 4 << 20
 _STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)")
 _PLANNED = re.compile(r"Total optimization steps\s{0,9}=\s{0,9}([\d,]{1,20})")
+# modded-nanogpt's time budget, Keras' and Lightning's callbacks: the run ended by its own rule.
+_STOPPED = re.compile(
+    r"\s{0,9}(?:stopping_early\b|Epoch \d{1,9}: early stopping|.{0,80}\bearly stopping (?:triggered|after|at)\b)", re.IGNORECASE
+)
 _EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
 
 
@@ -95,6 +99,7 @@ class _Reader:
     planned_steps: int | None = None
     planned_epochs: float | None = None
     finished: bool = False
+    early_stopped: bool = False
     cut: int = 0
     unended: int = 0
     events: LogEvents = field(init=False)
@@ -159,7 +164,8 @@ class _Reader:
             faults=tuple(self._faults()),
             planned_steps=self.planned_steps or self.clock.plan() or (self.bar.total if self.trainer or not self.rows.points else None),
             planned_epochs=self.planned_epochs or (float(self.clock.epochs) if self.clock.epochs else None),
-            finished=True if self.finished else None,
+            finished=True if self.finished or self.early_stopped else None,
+            early_stopped=self.early_stopped,
             reached_step=self._reached(step_is),
             started=self.rows.started,
             step_is=step_is,
@@ -241,6 +247,8 @@ class _Reader:
             self.rows.add(values, at, epoch)
 
     def _settings(self, text: str) -> None:
+        if "top" in text and _STOPPED.match(text):
+            self.early_stopped = True
         if "Total optimization steps" in text and (match := _PLANNED.search(text)):
             self.planned_steps = int(match[1].replace(",", "")) or None
         elif "Num Epochs" in text and (match := _EPOCHS.search(text)) and len(match[1]) < 9:

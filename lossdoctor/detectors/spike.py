@@ -8,7 +8,7 @@ import numpy as np
 
 from lossdoctor.detectors.curve import loss_curve, warmup_end
 from lossdoctor.measures.extremes import tail_chance
-from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, rolling_median, sigma
+from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, rolling_median, row_medians, sigma
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
@@ -57,7 +57,8 @@ def loss_spike(
     base, scale = _trailing(values, width)
     bar = sigmas + 1.5 * np.log10(max(len(values), 100) / 100)
     # The MAD of a few rows is itself noisy: half of the run's own scatter is the least.
-    scatter = sigma(values - rolling_median(values, width | 1))
+    rest = values - rolling_median(values, width | 1)
+    scatter = sigma(rest)
     floor = np.maximum(np.maximum(scale, 0.5 * scatter), np.maximum(curve.quantum, 0.01 * np.abs(base)))
     excess = (values - base) / floor
     start = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
@@ -65,7 +66,7 @@ def loss_spike(
     outside = np.flatnonzero(excess > bar)
     candidates = _events(outside, values, base, floor)
     # Against the centred median: the trailing one lags behind a new level for as long as its window.
-    usual = _outside(candidates, values - rolling_median(values, width | 1), skip)
+    usual = _outside(candidates, rest, skip)
     events = [
         e
         for e in candidates
@@ -114,12 +115,12 @@ def _trailing(values: Floats, width: int) -> tuple[Floats, Floats]:
     windows = np.lib.stride_tricks.sliding_window_view(padded, width)
     if len(values) > 20_000:  # the level moves slowly over that many rows
         stride = max(1, width // 5)
-        median = np.median(windows[::stride], axis=1)
-        spread = np.median(np.abs(windows[::stride] - median[:, None]), axis=1)
+        median = row_medians(windows[::stride])
+        spread = row_medians(np.abs(windows[::stride] - median[:, None]))
         index = np.minimum(np.arange(len(values)) // stride, len(median) - 1)
         return median[index], MAD_TO_SIGMA * spread[index]
-    median = np.median(windows, axis=1)
-    return median, MAD_TO_SIGMA * np.median(np.abs(windows - median[:, None]), axis=1)
+    median = row_medians(windows)
+    return median, MAD_TO_SIGMA * row_medians(np.abs(windows - median[:, None]))
 
 
 def _events(outside: np.ndarray, values: Floats, base: Floats, floor: Floats) -> list[Event]:

@@ -11,7 +11,7 @@ from lossdoctor.run import Run
 PREFIXES = 64
 MAX_CALLS = 40
 CHECKS = 6  # later prefixes on which the rule must still fire
-LONG = 50_000  # points; a prefix of so long a run costs as much as the rule itself, so half of the checks must do
+LONG = 50_000  # points; a prefix of so long a run costs as much as the rule itself, so half of the checks and a third of the halvings do
 REFINE = 6  # halvings between two looks: the answer is exact to 1/64 of the distance between them
 SOON = (4, 16, 64, 256)  # rows after a known onset that are looked at beside the even prefixes
 
@@ -26,7 +26,8 @@ def detectable_step(run: Run, fires: Callable[[Run], bool], *, last: int, onset:
     looks = _looks(run, last)
     if onset is not None:
         looks = _from(run, onset, looks)
-    checks = CHECKS if run.points < LONG else CHECKS // 2
+    long = run.points >= LONG
+    checks, refine = (CHECKS // 2, REFINE // 3) if long else (CHECKS, REFINE)
     seen: dict[int, bool] = {}
 
     def fired(step: int) -> bool:
@@ -39,7 +40,7 @@ def detectable_step(run: Run, fires: Callable[[Run], bool], *, last: int, onset:
     low, high = (-1, len(looks) - 1) if onset is None else _gallop(looks, fired)
     first = _settled(looks, fired, seen, low, high, checks)
     inner = _rows_between(run, looks[first - 1] if first else onset, looks[first])
-    return _bisect(inner, fired, budget=min(REFINE, MAX_CALLS - len(seen)))
+    return _bisect(inner, fired, budget=min(refine, MAX_CALLS - len(seen)))
 
 
 def _from(run: Run, onset: int, looks: list[int]) -> list[int]:
@@ -93,6 +94,5 @@ def _looks(run: Run, last: int) -> list[int]:
 def _rows_between(run: Run, after: int | None, until: int) -> list[int]:
     """Logged steps in (after, until]; a row is the only moment at which anything new is known."""
     parts = [s.steps[(s.steps <= until) & (s.steps > (after if after is not None else -1))] for s in run.signals.values()]
-    steps = np.unique(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
-    found = [int(step) for step in steps]
+    found: list[int] = np.unique(np.concatenate(parts)).tolist() if parts else []
     return found if found and found[-1] == until else [*found, until]

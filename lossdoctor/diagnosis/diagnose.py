@@ -52,7 +52,11 @@ def _complete(
     detectable = None
     if options.lead_time and finding.severity is not Severity.NOTE and run.points:
         detectable = lead.detectable_step(
-            run, lambda prefix: fires(prefix, rule, detector, options.limits), last=run.last_step, onset=finding.onset_step
+            run,
+            lambda prefix: fires(prefix, rule, detector, options.limits),
+            last=run.last_step,
+            onset=finding.onset_step,
+            spans=finding.spans,
         )
     if detectable is not None and finding.onset_step is not None:
         detectable = max(detectable, finding.onset_step)  # nothing can be seen before it begins

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from lossdoctor.run import Run
+from lossdoctor.run import Run, Signal
 
 PREFIXES = 64
 MAX_CALLS = 40
 CHECKS = 6  # later prefixes on which the rule must still fire
-LONG = 50_000  # points; a prefix of so long a run costs as much as the rule itself, so half of the checks and a third of the halvings do
+LONG = 50_000  # points; a prefix of so long a run costs as much as the rule itself
+ROWS = 4_000  # rows a signal that a long run is thinned to before its prefixes are looked at
 REFINE = 6  # halvings between two looks: the answer is exact to 1/64 of the distance between them
 SOON = (4, 16, 64, 256)  # rows after a known onset that are looked at beside the even prefixes
 
 
-def detectable_step(run: Run, fires: Callable[[Run], bool], *, last: int, onset: int | None = None) -> int | None:
+Spans = tuple[tuple[int, int], ...]
+
+
+def detectable_step(run: Run, fires: Callable[[Run], bool], *, last: int, onset: int | None = None, spans: Spans = ()) -> int | None:
     """The earliest step from which on the rule fires and keeps firing; None where it does not fire at `last` either.
 
     Looked for by bisection over the evals and 64 even prefixes; then a few later prefixes are tried, and where one stays silent the search
     goes on behind it, since a rule can fire on a prefix and be silent again on a longer one. About 20 calls of `fires`, never more than 40.
-    Where the `onset` is known nothing before it is looked at and the search gallops from there: most faults show soon.
+    Where the `onset` is known nothing before it is looked at and the search gallops from there: most faults show soon. A long run is
+    thinned evenly first, but for the rows around the evidence (`spans`), if the rule still fires on what is left.
     """
+    if run.points >= LONG:
+        few = _thinned(run, spans, onset)
+        run = few if fires(few.until(last)) else run
     looks = _looks(run, last)
     if onset is not None:
         looks = _from(run, onset, looks)
-    long = run.points >= LONG
-    checks, refine = (CHECKS // 2, REFINE // 3) if long else (CHECKS, REFINE)
+    checks, refine = (CHECKS // 2, REFINE // 3) if run.points >= LONG else (CHECKS, REFINE)
     seen: dict[int, bool] = {}
 
     def fired(step: int) -> bool:
@@ -41,6 +49,24 @@ def detectable_step(run: Run, fires: Callable[[Run], bool], *, last: int, onset:
     first = _settled(looks, fired, seen, low, high, checks)
     inner = _rows_between(run, looks[first - 1] if first else onset, looks[first])
     return _bisect(inner, fired, budget=min(refine, MAX_CALLS - len(seen)))
+
+
+def _thinned(run: Run, spans: Spans, onset: int | None) -> Run:
+    """The run with about ROWS even rows a signal, and all rows of short spans and just after the onset."""
+    around = [(first, end) for first, end in (*spans, *([] if onset is None else [(onset, onset)])) if end - first <= run.last_step / 50]
+
+    def thin(signal: Signal) -> Signal:
+        if len(signal) <= ROWS:
+            return signal
+        kept = np.zeros(len(signal), dtype=bool)
+        kept[:: max(1, len(signal) // ROWS)] = True
+        for first, end in around:
+            rows = np.flatnonzero((signal.steps >= first) & (signal.steps <= end))
+            if len(rows):
+                kept[max(0, rows[0] - 5) : rows[-1] + 50] = True
+        return signal.where(kept)
+
+    return replace(run, signals={name: thin(signal) for name, signal in run.signals.items()})
 
 
 def _from(run: Run, onset: int, looks: list[int]) -> list[int]:

@@ -14,6 +14,7 @@ from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 
 ABSURD = 30.0  # times the level that the run settles at
+NEAR_CHANCE = 0.06  # an epoch mean of a run that guesses wobbles around ln(classes)
 
 
 def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, blow_up: float, long_share: float) -> Evidence | None:
@@ -46,7 +47,7 @@ def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, bl
 def _thrown_to_chance(run: Run, curve: Curve) -> Evidence | None:
     """The first epoch's mean is absurd and the model guesses ever after: it blew up before the first row."""
     first, rest = float(curve.values[0]), float(np.median(curve.values[1:]))
-    if run.step_is != "epoch" or rest <= 0 or first < ABSURD * rest or chance_level(run, rest, 0.06) is None:
+    if run.step_is != "epoch" or rest <= 0 or first < ABSURD * rest or chance_level(run, rest, NEAR_CHANCE) is None:
         return None
     return _evidence(curve, None, rest, first, "absurd start", first / (ABSURD * rest), onset=int(curve.steps[0]))
 

@@ -150,8 +150,3 @@ def vanishing_gradients(run: Run, *, tiny: float, against_peak: float, flat: flo
         margin=min(10.0, tiny * scale / max(median, 1e-30)) if small else 2.0,
         points=len(norm),
     )
-
-
-def tail_share(curve: Curve, share: float) -> Curve:
-    """The last share of the steps."""
-    return curve.part(1 - share, 1.0)

@@ -18,13 +18,12 @@ HIGHEST = 13.0  # nats; ln of the largest vocabularies in use is 12.5
 
 @dataclass(frozen=True, slots=True)
 class Flat:
-    """The flat stretch at the end: since which bin, its level, its total drift against the level, and the fall before it."""
+    """The flat stretch at the end: since which bin, its level, its total drift against the level, the start."""
 
     since: int
     share: float
     level: float
     drift: float
-    fall_before: float
     start: float
     quiet: bool = False
 
@@ -186,13 +185,12 @@ def flat_stretch(curve: Curve, run: Run, drift: float) -> Flat:
                 (n - since) / n,
                 middle,
                 abs(moved) / abs(middle) if middle else 0.0,
-                start - middle,
                 start,
                 abs(mann_kendall(part)) < 2,
             )
     part = level[int(0.6 * n) :]
     middle = float(np.median(part))
-    return Flat(n - 1, 0.0, middle, 1.0, start - middle, start)
+    return Flat(n - 1, 0.0, middle, 1.0, start)
 
 
 def _accuracy_stuck(run: Run) -> bool:

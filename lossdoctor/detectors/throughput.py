@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, named_curve
+from lossdoctor.detectors.curve import named_curve
 from lossdoctor.measures.level import Floats, rolling_median, sigma
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -151,9 +151,3 @@ def _longest(slow: np.ndarray) -> tuple[int, int]:
     starts, ends = edges[::2], edges[1::2] - 1
     best = int(np.argmax(ends - starts))
     return int(starts[best]), int(ends[best])
-
-
-def speed_curve(run: Run) -> Curve | None:
-    """The speed as a curve, for charts and facts."""
-    found = _speed(run)
-    return Curve(found[1], found[2]) if found else None

@@ -35,6 +35,14 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class State(StrEnum):
+    """The answer to one question about the run's health; unknown where the data do not tell."""
+
+    GOOD = "good"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
 class Loss(StrEnum):
     """What damage cost: benign (nothing), lossy (some data), fatal (the source)."""
 
@@ -182,6 +190,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Vital:
+    """One question about the run, its answer, and the sentence with the numbers that the answer rests on.
+
+    `name` is one of finite, level, learning, kept, steady, generalises, complete, machine; `title` the question's few words. `findings`
+    are the rules whose warnings or errors make it bad, most important first, empty unless bad. `wanted` says how much data would have
+    been enough, where the state is unknown. `decisive`: without a good answer nothing is called healthy.
+    """
+
+    name: str
+    title: str
+    state: State
+    says: str
+    numbers: Mapping[str, Scalar] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
+    wanted: str = ""
+    decisive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RuleNote:
     """A rule that did not fire: healthy, not evaluated, suppressed or crashed."""
 
@@ -291,6 +318,7 @@ class Diagnosis:
     argument: str
     verdict: Verdict
     headline: str
+    vitals: tuple[Vital, ...] = ()
     findings: tuple[Finding, ...] = ()
     healthy: tuple[RuleNote, ...] = ()
     not_evaluated: tuple[RuleNote, ...] = ()

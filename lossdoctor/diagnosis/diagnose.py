@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from lossdoctor.diagnosis import causes, checkpoint, cost, facts, fixes, lead, marks, samples, series
 from lossdoctor.diagnosis.examine import Detector, Outcome, examine, fires
-from lossdoctor.diagnosis.explain import explain, headline, verdict
+from lossdoctor.diagnosis.explain import explain
 from lossdoctor.diagnosis.judge import judge
+from lossdoctor.diagnosis.verdict import headline, judged, verdict
 from lossdoctor.model import Diagnosis, Evidence, Fault, Finding, RuleNote, Severity, Verdict
 from lossdoctor.rulebook import Rule
 from lossdoctor.run import Run
 from lossdoctor.run.log import Floats
+from lossdoctor.vitals import assess
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def diagnose(
         _complete(run, finding, by_name[finding.rule], measured[finding.rule], detectors[finding.rule], options, spoiled)
         for finding in findings
     )
-    return _assemble(run, findings, outcomes, argument, options)
+    return _assemble(run, findings, outcomes, by_name, argument, options)
 
 
 def _complete(
@@ -64,17 +66,20 @@ def _complete(
     return replace(finding, causes=ranked, fixes=fixes.propose(rule, known, ranked, run), detectable_step=detectable, samples=window)
 
 
-def _assemble(run: Run, findings: tuple[Finding, ...], outcomes: Sequence[Outcome], argument: str, options: Options) -> Diagnosis:
+def _assemble(
+    run: Run, findings: tuple[Finding, ...], outcomes: Sequence[Outcome], rules: Mapping[str, Rule], argument: str, options: Options
+) -> Diagnosis:
     healthy = tuple(_note(o.rule) for o in outcomes if o.evidence is None and o.skip is None and not o.crash)
     skipped = tuple(_note(o.rule, o.skip.reason, o.skip.how_to_log) for o in outcomes if o.skip is not None)
     crashed = tuple(_note(o.rule, o.crash) for o in outcomes if o.crash)
     advice = checkpoint.advise(run, findings)
-    result = verdict(findings, run.points, run.faults, bool(crashed), len(healthy) + len(findings))
+    vitals = judged(assess(run), findings, rules)
+    result = verdict(vitals, findings, run.faults, bool(crashed))
     moments = marks.marks(run, findings, advice)
     epochs = run.signal("train/loss") or next(iter(run.signals.values()), None)
     return Diagnosis(
         name=run.name, path=run.path, argument=argument or run.path, verdict=result,
-        headline=headline(findings, result, run.points, run.last_step), findings=findings, healthy=healthy,
+        headline=headline(result, vitals, findings), vitals=vitals, findings=findings, healthy=healthy,
         not_evaluated=skipped, crashed=crashed, faults=run.faults, checkpoint=advice, checkpoints=run.checkpoints,
         cost=cost.cost(run, findings, advice, gpus=options.gpus, gpu_hour_cost=options.gpu_hour_cost), marks=moments,
         settings=tuple(run.settings.values()), sources=run.sources, log_events=run.events,

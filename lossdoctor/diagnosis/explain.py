@@ -1,11 +1,11 @@
-"""Which finding explains which, which comes first, and the one sentence on top."""
+"""Which finding explains which, and which comes first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from lossdoctor.model import Fault, Finding, Loss, Severity, Verdict
+from lossdoctor.model import Finding, Severity
 from lossdoctor.rulebook import Rule
 
 
@@ -51,25 +51,3 @@ _ORDER = (
 
 def _weight(finding: Finding) -> int:
     return _ORDER.index(finding.rule) if finding.rule in _ORDER else len(_ORDER)
-
-
-def verdict(findings: Iterable[Finding], points: int, faults: Iterable[Fault], crashed: bool, evaluated: int) -> Verdict:
-    """The worst severity; inconclusive where nothing could be read or judged, or where data was lost and nothing was found."""
-    worst = min((f.severity.rank for f in findings), default=9)
-    if worst == Severity.ERROR.rank:
-        return Verdict.FAIL
-    if worst == Severity.WARNING.rank:
-        return Verdict.WARN
-    damaged = any(fault.loss is not Loss.BENIGN for fault in faults)
-    return Verdict.INCONCLUSIVE if points == 0 or evaluated == 0 or damaged or crashed else Verdict.PASS
-
-
-def headline(found: Sequence[Finding], result: Verdict, points: int, steps: int) -> str:
-    """One sentence for the whole run."""
-    if found and found[0].severity is not Severity.NOTE:
-        return found[0].message
-    if result is Verdict.INCONCLUSIVE:
-        if not points:
-            return "There is no curve here: what was read holds no training values."
-        return "Too little could be read to say that this run is healthy."
-    return f"Healthy as far as the curves show: {steps} steps, no finding that asks for action."

@@ -125,7 +125,7 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One diagnosis: what to look for, how grave it is, what causes it, what to change."""
+    """One diagnosis: what to look for, how grave it is, which vital sign it spoils, what causes it, what to change."""
 
     code: str = msgspec.field(name="id")
     name: str
@@ -133,6 +133,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity: Severity
     detector: str
     message: Message
+    vital: Literal["finite", "level", "learning", "kept", "steady", "generalises", "complete", "machine"] = "steady"
     phrases: Mapping[str, Phrase] = {}
     page: Page | None = None
     status: Literal["stable", "preview"] = "stable"

@@ -1,0 +1,1 @@
+"""Signal -> Shape: a curve described once, for every rule, the report and the chart."""

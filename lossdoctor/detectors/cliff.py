@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import loss_curve
 from lossdoctor.model import Evidence, LogEvent, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import loss_curve
 
 LEAST_ROWS = 3
 FATAL = (

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of, loss_curve
 from lossdoctor.detectors.levels import chance_level
 from lossdoctor.measures.level import Floats, noise, rolling_median
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
 
 ABSURD = 30.0  # times the level that the run settles at
 NEAR_CHANCE = 0.06  # an epoch mean of a run that guesses wobbles around ln(classes)

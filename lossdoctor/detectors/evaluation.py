@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of, loss_curve
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
 
 STILL = 0.01  # of its level
 TREND_FALL = 0.02  # a fall that is steady and more than this is no standstill

@@ -40,10 +40,10 @@ from math import inf
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, named_curve
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import Curve, named_curve
 
 LEAST_ROWS = 4
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, loss_curve, named_curve, warmup_end
-from lossdoctor.detectors.levels import relative_fall
+from lossdoctor.detectors.curve import warmup_end
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 HOW = "transformers >= 4.38 logs grad_norm by itself; elsewhere log what clip_grad_norm_ returns"
 
@@ -126,10 +126,10 @@ def vanishing_gradients(run: Run, *, tiny: float, against_peak: float, flat: flo
     loss = loss_curve(run)
     late = norm.after(norm.steps[0] + 0.4 * norm.span)
     rest = loss.after(norm.steps[0] + 0.4 * norm.span)
-    if len(late) < 3 or len(rest) < 3 or loss.tail() < 0.05 or abs(relative_fall(rest)) > flat:
+    if len(late) < 3 or len(rest) < 3 or loss.tail() < 0.05 or abs(rest.fall) > flat:
         return None
     median, peak = float(np.median(late.values)), float(norm.values.max())
-    scale = max(1.0, loss.scale) if abs(relative_fall(loss)) <= flat else 1.0
+    scale = max(1.0, loss.scale) if abs(loss.fall) <= flat else 1.0
     small = median < tiny * scale
     faded = peak > 0 and median < against_peak * peak and median < 10 * tiny * scale
     if not (small or faded):
@@ -139,7 +139,7 @@ def vanishing_gradients(run: Run, *, tiny: float, against_peak: float, flat: flo
         "peak": peak,
         "exactly_zero": peak == 0.0,
         "level": loss.tail(),
-        "fall": relative_fall(loss),
+        "fall": loss.fall,
         "rows": len(norm),
     }
     return Evidence(

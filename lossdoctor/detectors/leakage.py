@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import curve_of, loss_curve, steps_per_epoch
+from lossdoctor.detectors.curve import steps_per_epoch
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import curve_of, loss_curve
 
 
 def eval_leakage(run: Run, *, under: float, alike: float, least_epochs: float, memorised: float, evals: int) -> Evidence | Skip | None:

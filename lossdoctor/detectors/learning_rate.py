@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, loss_curve, named_curve
 from lossdoctor.detectors.levels import log_classes, log_vocabulary
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 NO_RATE = Skip(
     "fewer than 4 learning rates were logged", "transformers logs learning_rate by itself; elsewhere log scheduler.get_last_lr()"

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, loss_curve, named_curve, spoiled, steps_per_epoch, warmup_end
+from lossdoctor.detectors.curve import spoiled, steps_per_epoch, warmup_end
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, bin_edges, binned_medians, sigma
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 WINDOW = 12  # rows on either side: their median is known to a third of the noise of one row
 LAG = 3  # rows within which the change must happen

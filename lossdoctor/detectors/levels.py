@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from math import log
+from dataclasses import dataclass
+from math import exp, log
 
-from lossdoctor.detectors.curve import Curve
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 
 COMMON_CLASSES = (2, 3, 4, 5, 6, 8, 10)  # what an unknown number of classes is looked for among
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The loss of a guess, in nats, and whether the log names the number of classes or words (else it is a common one)."""
+
+    value: float
+    kind: str
+    certain: bool
+
+    @property
+    def name(self) -> str:
+        return f"ln {round(exp(self.value))}"
 
 
 def log_vocabulary(run: Run) -> float | None:
@@ -23,19 +36,26 @@ def log_classes(run: Run) -> float | None:
     return log(labels) if labels and labels > 1 and run.task == tasks.CLASSIFICATION else None
 
 
-def chance_level(run: Run, level: float, tolerance: float) -> tuple[float, str] | None:
-    """The chance level that `level` lies within `tolerance` (relative) of: ln of classes or vocabulary, with its name."""
-    vocabulary, classes = log_vocabulary(run), log_classes(run)
+def references(run: Run) -> tuple[Reference, ...]:
+    """What guessing may score here; none for a task whose loss has other scales."""
+    classes, vocabulary = log_classes(run), log_vocabulary(run)
     if classes is not None:
-        return (classes, f"ln {round(2.718281828459045**classes)}") if abs(level / classes - 1) <= tolerance else None
-    if vocabulary is not None and level >= (1 - tolerance) * vocabulary:
-        return vocabulary, f"ln {round(2.718281828459045**vocabulary)}"
-    if run.task in (tasks.LANGUAGE_MODEL, tasks.SPEECH, tasks.RL, tasks.PREFERENCE) or vocabulary is not None:
+        return (Reference(classes, "classes", True),)
+    if vocabulary is not None:
+        return (Reference(vocabulary, "vocabulary", True),)
+    if run.task in (tasks.CLASSIFICATION, tasks.UNKNOWN):
+        return tuple(Reference(log(k), "classes", False) for k in COMMON_CLASSES)
+    return ()
+
+
+def nearest(run: Run, level: float) -> Reference | None:
+    """The reference next to a level; None where there is none."""
+    return min(references(run), key=lambda reference: abs(reference.value - level), default=None)
+
+
+def chance_level(run: Run, level: float, tolerance: float) -> tuple[float, str] | None:
+    """The reference that `level` lies within `tolerance` (relative) of, with its name; any level above ln(vocabulary) counts as at it."""
+    found = nearest(run, level)
+    if found is None or level < (1 - tolerance) * found.value or (found.kind == "classes" and level > (1 + tolerance) * found.value):
         return None
-    return next(((log(k), f"ln {k}") for k in COMMON_CLASSES if abs(level / log(k) - 1) <= tolerance), None)
-
-
-def relative_fall(curve: Curve) -> float:
-    """Fall of the level from the first rows to the last, against the level at the start."""
-    start = curve.head(min(5, max(2, len(curve) // 10)))
-    return (start - curve.tail()) / abs(start) if start else 0.0
+    return found.value, found.name

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of
 from lossdoctor.measures.trend import mann_kendall, theil_sen
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run, Signal
+from lossdoctor.shapes.curve import Curve, curve_of
 
 
 def memory_signals(run: Run) -> list[Signal]:

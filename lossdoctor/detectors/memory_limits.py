@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, named_curve
 from lossdoctor.model import Evidence, LogEvent, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import Curve, named_curve
 
 UNUSED = 0.1  # of the fullest GPU: one that this run does not train on
 GIB = float(1 << 30)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of, loss_curve
 from lossdoctor.measures.level import noise, rolling_median
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
+from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
 
 CLEAR_SHARE = 0.7
 

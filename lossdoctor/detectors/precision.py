@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 
-from lossdoctor.detectors.curve import named_curve
 from lossdoctor.model import Evidence, LogEvent, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import named_curve
 
 # NVIDIA before Ampere (compute capability below 8.0) computes no bf16 in its tensor cores.
 _WITHOUT_BF16 = re.compile(

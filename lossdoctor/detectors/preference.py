@@ -6,9 +6,9 @@ from math import log
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, loss_curve, named_curve
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 CHANCE = log(2)  # the loss of a sigmoid that does not tell the two answers apart; every DPO run starts there
 HOW = "log rewards/margins and rewards/accuracies, as TRL does"

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, named_curve
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import Curve, named_curve
 
 HOW = "log reward, reward_std, kl, entropy and completions/clipped_ratio, as TRL's trainers do"
 REWARDS = ("reward", "objective/scores", "objective/rlhf_reward", "rollout/ep_rew_mean")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, loss_curve, named_curve
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run, Signal
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 
 def resume_discontinuity(run: Run, *, sigmas: float, jump: float) -> Evidence | None:

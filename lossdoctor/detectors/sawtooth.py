@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, named_curve, spoiled, steps_per_epoch, warmup_end
+from lossdoctor.detectors.curve import spoiled, steps_per_epoch, warmup_end
 from lossdoctor.measures.level import Floats, rolling_median, sigma
 from lossdoctor.measures.oscillation import Peak, autocorrelation, strongest_period
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
 
 LEAST_ROWS = 24
 LEAST_CYCLES = 6

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import Curve, curve_of, loss_curve, spoiled, steps_per_epoch
+from lossdoctor.detectors.curve import spoiled, steps_per_epoch
 from lossdoctor.detectors.levels import chance_level, log_classes
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
+from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
 
 FEW_ROWS = 15  # below it the shape of a curve is a guess
 

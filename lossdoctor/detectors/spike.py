@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.detectors.curve import loss_curve, warmup_end
+from lossdoctor.detectors.curve import warmup_end
 from lossdoctor.measures.extremes import tail_chance
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, rolling_median, row_medians, sigma
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
+from lossdoctor.shapes.curve import loss_curve
 
 LEAST_OF_START = 0.03  # near zero a fivefold wiggle of a thousandth is nothing
 LEAST_CHANCE = 0.01  # expected events as high in a run of this scatter

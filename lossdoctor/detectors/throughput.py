@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import named_curve
 from lossdoctor.measures.level import Floats, rolling_median, sigma
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.run.log import Ints
+from lossdoctor.shapes.curve import named_curve
 
 HOW = "log tokens_per_second (include_num_input_tokens_seen=True), or keep the event files: their wall times tell the speed"
 LONG_ROW = 5.0  # s; shorter rows are at the mercy of whatever else the machine does

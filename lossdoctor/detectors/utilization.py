@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import named_curve
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.shapes.curve import named_curve
 
 IDLE = 5.0  # percent; a GPU of the machine that this run does not use
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import loss_curve, named_curve
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
+from lossdoctor.shapes.curve import loss_curve, named_curve
 
 
 def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, early_epochs: float) -> Evidence | None:

@@ -38,5 +38,9 @@ def headline(result: Verdict, vitals: Sequence[Vital], findings: Sequence[Findin
     if result is Verdict.INCONCLUSIVE:
         open_ = [vital for vital in vitals if vital.decisive and vital.state is State.UNKNOWN]
         first = open_[0] if open_ else None
-        return " ".join(part for part in (first.says, first.wanted) if part) if first else "Part of the log was lost: what is left looks sound."
+        return (
+            " ".join(part for part in (first.says, first.wanted) if part)
+            if first
+            else "Part of the log was lost: what is left looks sound."
+        )
     return next((vital.says for vital in vitals if vital.name == "learning"), "")

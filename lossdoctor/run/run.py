@@ -131,9 +131,24 @@ class Run:
             if name.startswith("eval/") and name.endswith("/loss") and len(self.signals[name]):
                 yield self.signals[name]
 
+    def loss_like(self) -> tuple[Signal, ...]:
+        return tuple(s for n, s in self.signals.items() if "loss" in n.lower())
+
+    def loss_candidates(self) -> tuple[Signal, ...]:
+        return () if self.signal("train/loss") else tuple(s for s in self.loss_like() if not s.name.startswith("eval"))
+
     @cached_property
     def first_step(self) -> int:
         return min((int(s.steps.min()) for s in self.signals.values() if len(s)), default=0)
+
+    @cached_property
+    def window(self) -> bool:
+        """Whether the log begins in the middle of a run: its first row lies further from step 0 than ten of its own intervals."""
+        loss = self.signal("train/loss") or self.signal("eval/loss")
+        if loss is None or len(loss) < 2:
+            return False
+        interval = float(np.median(np.abs(np.diff(loss.steps))))
+        return bool(loss.steps[0] > 10 * max(interval, 1.0))
 
     @cached_property
     def last_step(self) -> int:

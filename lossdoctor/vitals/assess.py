@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from lossdoctor.model import State, Vital
-from lossdoctor.run import Run
+from collections.abc import Callable, Mapping
 
-TITLES = {
-    "finite": "finite numbers", "level": "plausible level", "learning": "learning", "kept": "kept what it won",
-    "steady": "steady", "generalises": "generalises", "complete": "complete", "machine": "machine",
-}  # fmt: skip
-DECISIVE = ("finite", "level", "learning", "kept")
+from lossdoctor.model import Vital
+from lossdoctor.run import Run
+from lossdoctor.vitals import course, progress, values
+from lossdoctor.vitals.answer import Answer
+
+# name: (title, question, whether nothing is called healthy without a good answer)
+QUESTIONS: Mapping[str, tuple[str, Callable[[Run], Answer], bool]] = {
+    "finite": ("finite numbers", values.finite, True),
+    "level": ("plausible level", values.level, True),
+    "learning": ("learning", progress.learning, True),
+    "kept": ("kept what it won", progress.kept, True),
+    "steady": ("steady", course.steady, False),
+    "generalises": ("generalises", course.generalises, False),
+    "complete": ("complete", course.complete, False),
+    "machine": ("machine", course.machine, False),
+}
 
 
 def assess(run: Run) -> tuple[Vital, ...]:
-    """One vital for each question, good or unknown."""
-    return tuple(Vital(name, title, State.GOOD, f"{title}: as it should be.", decisive=name in DECISIVE) for name, title in TITLES.items())
+    """One vital for each question, good or unknown: what makes one bad is a finding."""
+    found = []
+    for name, (title, question, decisive) in QUESTIONS.items():
+        answer = question(run)
+        found.append(Vital(name, title, answer.state, answer.says, answer.numbers, wanted=answer.wanted, decisive=decisive))
+    return tuple(found)

@@ -1,0 +1,121 @@
+"""How far a signal got better, and whether its noise could have feigned that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossdoctor.run import Run, Signal
+from lossdoctor.run import task as tasks
+from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
+
+SURE = 3.0  # standard errors, or the z of a trend: one chance in 700
+FEWEST = 3  # rows; of two nothing tells the noise
+
+_HIGHER = (
+    "accuracy",
+    "acc",
+    "f1",
+    "auc",
+    "bleu",
+    "rouge",
+    "map",
+    "iou",
+    "dice",
+    "precision",
+    "recall",
+    "r2",
+    "reward",
+    "ndcg",
+    "psnr",
+    "ssim",
+    "em",
+)
+_LOWER = ("wer", "cer", "perplexity", "ppl", "error", "mae", "mse", "rmse")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A signal from its first level to its last. `gain`: how much better, as a share of the larger of the two (negative: worse), with its
+    standard `error`; `seen`: better beyond noise; `lost`: worse beyond noise."""
+
+    signal: str
+    rows: int
+    first: float
+    last: float
+    gain: float
+    error: float
+    seen: bool
+    lost: bool
+
+    def excludes(self, gain: float) -> bool:
+        """Whether a gain as large as this would have been seen."""
+        return self.gain + 2 * self.error < gain
+
+
+def change_of(curve: Curve, name: str, sign: int = -1) -> Change | None:
+    """Compare the first eighth of a curve with its last; `sign` is -1 where lower is better. None for fewer than two rows.
+
+    A difference counts as seen beyond `SURE` standard errors, raised for few rows as Student's t asks (first term of the Cornish-Fisher
+    expansion with n - 2 degrees of freedom), or where the Mann-Kendall test of the whole curve says so.
+    """
+    n = len(curve)
+    if n < 2:
+        return None
+    start, end = curve.start, curve.end
+    scale = max(abs(start.value), abs(end.value)) or 1.0
+    error = float(np.hypot(start.error, end.error))
+    gained = sign * (end.value - start.value)
+    freedom = max(n - 2, 1)
+    bar = SURE * (1 + (SURE**2 + 1) / (4 * freedom)) * error
+    z = sign * curve.trend()[1]
+    known = n >= FEWEST and error > 0
+    monotone = bool((np.sign(np.diff(curve.values)) == np.sign(sign * gained)).all()) and n > FEWEST
+    return Change(
+        name, n, start.value, end.value, gained / scale, min(error / scale, 1.0) if known else 1.0,
+        seen=gained > 0 and known and (gained > bar or z > SURE or monotone),
+        lost=gained < 0 and known and (gained < -bar or z < -SURE or monotone),
+    )  # fmt: skip
+
+
+def direction(name: str) -> int | None:
+    """1 where a higher value of this metric is better, -1 where a lower one is, None where its name does not tell."""
+    words = name.lower().replace("/", "_").replace("@", "_").split("_")
+    if any(word in _LOWER or word.startswith("loss") for word in words):
+        return -1
+    return 1 if any(word.startswith(_HIGHER) for word in words) else None
+
+
+def loss_change(run: Run) -> Change | None:
+    """Of the training loss."""
+    return change_of(loss_curve(run), "train/loss")
+
+
+def eval_change(run: Run) -> Change | None:
+    """Of the eval loss; of several eval sets the one that gained least."""
+    changes = [c for signal in run.eval_losses() if (c := change_of(curve_of(signal), signal.name)) is not None]
+    return min(changes, key=lambda change: change.gain, default=None)
+
+
+def metric_changes(run: Run) -> tuple[Change, ...]:
+    """Of every eval metric (and of the reward) whose name tells which way is better."""
+    found = []
+    for name, signal in run.signals.items():
+        wanted = (name.startswith("eval/") and not name.endswith("loss")) or (run.task == tasks.RL and _is_reward(signal))
+        sign = direction(name.removeprefix("eval/")) if wanted else None
+        change = change_of(curve_of(signal), name, sign) if sign is not None else None
+        found += [change] if change is not None else []
+    return tuple(found)
+
+
+def reward_change(run: Run) -> Change | None:
+    """Of the mean reward, the measure of reinforcement learning that has a scale of its own."""
+    named = [signal for name, signal in run.signals.items() if _is_reward(signal) and "std" not in name]
+    best = min(named, key=lambda signal: (signal.name != "reward", signal.name), default=None)
+    return change_of(curve_of(best), best.name, 1) if best is not None else None
+
+
+def _is_reward(signal: Signal) -> bool:
+    name = signal.name.lower()
+    return name == "reward" or name.endswith(("rew_mean", "reward", "reward_mean", "rewards/mean", "return", "return_mean"))

@@ -1,0 +1,54 @@
+"""Are the numbers finite, and can they be true?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossdoctor.run import Run, Signal
+from lossdoctor.run import task as tasks
+from lossdoctor.shapes.curve import curve_of, loss_curve
+from lossdoctor.vitals.answer import Answer, good, unknown
+from lossdoctor.vitals.change import reward_change
+from lossdoctor.vitals.words import number, of_rows
+
+
+def finite(run: Run) -> Answer:
+    """Good where a loss (or reward) was found and every row of every loss is a number."""
+    losses = [signal for signal in run.loss_like() if len(signal)]
+    if run.signal("train/loss") is None and not any(True for _ in run.eval_losses()) and not (run.task == tasks.RL and reward_change(run)):
+        return unknown(*_nothing(run))
+    bad = sum(int((~np.isfinite(signal.values)).sum()) for signal in losses)
+    rows = sum(len(signal) for signal in losses)
+    says = (
+        f"All {of_rows(rows)} of {len(losses)} losses are numbers." if len(losses) > 1 else f"All {of_rows(rows)} of the loss are numbers."
+    )
+    return (
+        good(says, {"rows": rows})
+        if not bad
+        else unknown(f"{of_rows(bad)} of {rows} losses are not finite, and training went on.", "", {"bad": bad})
+    )
+
+
+def _nothing(run: Run) -> tuple[str, str]:
+    names = [signal.raw_name for signal in run.loss_candidates()]
+    if not names:
+        return "No loss was found here.", "Log the training loss, or name its column: --metric train/loss=COLUMN."
+    listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return f"No column is known as the training loss; it may be {listed}.", f"Say which: --metric train/loss={names[0]}."
+
+
+def level(run: Run) -> Answer:
+    """Good where the loss has a scale that a reader knows, and lies on it."""
+    if run.task == tasks.RL:
+        reward = reward_change(run)
+        if reward is None:
+            return unknown("The loss of reinforcement learning has no scale.", "Log the mean reward.")
+        return good(f"The loss has no scale here; the reward ends at {number(reward.last)}.", {"reward": reward.last})
+    main: Signal | None = run.signal("train/loss") or next(run.eval_losses(), None)
+    curve = curve_of(main) if main is not None else loss_curve(run)
+    if not len(curve):
+        return unknown("There is no loss whose level could be judged.", "Log the training loss.")
+    return good(
+        f"It lies between {number(float(curve.values.min()))} and {number(float(curve.values.max()))}, which nothing contradicts.",
+        {"low": float(curve.values.min()), "high": float(curve.values.max())},
+    )

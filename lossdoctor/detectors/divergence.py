@@ -1,224 +1,179 @@
-"""The training loss leaves its best level and does not come back."""
+"""What was won is lost for good: the training loss ends, or dwells, far above its best level."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf, log
 
 import numpy as np
 
-from lossdoctor.detectors.levels import chance_level
-from lossdoctor.measures.level import Floats, noise, rolling_median
-from lossdoctor.measures.trend import mann_kendall
+from lossdoctor.measures.level import Floats
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
 
-ABSURD = 30.0  # times the level that the run settles at
-NEAR_CHANCE = 0.06  # an epoch mean of a run that guesses wobbles around ln(classes)
+TENTH = 10  # rows of this share of the run are its end
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The thresholds of the rule."""
+
+    rise: float
+    sigmas: float
+    share_of_fall: float
+    blow_up: float
+    long_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A loss of level: index and value of the best, value of what came after, its name, how far beyond the limit."""
+
+    low: int
+    best: float
+    end: float
+    shape: str
+    margin: float
 
 
 def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, blow_up: float, long_share: float) -> Evidence | None:
-    """Compare where the loss ends (and where it dwells) with its best level so far.
+    """Compare where the loss ends, and where it dwells, with its best level before.
 
-    Four shapes count: it ends `rise` above its running minimum, by `sigmas` noise of a median, having given back `share_of_fall` of
-    what was won; it ends `blow_up` times above its own start; it dwells above `blow_up` times its best for `long_share` of the run; or
-    its last rows climb without an end. Everything is relative to the curve itself, with the rounding step as the floor.
+    Four shapes count. It ends `rise` above its best by `sigmas` standard errors, having given back `share_of_fall` of what was won
+    (in logarithms, so that a tiny wiggle near zero is none). Its last rows climb above `blow_up` times the level before them. Its last
+    finite rows before a NaN do. It dwells above `blow_up` times its best so far for `long_share` of the run. A jump that comes back, or
+    that leads to a new level below the start, is a spike or a shift: other rules name it.
     """
-    curve = loss_curve(run)
-    if len(curve) == 0:
-        return _eval_blow_up(run, blow_up)
-    if len(curve) < 5 or curve.scale <= 0:
-        return None
-    if (thrown := _thrown_to_chance(run, curve)) is not None:
-        return thrown
-    if (last := _last_words(run, curve, blow_up, sigmas)) is not None:
-        return last
-    if (shape := _open_climb(curve, blow_up, sigmas)) is not None:
-        return shape
-    if _jumped(curve, sigmas):
-        return None
-    return (
-        _above_start(curve, blow_up, sigmas)
-        or _above_minimum(curve, rise, sigmas, share_of_fall)
-        or _dwells_high(curve, blow_up, sigmas, long_share)
-    )
-
-
-def _thrown_to_chance(run: Run, curve: Curve) -> Evidence | None:
-    """The first epoch's mean is absurd and the model guesses ever after: it blew up before the first row."""
-    first, rest = float(curve.values[0]), float(np.median(curve.values[1:]))
-    if run.step_is != "epoch" or rest <= 0 or first < ABSURD * rest or chance_level(run, rest, NEAR_CHANCE) is None:
-        return None
-    return _evidence(curve, None, rest, first, "absurd start", first / (ABSURD * rest), onset=int(curve.steps[0]))
-
-
-def _eval_blow_up(run: Run, blow_up: float) -> Evidence | None:
-    """Train has no finite row at all; the eval loss grew before it went non-finite too."""
-    for signal in run.eval_losses():
+    limits = Limits(rise, sigmas, share_of_fall, blow_up, long_share)
+    for signal in [s for s in (run.signal("train/loss"), *run.eval_losses()) if s is not None]:
         curve = curve_of(signal)
-        if len(curve) >= 2 and len(curve) < len(signal) and curve.values[-1] >= blow_up * abs(curve.values[0]) > 0:
-            found = _evidence(
-                curve, None, float(curve.values[0]), float(curve.values[-1]), "eval climbs to NaN", 3.0, onset=int(curve.steps[0])
-            )
-            return replace(found, signals=(signal.name,))
+        if len(curve) < 2 or curve.scale <= 0:
+            continue
+        found = next(_shapes(curve, limits, ends_in_nan=bool(~np.isfinite(signal.values[-1]))), None)
+        if found is not None:
+            return _evidence(curve, signal.name, found)
+        if len(curve) >= TENTH:
+            return None
     return None
 
 
-def _unit(curve: Curve, floor_level: float) -> float:
-    """What a difference of levels must be large against: noise of medians, the rounding step, a sliver of the level."""
-    return max(curve.level_noise, 2 * curve.quantum, 2e-3 * abs(floor_level))
-
-
-def _above_minimum(curve: Curve, rise: float, sigmas: float, share_of_fall: float) -> Evidence | None:
+def _shapes(curve: Curve, limits: Limits, *, ends_in_nan: bool) -> Iterator[Loss]:
     level = curve.level
+    tail = max(1, len(level) // TENTH)
+    if ends_in_nan:
+        yield from _climbs(curve, limits, "climb to NaN", least=1)
     low = int(np.argmin(level))
-    bottom = float(level[low])
-    end = float(np.median(level[-max(2, len(level) // 10) :]))
-    after = len(level) - 1 - low
-    gained = float(np.max(level[: low + 1])) - bottom
-    climb = end - bottom
-    if after < max(2, 0.1 * len(level)) or climb <= sigmas * _unit(curve, bottom) or climb < share_of_fall * gained:
-        return None
-    if climb < rise * max(abs(bottom), 0.02 * gained):
-        return None
-    later = level[low + 1 :]
-    if float(np.mean(later > bottom + 0.5 * climb)) < 0.25 and after > 8 and mann_kendall(later) < 4:
-        return None  # neither long up there nor on its way up
-    if _wanders(level, bottom + 0.25 * climb, bottom + 0.75 * climb):
-        return None
-    return _evidence(curve, low, bottom, end, "drift", climb / max(rise * abs(bottom), 1e-12))
+    start = float(np.median(curve.values[: max(1, min(5, len(curve) // TENTH))]))
+    if start < level[low]:  # smoothing hides a good start of a row or two
+        yield from _lost(curve, 0, start, float(np.median(level[-tail:])), limits)
+    if low < len(level) - tail:
+        yield from _lost(curve, low, float(level[low]), float(np.median(level[-tail:])), limits)
+    yield from _climbs(curve, limits, "climbing")
+    yield from _dwells(curve, limits)
 
 
-def _jumped(curve: Curve, sigmas: float) -> bool:
-    """Whether the loss jumped within three rows to its highest, fell back by two fifths and is not rising since: a spike or a shift of the
-    data, named by other rules."""
-    top = int(np.argmax(curve.values))
-    if top < 5 or top > len(curve) - 5:
+def _lost(curve: Curve, low: int, best: float, end: float, limits: Limits) -> Iterator[Loss]:
+    """It ends above its best, for good."""
+    level = curve.level
+    won = max(float(np.max(level[: low + 1])), best)
+    if not _beyond(curve, best, end, limits) or _given_back(won, best, end) < limits.share_of_fall:
+        return
+    above = np.flatnonzero(level[low:] <= best + (end - best) / 2)
+    stays = len(level) - low - 1 - (int(above[-1]) if len(above) else 0)
+    lasting = stays >= max(2, len(level) // TENTH) or end >= limits.blow_up * abs(best)
+    if lasting and not _wanders(level, best, end) and not _stepped(curve, won, best, end):
+        yield Loss(low, best, end, "drift", (end - best) / (limits.rise * abs(best)) if best else limits.blow_up)
+
+
+def _beyond(curve: Curve, best: float, end: float, limits: Limits) -> bool:
+    """Whether the end lies above the best by more than the rise, the noise of a median, and the rounding; a tenfold needs no noise."""
+    if end >= TENTH * abs(best) + 2 * curve.quantum:
+        return True
+    return end - best > max(limits.sigmas * curve.level_noise, limits.rise * abs(best), 2 * curve.quantum)
+
+
+def _given_back(won: float, best: float, end: float) -> float:
+    """Share of the fall from `won` to `best` that is lost at `end`; in logarithms where all three are positive."""
+    if best > 0:
+        won, best, end = log(won), log(best), log(end)
+    return (end - best) / (won - best) if won > best else inf
+
+
+def _stepped(curve: Curve, won: float, best: float, end: float) -> bool:
+    """Whether it jumped within three rows and has fallen or rested since, below the start of the run: a spike that comes back, or a shift."""
+    values = curve.values
+    top = int(np.argmax(values))
+    if top < 5 or top > len(values) - 5 or end >= won:
         return False
-    before = float(np.median(curve.values[max(0, top - 12) : top - 2]))
-    long_before = curve.values[max(0, top - 60) : max(1, top - 12)]
-    if len(long_before) >= 5 and before > float(np.median(long_before)) + 3 * curve.noise:
-        return False  # it had been climbing
-    height = float(curve.values[top]) - before
-    after = curve.values[top + 1 :]
-    end = float(np.median(after[-max(3, len(after) // 5) :]))
-    if before > 1.2 * curve.head(min(5, max(1, len(curve) // 10))):
-        return False  # it stood above its start already
-    return height > 2 * sigmas * curve.noise and end < before + 0.6 * height and mann_kendall(after[len(after) // 4 :]) < 2
+    before = float(np.median(values[max(0, top - 12) : top - 2]))
+    height, after = float(values[top]) - before, curve.after(int(curve.steps[top]))
+    sudden = float(values[top]) - float(np.median(values[max(0, top - 5) : top - 1])) > height / 2
+    came_back = end < before + height / 2 or after.trend()[1] < -2
+    return sudden and height > 0 and came_back and before < best + (end - best) / 2
 
 
-def _wanders(level: Floats, low: float, high: float) -> bool:
-    """Whether the level swings between a low and a high line and back more than twice: that is oscillation. Two lines, so that noise around
-    one does not count."""
-    side = np.where(level > high, 1, np.where(level < low, -1, 0))
+def _wanders(level: Floats, best: float, end: float) -> bool:
+    """Whether the level swings between a low and a high line and back more than twice: that is oscillation."""
+    quarter = (end - best) / 4
+    side = np.where(level > end - quarter, 1, np.where(level < best + quarter, -1, 0))
     side = side[side != 0]
     return int((np.diff(side) > 0).sum()) > 2
 
 
-def _above_start(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
-    """A short good start followed by a blow-up is invisible to the minimum of a smoothed curve: compare with the first rows."""
-    start = curve.head(min(5, max(1, len(curve) // 10)))
-    end = curve.tail(0.2)
-    if (
-        start <= 0
-        or end < blow_up * start
-        or end - start <= sigmas * _unit(curve, start)
-        or _wanders(curve.level, 0.75 * start + 0.25 * end, 0.25 * start + 0.75 * end)
-    ):
-        return None
-    return _evidence(curve, None, start, end, "above-start", end / (blow_up * start))
+def _climbs(curve: Curve, limits: Limits, shape: str, least: int = 2) -> Iterator[Loss]:
+    """The last rows, `least` of them, stand far above the level of everything in the stretch before, and have not turned."""
+    values, n = curve.values, len(curve)
+    window = max(8, n // 3)
+    reference = float(np.median(values[max(0, n - window) : max(1, n - 2)]))
+    high = values > reference + max(limits.sigmas * curve.noise, (limits.blow_up - 1) / 2 * abs(reference))
+    trailing = n - 1 - int(np.flatnonzero(~high)[-1]) if not high.all() else n
+    last = float(np.median(values[-least:]))
+    if n < 5 or not least <= trailing <= n // 2 or last < limits.blow_up * abs(reference):
+        return
+    if float(values[-1]) < (1 - limits.rise) * float(np.max(values[-trailing:])):
+        return  # it has turned: a spike on its way back
+    at = max(0, int(np.searchsorted(curve.at, curve.steps[n - trailing])) - 1)
+    yield Loss(at, reference, last, shape, last / (limits.blow_up * abs(reference)) if reference else limits.blow_up)
 
 
-def _dwells_high(curve: Curve, blow_up: float, sigmas: float, long_share: float) -> Evidence | None:
-    """It rises, stays high for long, and comes back only in part."""
+def _dwells(curve: Curve, limits: Limits) -> Iterator[Loss]:
+    """It rises, stays high for long, and comes back only later."""
     level = curve.level
     best = np.minimum.accumulate(level)
-    high = (level > blow_up * np.abs(best)) & (level - best > sigmas * _unit(curve, float(best[-1])))
-    end = float(np.median(level[-max(2, len(level) // 10) :]))
-    low = float(best[-1])
-    if high.mean() < long_share or len(level) < 12:
-        return None
-    if end < 1.2 * low or _wanders(level, 0.75 * low + 0.25 * float(np.max(level[high])), 0.25 * low + 0.75 * float(np.max(level[high]))):
-        return None
+    high = (level > limits.blow_up * np.abs(best)) & (level - best > limits.sigmas * curve.level_noise)
+    if len(level) < TENTH or high.mean() < limits.long_share:
+        return
     first = int(np.flatnonzero(high)[0])
-    bottom = int(np.argmin(level[: first + 1]))
-    peak = float(np.max(level[high]))
-    return _evidence(curve, bottom, float(level[bottom]), peak, "dwell", float(high.mean()) / long_share)
+    low, peak = int(np.argmin(level[: first + 1])), float(np.median(level[high]))
+    if not _wanders(level, float(level[low]), peak) and _given_back(float(np.max(level[: low + 1])), float(level[low]), peak) >= 1 / 2:
+        yield Loss(low, float(level[low]), peak, "dwell", float(high.mean()) / limits.long_share)
 
 
-def _open_climb(curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
-    """The run ends while the loss climbs: the last rows (three at least) all stand far above everything in the stretch before."""
-    values = curve.values
-    n = len(values)
-    if n < 12:
-        return None
-    window = values[-max(12, n // 3) :]
-    low = len(window) - 1 - int(np.argmin(window[::-1]))
-    tail = window[low:]
-    before = values[: n - len(tail) + 1]
-    reference = float(np.median(before[-max(10, len(before) // 5) :]))
-    last = float(np.median(values[-3:]))
-    climbing = np.flatnonzero(values > reference + max(sigmas * curve.noise, 0.3 * abs(reference)))
-    trailing = 0
-    while trailing < n and values[n - 1 - trailing] > reference + max(sigmas * curve.noise, 0.3 * abs(reference)):
-        trailing += 1
-    if trailing < 3 or last < blow_up * abs(reference) or trailing > 0.5 * n or not len(climbing):
-        return None
-    if float(values[-1]) < 0.8 * float(np.max(values[-trailing:])):
-        return None  # it has turned: a spike on its way back
-    lowest = int(np.argmin(curve.level))
-    onset = _onset(curve, int(curve.at[lowest]), float(curve.level[lowest]), last)
-    return _evidence(
-        curve,
-        lowest,
-        float(curve.level[lowest]),
-        last,
-        "climbing",
-        last / (blow_up * abs(reference)),
-        onset=min(onset, int(curve.steps[n - trailing])),
-    )
-
-
-def _onset(curve: Curve, since: int, bottom: float, end: float) -> int:
+def _onset(curve: Curve, found: Loss) -> int:
     """The step at which the loss leaves its low level for good: after the last row within the noise of it before the climb is half done."""
-    rows = curve.steps >= since
-    values, steps = rolling_median(curve.values[rows], 3), curve.steps[rows]
-    half = int(np.argmax(values > bottom + 0.5 * (end - bottom)))
-    before = curve.values[curve.steps < steps[half]]
-    quiet = bottom + max(4 * noise(before[: max(8, len(before) // 2)]), 0.1 * abs(bottom), 2 * curve.quantum)
+    rows = curve.steps >= (curve.at[found.low] if found.low else curve.steps[0])
+    values, steps = curve.values[rows], curve.steps[rows]
+    half = int(np.argmax(values > found.best + (found.end - found.best) / 2))
+    quiet = found.best + max(3 * curve.noise, (found.end - found.best) / TENTH, 2 * curve.quantum)
     low = np.flatnonzero(values[:half] <= quiet)
     return int(steps[int(low[-1]) + 1]) if len(low) else int(steps[half] if half else steps[0])
 
 
-def _last_words(run: Run, curve: Curve, blow_up: float, sigmas: float) -> Evidence | None:
-    """NaN follows a climb: the last finite rows stand `blow_up` times above the level before, by `sigmas` noise scales."""
-    signal = run.signal("train/loss")
-    if signal is None or len(curve) < 8 or np.isfinite(signal.values[-1]) or signal.steps[-1] <= curve.steps[-1]:
-        return None
-    reference = float(np.median(curve.values[-max(8, len(curve) // 4) : -2]))
-    last = float(curve.values[-1])
-    if last < blow_up * abs(reference) or last - reference < sigmas * curve.noise:
-        return None
-    rising = np.flatnonzero(curve.values <= reference + 3 * curve.noise)
-    onset = int(curve.steps[min(int(rising[-1]) + 1, len(curve) - 1)]) if len(rising) else int(curve.steps[-1])
-    return _evidence(curve, None, reference, last, "climb to NaN", last / (blow_up * abs(reference)), onset=onset)
-
-
-def _evidence(curve: Curve, low: int | None, bottom: float, end: float, shape: str, margin: float, onset: int | None = None) -> Evidence:
-    if onset is None:
-        onset = _onset(curve, int(curve.at[low]) if low is not None else int(curve.steps[0]), bottom, end)
-    last = int(curve.steps[-1])
-    peak = float(np.max(curve.values[curve.steps >= onset]))
-    ratio = end / bottom if bottom > 0 else float("inf")
+def _evidence(curve: Curve, name: str, found: Loss) -> Evidence:
+    onset, last = _onset(curve, found), int(curve.steps[-1])
+    ratio = found.end / found.best if found.best > 0 else inf
     numbers: dict[str, Scalar] = {
-        "best": bottom,
-        "end": end,
-        "peak": peak,
+        "best": found.best,
+        "end": found.end,
+        "peak": float(np.max(curve.values[curve.steps >= onset])),
         "ratio": ratio,
         "rise_found": ratio - 1,
-        "best_step": int(curve.at[low]) if low is not None else int(curve.steps[0]),
-        "shape": shape,
+        "best_step": int(curve.at[found.low]),
+        "shape": found.shape,
         "rows": len(curve),
         "final": float(curve.values[-1]),
+        "what": "eval" if name.startswith("eval") else "training",
     }
-    return Evidence(numbers, ("train/loss",), onset, ((onset, last),), margin=max(1.0, margin), points=len(curve))
+    return Evidence(numbers, (name,), onset, ((onset, last),), margin=max(1.0, found.margin), points=len(curve))

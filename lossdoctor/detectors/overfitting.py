@@ -6,38 +6,42 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.measures.level import noise, rolling_median
-from lossdoctor.measures.trend import mann_kendall
-from lossdoctor.model import Evidence, Skip
+from lossdoctor.measures.level import rolling_median
+from lossdoctor.measures.noise import Noise
+from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
-from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
+from lossdoctor.shapes.curve import curve_of, loss_curve
+from lossdoctor.vitals.change import metric_changes
 
-CLEAR_SHARE = 0.7
+WIDTHS = ((30, 5), (7, 3), (0, 1))  # evals from which on, and the window of the median that smooths them
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Where an eval curve bottoms and what it ends at."""
+    """Where an eval curve bottoms and what it ends at. `sigmas`: the rise in standard errors; `later_above`: the least of the later
+    evals over the minimum; `trend`: Mann-Kendall z since the minimum."""
 
     signal: str
-    index: int
     step: int
+    epoch: float | None
     minimum: float
     final: float
     rise: float
     sigmas: float
     later: int
     later_higher: int
+    later_above: float
     rows: int
     last_step: int
     trend: float
 
 
 def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float, early_epochs: float) -> Evidence | Skip | None:
-    """The smoothed eval loss ends `rise` over its minimum and beyond `sigmas` of its noise, two evals at least after it, train not rising.
+    """The eval loss ends `rise` over its minimum, two evals at least after it, and train does not rise.
 
-    A minimum before `early_epochs` epochs or `early_share` of the run is the hockey stick's matter.
+    Noise must not explain it: the rise is `sigmas` standard errors, or a trend of three, or no later eval came back to within `rise` of
+    the minimum. A minimum before `early_epochs` epochs or `early_share` of the run is the hockey stick's matter.
     """
     found = _turn(run, rise, sigmas)
     if not isinstance(found, Turn):
@@ -60,116 +64,72 @@ def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     if not turns:
         return Skip("fewer than 3 evaluations with a finite loss", "evaluate every 5-10 % of the steps (eval_steps)")
     worst = max(turns, key=lambda turn: turn.rise)
-    # The threshold leaves room for noise. Where twenty later evals confirm the rise and noise is a thirtieth of it, less is enough.
-    least = CLEAR_SHARE * rise if worst.sigmas >= 30 and worst.later >= 20 else rise
-    if worst.later < 2 or worst.rise < least or (worst.sigmas < sigmas and worst.trend < 3.0):
+    beyond_noise = worst.sigmas >= sigmas or worst.trend >= 3 or (worst.later_above >= rise and _train_since(run, worst) <= -rise)
+    if worst.later < 2 or worst.rise < rise or not beyond_noise or _forgives(run):
         return None
-    return worst if _train_goes_on(run, worst) and not _forgives(run, worst) else None
+    return worst if _train_since(run, worst) <= 0 else None  # train rises as well: divergence
 
 
 def turn_of(signal: Signal) -> Turn | None:
     """Measure the turn of one eval curve; None for fewer than 3 evals."""
     curve = curve_of(signal)
-    n = len(curve)
+    n, values = len(curve), curve.values
     if n < 3:
         return None
-    width = 1 if n < 7 else 3 if n < 30 else 5
-    smooth = rolling_median(curve.values, width) if width > 1 else curve.values
+    width = next(window for least, window in WIDTHS if n >= least)
     # The reflected ends of a rolling median hide a minimum at the first eval, which is typical.
-    smooth = np.concatenate((curve.values[:1], smooth[1:]))
+    smooth = np.concatenate((values[:1], rolling_median(values, width)[1:])) if width > 1 else values
     low = int(np.argmin(smooth))
-    # The eval to go back to is the lowest one beside the lowest median.
-    best = max(0, low - width // 2) + int(np.argmin(curve.values[max(0, low - width // 2) : low + width // 2 + 1]))
-    minimum = float(smooth[low])
-    last = max(1, min(5, n // 6))
-    final = float(np.median(curve.values[-last:]))
-    # Noise of the difference of a median of `width` and one of `last` evals.
-    scatter = max(_scatter(curve, low), curve.quantum / 2) * float(np.sqrt(1 / width + 1 / last)) * (1.25 if width > 1 else 1.0)
-    floor = max(abs(minimum), 1e-3)
-    later = smooth[low + 1 :]
+    first = max(0, low - width // 2)
+    best = first + int(np.argmin(values[first : low + width // 2 + 1]))
+    minimum, last = float(smooth[low]), max(1, min(5, n // 6))
+    final = float(np.median(values[-last:]))
+    each = Noise(curve.noise)  # an eval is made of the same rows each time: what neighbours share is movement, no noise
+    error = float(np.hypot(each.error(width), each.error(last)))
+    floor, later = max(abs(minimum), curve.quantum), smooth[low + 1 :]
+    epoch = float(signal.in_order.epochs[best])
     return Turn(
-        signal.name,
-        low,
-        int(curve.steps[best]),
-        minimum,
-        final,
-        (final - minimum) / floor,
-        (final - minimum) / scatter if scatter else np.inf,
-        len(later),
-        int((later > minimum).sum()),
-        n,
-        int(curve.steps[-1]),
-        mann_kendall(curve.values[low:]),
-    )
-
-
-def _scatter(curve: Curve, low: int) -> float:
-    """Noise of single evals around a smooth curve; from second differences, because few evals on a bend are all trend."""
-    values = curve.values
-    if len(values) < 5:
-        return 0.0
-    bends = values[2:] - 2 * values[1:-1] + values[:-2]
-    return (
-        min(float(1.4826 * np.median(np.abs(bends)) / np.sqrt(6)), noise(values))
-        if len(values) < 12
-        else noise(values[max(0, low - 3) :] if len(values) - low > 12 else values)
-    )
+        signal.name, int(curve.steps[best]), epoch if np.isfinite(epoch) else None, minimum, final, (final - minimum) / floor,
+        (final - minimum) / error if error else np.inf, len(later), int((later > minimum).sum()),
+        (float(later.min()) - minimum) / floor if len(later) else 0.0, n, int(curve.steps[-1]),
+        curve.between(int(curve.steps[low]), np.inf).trend()[1],
+    )  # fmt: skip
 
 
 def _early(run: Run, turn: Turn, share: float, epochs: float) -> bool:
-    planned_last = max(run.last_step, 1)
-    at = _epoch_at(run, turn)
-    return turn.step <= share * planned_last or (at is not None and at <= epochs)
+    by_epoch = turn.epoch is not None and run.step_is != "epoch" and turn.epoch <= epochs
+    return turn.step <= share * max(run.last_step, 1) or by_epoch
 
 
-def _epoch_at(run: Run, turn: Turn) -> float | None:
-    signal = run.signals[turn.signal].in_order
-    where = np.flatnonzero(signal.steps == turn.step)
-    value = float(signal.epochs[where[0]]) if len(where) else np.nan
-    return value if np.isfinite(value) and run.step_is != "epoch" else None
-
-
-def _train_goes_on(run: Run, turn: Turn) -> bool:
-    """Train must not rise as well: that is divergence. Unknown train counts as going on."""
+def _train_since(run: Run, turn: Turn) -> float:
+    """Change of the training loss since the turn, as a share of its level there; 0 where it is unknown or within its noise."""
     train = loss_curve(run)
+    then = train.between(-np.inf, turn.step)
     if len(train) < 4:
-        return True
-    then = train.values[train.steps <= turn.step]
-    around = float(np.median(then[-max(3, len(train) // 20) :])) if len(then) else train.head(2)
-    end = train.tail()
-    return end <= around + max(2 * train.noise, 0.02 * abs(around))
+        return 0.0
+    around = then.tail() if len(then) else train.start.value
+    change = train.tail() - around
+    return change / abs(around) if around and abs(change) > 2 * train.noise else 0.0
 
 
-def _forgives(run: Run, turn: Turn) -> bool:
-    """In preference training the eval loss rises while the preference accuracy still grows: not overfitting yet."""
-    if run.task != tasks.PREFERENCE:
-        return False
-    accuracy = run.signal("eval/rewards/accuracies") or run.signal("eval/rewards/margins")
-    if accuracy is None or len(accuracy) < 3:
-        return False
-    values = accuracy.in_order
-    at_turn = values.values[values.steps <= turn.step]
-    return bool(len(at_turn) and values.values[-1] > at_turn[-1])
+def _forgives(run: Run) -> bool:
+    """In preference training the eval loss rises while the preferences are still learned: not overfitting yet."""
+    gains = [change for change in metric_changes(run) if change.signal in ("eval/rewards/accuracies", "eval/rewards/margins")]
+    return run.task == tasks.PREFERENCE and any(change.gain > 0 for change in gains)
 
 
 def _evidence(run: Run, turn: Turn, rise: float) -> Evidence:
     train = loss_curve(run)
-    then = train.values[train.steps <= turn.step]
-    train_then = float(np.median(then[-3:])) if len(then) else None
+    then = train.between(-np.inf, turn.step)
+    train_then = then.tail() if len(then) else None
     train_end = train.tail() if len(train) else None
-    numbers = {
-        "minimum": turn.minimum, "final": turn.final, "rise_found": turn.rise, "best_step": turn.step, "best_epoch": _epoch_at(run, turn),
-        "evals": turn.rows, "later_evals": turn.later,
+    numbers: dict[str, Scalar] = {
+        "minimum": turn.minimum, "final": turn.final, "rise_found": turn.rise, "best_step": turn.step,
+        "best_epoch": turn.epoch if run.step_is != "epoch" else None, "evals": turn.rows, "later_evals": turn.later,
         "later_higher": turn.later_higher, "sigmas_found": min(turn.sigmas, 1e6), "best_share": turn.step / max(run.last_step, 1),
         "train_at_best": train_then, "train_end": train_end,
         "train_fall": (train_then - train_end) / abs(train_then) if train_then and train_end is not None else None,
         "beside": "while train keeps falling" if train_end is not None else "(train was not logged)", "eval_signal": turn.signal,
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        (turn.signal, "train/loss") if len(train) else (turn.signal,),
-        turn.step,
-        ((turn.step, turn.last_step),),
-        margin=turn.rise / rise,
-        points=turn.rows * 3,
-    )
+    signals = (turn.signal, "train/loss") if len(train) else (turn.signal,)
+    return Evidence(numbers, signals, turn.step, ((turn.step, turn.last_step),), margin=turn.rise / rise, points=turn.rows * 3)

@@ -4,65 +4,53 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.model import Evidence
+from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
-from lossdoctor.shapes.curve import loss_curve, named_curve
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
+
+THIRD = 3  # of the rows: one spike must not hide what the rest does
 
 
 def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, early_epochs: float) -> Evidence | None:
-    """The median of the last third is below `zero`, and the loss came below it early: before `early_share` of the run and `early_epochs`
-    epochs. For language models `too_good` nats a token that early counts too: padding or the answer itself is being predicted.
+    """The last third of the losses is 0 as printed, or `zero` of the first one, and it came there early: before `early_share` of the run
+    or `early_epochs` epochs. For language models `too_good` nats a token count as well: padding or the answer itself is predicted.
 
-    A set that is memorised gets there late; a hidden NaN is the NaN rule's matter.
+    A set that is memorised gets there late, a loss with a tiny scale of its own starts there, and a hidden NaN is the NaN rule's matter.
+    One row is enough where the gradient norm is exactly 0 too.
     """
-    curve = loss_curve(run)
-    if len(curve) < 3:
+    curve, norm = loss_curve(run), named_curve(run, "train/grad_norm")
+    no_gradient = bool(len(norm)) and float(np.median(norm.values)) == 0.0
+    if len(curve) < (1 if no_gradient else THIRD):
         return None
-    end = float(np.median(np.abs(curve.values[-max(3, len(curve) // 3) :])))
-    norm = named_curve(run, "train/grad_norm")
-    # Rounded to 4 digits a loss of 4e-5 reads 0: what counts is that it is there early.
-    bound = zero if end <= zero else too_good
-    if end > bound or (bound > zero and not _language_model(run)):
+    tail = np.abs(curve.values[-max(THIRD, len(curve) // THIRD) :])
+    end, first = float(np.median(tail)), float(np.max(np.abs(curve.values[: curve.width])))
+    bound = next((limit for limit in (2 * curve.quantum, zero * first, too_good if _language_model(run) else 0.0) if end <= limit), None)
+    if bound is None and end > 0:
         return None
-    below = np.flatnonzero(np.abs(curve.level) <= 1.2 * max(bound, 2 * curve.quantum))
-    if not len(below):
+    at, share, epochs = _reached(run, curve, max(bound or 0.0, end))
+    if share > early_share and (epochs is None or epochs > early_epochs):
         return None
-    at = int(curve.at[below[0]])
-    share = (at - int(curve.steps[0])) / max(curve.span, 1)
-    epochs = _epoch_at(run, at)
-    if share > early_share or (epochs is not None and epochs > early_epochs and share > 0.05):
-        return None
-    nonfinite = run.signal("train/grad_norm")
-    zero_norm = bool(len(norm)) and float(np.median(norm.values)) == 0.0
-    numbers = {
-        "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs,
-        "exactly_zero": float(np.max(np.abs(curve.values[-max(3, len(curve) // 3) :]))) == 0.0, "norm_is_zero": zero_norm,
-        "norm_median": float(np.median(norm.values)) if len(norm) else None,
-        "norm_is_nan": bool(nonfinite is not None and len(nonfinite) and not np.isfinite(nonfinite.values).any()), "bound": bound,
-        "start": float(curve.values[0]),
+    logged = run.signal("train/grad_norm")
+    numbers: dict[str, Scalar] = {
+        "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs, "exactly_zero": float(tail.max()) == 0.0,
+        "norm_is_zero": no_gradient, "norm_median": float(np.median(norm.values)) if len(norm) else None,
+        "norm_is_nan": logged is not None and not np.isfinite(logged.values).any(), "bound": bound or 0.0, "start": float(curve.values[0]),
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",),
-        at,
-        ((at, int(curve.steps[-1])),),
-        margin=min(10.0, bound / max(end, bound / 10)),
-        points=len(curve),
-    )
+    signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
+    return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3.0 if end == 0 else 2.0, points=len(curve))
 
 
 def _language_model(run: Run) -> bool:
-    if run.task == tasks.LANGUAGE_MODEL:
-        return True
-    size = run.number("vocab_size")
-    return run.task == tasks.UNKNOWN and size is not None
+    return run.task == tasks.LANGUAGE_MODEL or (run.task == tasks.UNKNOWN and run.number("vocab_size") is not None)
 
 
-def _epoch_at(run: Run, step: int) -> float | None:
+def _reached(run: Run, curve: Curve, bound: float) -> tuple[int, float, float | None]:
+    """The step at which the level first comes below the bound, that step's share of the run, and its epoch."""
+    below = np.flatnonzero(np.abs(curve.level) <= bound)
+    at = int(curve.at[below[0]]) if len(below) else int(curve.steps[-1])
+    share = (at - int(curve.steps[0])) / max(curve.span, 1)
     loss = run.signal("train/loss")
-    if loss is None or run.step_is == "epoch":
-        return None
-    near = loss.epochs[loss.steps <= step]
-    value = float(near[-1]) if len(near) else np.nan
-    return value if np.isfinite(value) else None
+    near = loss.epochs[loss.steps <= at] if loss is not None and run.step_is != "epoch" else np.empty(0)
+    known = near[np.isfinite(near)]
+    return at, share, float(known[-1]) if len(known) else None

@@ -86,9 +86,10 @@ def noise(values: Floats) -> float:
 
 
 def quantum(values: Floats) -> float:
-    """The rounding step of the values (transformers rounds losses to 4 digits through 4.57): 1e-4, 1e-3, ..., or 0 for full floats."""
+    """The rounding step of the values (transformers rounds losses to 4 digits through 4.57): 1e-4, 1e-3, ..., or 0 for full floats and for
+    rows of zeros."""
     sample = values[:512]
-    if not len(sample):
+    if not sample.any():
         return 0.0
     for digits in (1, 2, 3, 4):
         if np.all(np.abs(np.round(sample, digits) - sample) < 1e-9):

@@ -10,7 +10,10 @@ from lossdoctor.measures.level import MAD_TO_SIGMA, Floats
 
 TELLING = 24  # rows; fewer cannot tell what neighbours share
 STRONGEST = 0.9  # correlation; beyond it noise and trend are the same thing
+CLIP = 3  # scales
+SMOOTH = 3.0  # ratio of the two powers; no correlation gives more than 2, curvature alone gives 16
 _GRID = np.linspace(0.0, STRONGEST, 91)
+_RATIOS = (1 + _GRID) * (3 - _GRID**2) / (3 - _GRID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +34,32 @@ class Noise:
 
 
 def noise_of(values: Floats, least: float = 0.0) -> Noise:
-    """Noise of a curve of shape (n,), never below `least` (a third of a rounding step, say).
+    """Noise of a curve of shape (n,), never below `least` (the deviation that rounding makes, say).
 
     Second differences cancel any straight trend. With correlation r their variance is 2 s^2 (1 - r)(3 - r) at distance one and
-    2 s^2 (1 - r^2)(3 - r^2) at distance two; the ratio of the two gives r, either of them s. Scales are MADs, because losses have heavy
-    tails; fewer than three rows have no noise that could be told.
+    2 s^2 (1 - r^2)(3 - r^2) at distance two, and the ratio of the two gives r. The scale is a MAD, because losses have heavy tails; for
+    the ratio the differences are clipped at three of it, which is surer. A ratio that no r explains is curvature: then the rows are
+    smooth, and r is unknown. Fewer than three rows have no noise that could be told.
     """
     near = _bends(values, 1)
     if near is None:
         return Noise(least)
-    r = 0.0
-    if len(values) >= TELLING and near > 0:
-        ratio = ((_bends(values, 2) or 0.0) / near) ** 2
-        r = float(np.interp(ratio, (1 + _GRID) * (3 - _GRID**2) / (3 - _GRID), _GRID))
-    return Noise(max(near / float(np.sqrt(2 * (1 - r) * (3 - r))), least), r)
+    scale = float(MAD_TO_SIGMA * np.median(np.abs(near)))
+    r = _correlation(near, _bends(values, 2), scale) if len(values) >= TELLING and scale > 0 else 0.0
+    return Noise(max(scale / float(np.sqrt(2 * (1 - r) * (3 - r))), least), r)
 
 
-def _bends(values: Floats, distance: int) -> float | None:
-    """MAD scale of the second differences at a distance in rows."""
+def _correlation(near: Floats, far: Floats | None, scale: float) -> float:
+    if far is None:
+        return 0.0
+    wide = float(MAD_TO_SIGMA * np.median(np.abs(far)))
+    power = [float(np.mean(np.clip(bends, -CLIP * size, CLIP * size) ** 2)) for bends, size in ((near, scale), (far, wide))]
+    ratio = power[1] / power[0]
+    return float(np.interp(ratio, _RATIOS, _GRID)) if ratio <= SMOOTH else 0.0
+
+
+def _bends(values: Floats, distance: int) -> Floats | None:
+    """The second differences at a distance in rows."""
     if len(values) < 2 * distance + 1:
         return None
-    bends = values[2 * distance :] - 2 * values[distance:-distance] + values[: -2 * distance]
-    return float(MAD_TO_SIGMA * np.median(np.abs(bends)))
+    return np.asarray(values[2 * distance :] - 2 * values[distance:-distance] + values[: -2 * distance])

@@ -11,7 +11,7 @@ import numpy as np
 from lossdoctor.measures.level import Floats
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
+from lossdoctor.shapes.curve import Curve, curve_of
 
 TENTH = 10  # rows of this share of the run are its end
 

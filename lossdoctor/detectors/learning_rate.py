@@ -6,9 +6,10 @@ import numpy as np
 
 from lossdoctor.detectors.levels import log_classes, log_vocabulary
 from lossdoctor.measures.level import rolling_median
-from lossdoctor.model import Evidence, Skip
+from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
+from lossdoctor.vitals.change import loss_change
 
 NO_RATE = Skip(
     "fewer than 4 learning rates were logged", "transformers logs learning_rate by itself; elsewhere log scheduler.get_last_lr()"
@@ -16,7 +17,10 @@ NO_RATE = Skip(
 
 
 def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
-    """The learning rate is exactly 0 for `share` of the run or more, other than at its end."""
+    """The learning rate is exactly 0 for `share` of the run or more, other than at its end.
+
+    Where every row prints 0 and the loss falls all the same, the rate was printed with too few decimals.
+    """
     rate = _rate(run)
     if rate is None:
         return NO_RATE
@@ -25,19 +29,21 @@ def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
         return None
     if not zero.all() and _ended_at(rate, 0.0) is not None and not _leading(zero, share):
         return None  # zero only after a decay: the schedule ended early
+    change = loss_change(run)
+    if zero.all() and change is not None and change.seen and not change.excludes(share):
+        return None
     span = _longest(zero, rate)
-    return Evidence(
-        {"share": float(zero.mean()), "always": bool(zero.all()), "rows": len(rate), "peak": float(rate.values.max())},
-        ("train/learning_rate",),
-        span[0],
-        (span,),
-        margin=2.0 + 3.0 * float(zero.mean()),
-        points=max(20, len(rate)),
-    )
+    numbers: dict[str, Scalar] = {
+        "share": float(zero.mean()),
+        "always": bool(zero.all()),
+        "rows": len(rate),
+        "peak": float(rate.values.max()),
+    }
+    return Evidence(numbers, ("train/learning_rate",), span[0], (span,), margin=2 + 3 * float(zero.mean()), points=len(rate))
 
 
 def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | Skip | None:
-    """The learning rate falls below `floor` of its peak with more than `left` of the run still to come."""
+    """The learning rate falls below `floor` of its peak with more than `left` of the plan (or of the run) still to come."""
     rate = _rate(run)
     if rate is None:
         return NO_RATE
@@ -45,18 +51,13 @@ def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | S
     ended = _ended_at(rate, floor * peak)
     if ended is None or peak <= 0:
         return None
-    first, last = int(rate.steps[0]), max(int(rate.steps[-1]), 1)
+    first, last = int(rate.steps[0]), max(int(rate.steps[-1]), run.planned_steps or 0, 1)
     rest = (last - ended) / max(last - first, 1)
-    if rest <= left or int((rate.steps >= ended).sum()) < 3:
+    planned = run.planned_steps is not None and rate.values[-1] == 0
+    if rest <= left or int((rate.steps >= ended).sum()) < (1 if planned else 3):
         return None
-    return Evidence(
-        {"ended_step": ended, "rest": rest, "peak": peak, "last": float(rate.values[-1])},
-        ("train/learning_rate",),
-        ended,
-        ((ended, last),),
-        margin=rest / left,
-        points=max(20, len(rate)),
-    )
+    numbers: dict[str, Scalar] = {"ended_step": ended, "rest": rest, "peak": peak, "last": float(rate.values[-1])}
+    return Evidence(numbers, ("train/learning_rate",), ended, ((ended, int(rate.steps[-1])),), margin=rest / left, points=len(rate))
 
 
 def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
@@ -93,7 +94,7 @@ def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
         onset,
         spans,
         margin=max(1.0, (numbers["after"] - numbers["before"]) / (rise * peak)),
-        points=max(20, len(rate)),
+        points=len(rate),
     )
 
 
@@ -122,7 +123,7 @@ def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Sk
         int(rate.steps[0]),
         ((int(rate.steps[0]), int(rate.steps[peak_at])),),
         margin=warm / share,
-        points=max(20, len(rate)),
+        points=len(rate),
     )
 
 
@@ -140,7 +141,7 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
         return Skip("fewer than 8 values of the training loss", "log more often")
     peak = float(rate.values.max())
     warmup = run.number("warmup_steps") or run.number("warmup_ratio") or 0.0
-    if peak <= 0 or rate.values[0] < start * peak or warmup > 0:
+    if peak <= 0 or rate.values[0] < start * peak or warmup > 0 or loss.values[0] == 0:
         return None
     rows = max(4, min(len(loss) // 10, 40))
     # Medians of three: one hard batch in the first rows is no instability.
@@ -168,7 +169,7 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
         int(loss.steps[0]),
         ((int(loss.steps[0]), int(loss.steps[at])),),
         margin=(top / first - 1) / jump if first > 0 else 2.0,
-        points=max(20, len(loss)),
+        points=len(loss),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from lossdoctor.model import Evidence, LogEvent, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, named_curve
+from lossdoctor.vitals.progress import settled
 
 UNUSED = 0.1  # of the fullest GPU: one that this run does not train on
 GIB = float(1 << 30)
@@ -63,7 +64,7 @@ def memory_near_limit(run: Run, *, limit: float, share: float, full: float) -> E
         "peak_percent": top,
         "median_percent": float(np.median(curve.values)),
         "over_share": shares[name],
-        "is_full": int(float(np.median(curve.values)) >= full),
+        "is_full": int(float(np.median(curve.values)) >= full and not settled(run)),
         "signal": name,
         "rows": len(curve),
     }

@@ -23,7 +23,6 @@ class Limits:
     """The thresholds of the rule, as one value that the reasons share."""
 
     fall: float
-    tolerance: float
     near_chance: float
     vocabulary_share: float
     high_level: float
@@ -78,17 +77,17 @@ class Stand:
 
 
 def plateau(
-    run: Run, *, fall: float, tolerance: float, near_chance: float, vocabulary_share: float, high_level: float, untrained: float,
+    run: Run, *, fall: float, near_chance: float, vocabulary_share: float, high_level: float, untrained: float,
     quiet: float, rows: float,
 ) -> Evidence | Skip | None:  # fmt: skip
     """The loss got better by no more than `fall`, or has stopped falling, at a level that is known to be high.
 
     Where both a training and an eval loss were logged both must stand. What makes a level high is a table of reasons (`REASONS`): the
-    score of guessing (within `tolerance`; with an unknown number of classes only for a curve whose noise is below `quiet` of its level),
+    score of guessing (within `fall` of it; with an unknown number of classes only for a curve whose noise is below `quiet` of its level),
     `vocabulary_share` of ln(vocabulary), `high_level` nats for a language model of unknown vocabulary, `untrained` nats for any, every row
     the same, or an accuracy that does not move while the loss stays above `near_chance` of guessing.
     """
-    limits = Limits(fall, tolerance, near_chance, vocabulary_share, high_level, untrained, quiet, rows)
+    limits = Limits(fall, near_chance, vocabulary_share, high_level, untrained, quiet, rows)
     stand = _stand(run, limits)
     if stand is None:
         return Skip("fewer than 2 values of a loss", "log more often: logging_steps so that the run gives at least 50 rows")
@@ -116,8 +115,8 @@ def _guessing(stand: Stand) -> bool:
         return False
     if reference.kind == "classes" and not reference.certain and stand.curve.noise > limits.quiet * stand.level:
         return False
-    above = stand.level >= (1 - limits.tolerance) * reference.value
-    return above and (reference.kind == "vocabulary" or stand.level <= (1 + limits.tolerance) * reference.value)
+    above = stand.level >= (1 - limits.fall) * reference.value
+    return above and (reference.kind == "vocabulary" or stand.level <= (1 + limits.fall) * reference.value)
 
 
 def _unigram(stand: Stand) -> bool:
@@ -176,4 +175,6 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
         "rows": len(curve),
         "reason": reason,
     }
-    return Evidence(numbers, (stand.change.signal,), first, ((first, int(curve.steps[-1])),), margin=3.0 if chance else 1.5, points=len(curve))
+    return Evidence(
+        numbers, (stand.change.signal,), first, ((first, int(curve.steps[-1])),), margin=3.0 if chance else 1.5, points=len(curve)
+    )

@@ -1,4 +1,4 @@
-"""Upward jumps of the training loss that come back."""
+"""Jumps of the training loss that come back."""
 
 from __future__ import annotations
 
@@ -6,200 +6,157 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.detectors.curve import warmup_end
+from lossdoctor.detectors.curve import spoiled, warmup_end
 from lossdoctor.measures.extremes import tail_chance
-from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, rolling_median, row_medians, sigma
+from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, row_medians
 from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
-from lossdoctor.shapes.curve import loss_curve
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
-LEAST_OF_START = 0.03  # near zero a fivefold wiggle of a thousandth is nothing
-LEAST_CHANCE = 0.01  # expected events as high in a run of this scatter
-MOST_APART = 4
-RL_RATIO, RL_HEIGHT = 30.0, 1e-2  # a policy loss hovers around zero: only a jump out of all proportion tells
+GAP = 3  # rows between two outlying ones that are still one event
+APART = 4  # events that are left out when the tail of the others is measured; where there are more, they are the tail
+LONG = 20_000  # rows; the level moves slowly over that many
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One jump: rows [first, last], the highest value, how many times the level before it, how many noise scales."""
+    """One jump: rows [first, last], the level before it, its highest value, its height in noise scales of one row."""
 
     first: int
     last: int
+    level: float
     height: float
-    ratio: float
     sigmas: float
+
+    @property
+    def ratio(self) -> float:
+        return self.height / self.level if self.level > 0 else np.inf
+
+    @property
+    def rows(self) -> int:
+        return self.last - self.first + 1
 
 
 def loss_spike(
-    run: Run,
-    *,
-    window: int,
-    sigmas: float,
-    ratio: float,
-    pair_ratio: float,
-    slow_ratio: float,
-    slow_rows: int,
-    slow_sigmas: float,
-    sharp_ratio: float,
+    run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int, least: float, rare: float,
     most: int,
-) -> Evidence | None:
-    """Find rows far above the trailing median of `window` rows, in isolated events.
+) -> Evidence | None:  # fmt: skip
+    """Find rows far above the level of the `window` rows before them, in isolated events that come back.
 
-    A row belongs to an event when it stands more than `sigmas` (growing with the logarithm of the length) noise scales over the trailing
-    median. The event counts when its top is `ratio` times the level, or two rows in a row are `pair_ratio` times it, or `slow_rows` rows
-    `slow_ratio` times it. Many such events are heavy-tailed batch noise, not spikes: more than `most` count only if they are rare.
+    The less they last the higher they must reach: one row `ratio` times the level, two `pair_ratio`, `slow_rows` of them `slow_ratio`; in
+    noise the median of so many rows stands `sigmas` standard errors (growing with the logarithm of the length) above the level. Near zero
+    nothing counts below `least` of the first losses, and no more than `rare` events as high may be expected from the tail of the run's own
+    scatter. Many events are heavy-tailed batch noise: more than `most` count only if they are rare.
     """
     curve = loss_curve(run)
-    if len(curve) < 12:
+    if len(curve) < 12 or (spoiled(run) and len(curve) < window):
         return None
-    values = curve.values
-    width = min(window, max(5, len(curve) // 4))
-    base, scale = _trailing(values, width)
-    bar = sigmas + 1.5 * np.log10(max(len(values), 100) / 100)
-    # The MAD of a few rows is itself noisy: half of the run's own scatter is the least.
-    rest = values - rolling_median(values, width | 1)
-    scatter = sigma(rest)
-    floor = np.maximum(np.maximum(scale, 0.5 * scatter), np.maximum(curve.quantum, 0.01 * np.abs(base)))
-    excess = (values - base) / floor
-    start = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
-    skip = max(width // 2, 3, min(start, len(values) // 10))
-    outside = np.flatnonzero(excess > bar)
-    candidates = _events(outside, values, base, floor)
-    # Against the centred median: the trailing one lags behind a new level for as long as its window.
-    usual = _outside(candidates, rest, skip)
+    base, noise = _before(curve, min(window, max(5, len(curve) // 4)))
+    bar = sigmas + 1.5 * float(np.log10(max(len(curve), 100) / 100))
+    needed = {1: ratio, 2: pair_ratio, slow_rows: slow_ratio}
+    found = _events(curve, base, noise, bar, needed)
+    skip = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
+    skip = max(GAP, min(skip, len(curve) // 10))
+    tail = _tail(curve, found, base, skip)
+    smallest = least * float(np.median(np.abs(curve.values[: curve.width])))
     events = [
-        e
-        for e in candidates
-        if e.first >= skip
-        and (
-            _counts(e, values, base, ratio, pair_ratio, slow_ratio, slow_rows)
-            or (e.ratio >= sharp_ratio and e.sigmas >= 1.5 * bar and _lingers(e, excess))
-        )
-        and (run.task == tasks.RL or _isolated(e, usual, base, lingers=_lingers(e, excess)))
+        event
+        for event in found
+        if event.first >= skip
+        and event.height - event.level >= smallest
+        and _returns(event, curve.values)
+        and tail_chance(event.height - event.level, tail) <= rare * (1 if event.rows < slow_rows else slow_rows**2)
+        and (run.task != tasks.RL or _kl_jumps(run, curve, event))
     ]
-    events += _slow_events(values, base, floor, slow_ratio, slow_rows, slow_sigmas, skip, events)
-    events = sorted((e for e in events if _returns(e, values, base)), key=lambda e: e.first)
-    height_at_start = float(np.median(np.abs(values[: max(5, len(values) // 20)])))
-    reach = (RL_RATIO, RL_HEIGHT) if run.task == tasks.RL else (0.0, LEAST_OF_START * height_at_start)
-    events = [e for e in events if e.ratio >= reach[0] and e.height - base[e.first] >= reach[1]]
-    if run.task == tasks.RL and float((np.abs(excess) > bar).mean()) > 0.12:
-        return None  # it swings both ways all the time
-    if run.task == tasks.RL:
-        events = [e for e in events if _kl_jumps(run, int(curve.steps[e.first]), int(curve.steps[e.last]))]
-    if not events or len(events) > max(most, 0.002 * len(values)):
+    if not events or len(events) > max(most, len(curve) // 500):
         return None
     top = max(events, key=lambda e: e.ratio)
-    first = events[0]
     numbers = {
         "spikes": len(events), "height": top.height, "ratio_found": min(top.ratio, 1e9), "sigmas_found": min(top.sigmas, 1e9),
-        "level": float(base[top.first]), "top_step": int(curve.steps[top.first]),
-        "rows_high": top.last - top.first + 1, "rows": len(curve), "recovery": "slow" if top.last - top.first >= 5 else "fast",
-        "bar": float(bar),
+        "level": top.level, "top_step": int(curve.steps[top.first + int(np.argmax(curve.values[top.first : top.last + 1]))]),
+        "rows_high": top.rows, "rows": len(curve), "recovery": "slow" if top.rows > slow_rows else "fast", "bar": bar,
     }  # fmt: skip
     spans = tuple((int(curve.steps[e.first]), int(curve.steps[e.last])) for e in events[:20])
-    return Evidence(numbers, ("train/loss",), int(curve.steps[first.first]), spans, margin=max(1.0, top.ratio / ratio), points=len(curve))
+    onset = int(curve.steps[events[0].first])
+    return Evidence(numbers, ("train/loss",), onset, spans, margin=max(1.0, top.ratio / ratio), points=len(curve))
 
 
-def _kl_jumps(run: Run, first: int, last: int) -> bool:
-    """Whether the divergence from the reference policy jumps with the loss: then the policy was thrown, else the loss only scatters."""
-    kl = run.signal("kl")
-    if kl is None or len(kl) < 12:
-        return False
-    inside = kl.values[(kl.steps >= first) & (kl.steps <= last)]
-    return bool(len(inside)) and float(np.nanmax(inside)) > 10 * max(float(np.nanmedian(kl.values)), 1e-6)
-
-
-def _trailing(values: Floats, width: int) -> tuple[Floats, Floats]:
-    """Median and MAD noise of the `width` rows before each row; the first rows use what there is."""
+def _before(curve: Curve, width: int) -> tuple[Floats, Floats]:
+    """Level of the `width` rows before each row, and their noise, at least half of the run's; the first rows use what there is."""
+    values = curve.values
     padded = np.concatenate((np.full(width, values[: max(3, width // 3)].max()), values[:-1]))
     windows = np.lib.stride_tricks.sliding_window_view(padded, width)
-    if len(values) > 20_000:  # the level moves slowly over that many rows
-        stride = max(1, width // 5)
-        median = row_medians(windows[::stride])
-        spread = row_medians(np.abs(windows[::stride] - median[:, None]))
-        index = np.minimum(np.arange(len(values)) // stride, len(median) - 1)
-        return median[index], MAD_TO_SIGMA * spread[index]
-    median = row_medians(windows)
-    return median, MAD_TO_SIGMA * row_medians(np.abs(windows - median[:, None]))
+    stride = max(1, width // 5) if len(values) > LONG else 1
+    level = row_medians(windows[::stride])
+    moves = row_medians(np.abs(np.diff(windows[::stride], axis=1))) * MAD_TO_SIGMA / np.sqrt(2)
+    index = np.minimum(np.arange(len(values)) // stride, len(level) - 1)
+    floor = max(curve.noise / 2, curve.quantum)
+    return level[index], np.maximum(moves[index], np.maximum(floor, np.abs(level[index]) / 100))
 
 
-def _events(outside: np.ndarray, values: Floats, base: Floats, floor: Floats) -> list[Event]:
-    """Merge outlying rows that are at most three rows apart."""
-    found = []
-    for rows in np.split(outside, np.flatnonzero(np.diff(outside) > 3) + 1) if len(outside) else []:
-        first, last = int(rows[0]), int(rows[-1])
-        top = first + int(np.argmax(values[first : last + 1]))
-        level = float(base[first])
-        height = float(values[top])
-        found.append(Event(first, last, height, height / level if level > 0 else np.inf, float((height - level) / floor[first])))
-    return found
-
-
-def _lingers(event: Event, excess: Floats) -> bool:
-    """Whether the rows after the top stay up as well: the weights were moved. A single bad batch leaves no trace in the next row."""
-    after = excess[event.first : event.first + 5]
-    return len(after) >= 4 and int((after > 2.5).sum()) >= 4
-
-
-def _slow_events(
-    values: Floats, base: Floats, floor: Floats, ratio: float, rows: int, sigmas: float, skip: int, known: list[Event]
-) -> list[Event]:
-    """Jumps too low for a single row: medians of five rows that stay `ratio` times over the level before, `sigmas` scales of a median."""
-    middle = rolling_median(values, 5)
-    if len(values) <= rows:
-        return []
-    # Neighbouring rows may be correlated: the medians' own scatter, not only what independent rows would give.
-    unit = np.maximum(0.56 * floor, sigma(middle - rolling_median(values, max(25, len(values) // 10) | 1)))
-    bars = np.where(base > 0, np.maximum(ratio * base, base + sigmas * unit), np.inf)[: len(values) - rows + 1]
-    high = np.flatnonzero(np.lib.stride_tricks.sliding_window_view(middle, rows).min(axis=1) >= bars)
-    found: list[Event] = []
-    free = skip
-    for i in map(int, high):
-        if i < free:
+def _events(curve: Curve, base: Floats, noise: Floats, bar: float, needed: dict[int, float]) -> list[Event]:
+    """The jumps whose median over some rows is high enough for so many rows, merged where they touch."""
+    values, n = curve.values, len(curve)
+    high = np.zeros(n, dtype=bool)
+    for rows, ratio in needed.items():
+        if n < rows:
             continue
-        level = float(base[i])
-        stays = middle[i:] >= level + 0.5 * (float(np.max(middle[i : i + rows])) - level)
-        last = i + max(rows, int(np.argmin(stays)) if not stays.all() else len(stays)) - 1
-        top = float(np.max(values[i : last + 1]))
-        if not any(e.first - 3 <= last and i <= e.last + 3 for e in known) and last - i < 0.35 * len(values):
-            found.append(Event(i, last, top, top / level, float((top - level) / floor[i])))
-        free = last + max(rows, len(values) // 10)
+        middle = (
+            row_medians(np.lib.stride_tricks.sliding_window_view(values, rows))
+            if rows > 2
+            else np.minimum(values[: n - rows + 1], values[rows - 1 :])
+        )
+        level, unit = base[: n - rows + 1], noise[: n - rows + 1]
+        error = unit * np.sqrt((np.pi / 2 if rows > 2 else 1.0) / max(1, rows - 1))
+        high[: n - rows + 1] |= (level > 0) & (middle >= ratio * level) & (middle - level >= bar * error)
+    found: list[Event] = []
+    for first in map(int, np.flatnonzero(high)):
+        if found and first <= found[-1].last + GAP:
+            continue
+        level = float(base[first])
+        start = first + int(
+            np.argmax(values[first : first + max(needed)] > level + (float(values[first : first + max(needed)].max()) - level) / 2)
+        )
+        last = _until(values, start, level)
+        top = float(values[start : last + 1].max())
+        found.append(Event(start, last, level, top, (top - level) / float(noise[first])))
     return found
 
 
-def _counts(event: Event, values: Floats, base: Floats, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int) -> bool:
-    level = float(base[event.first])
-    rows = values[event.first : event.last + 1]
-    if event.ratio >= ratio:
-        return True
-    if len(rows) >= 2 and float(np.sort(rows)[-2]) >= pair_ratio * level:
-        return True
-    return bool((rows >= slow_ratio * level).sum() >= slow_rows)
+def _until(values: Floats, first: int, level: float) -> int:
+    """The last row before the loss is back below the middle between the level and the first heights, for two rows together."""
+    half = level + (float(np.median(values[first : first + 2])) - level) / 2
+    below = values[first:] < half
+    back = below[:-1] & below[1:]
+    return (
+        first + max(int(np.argmax(back)) - 1, 0)
+        if back.any()
+        else (len(values) - 1 if not below[-1:].any() else max(first, len(values) - 2))
+    )
 
 
-def _outside(events: list[Event], rest: Floats, skip: int) -> Floats:
-    """The rows after the first `skip` that belong to no candidate; where candidates are many, they are the tail and stay in."""
-    inside = np.zeros(len(rest), dtype=bool)
-    for event in sorted(events, key=lambda e: e.sigmas)[-MOST_APART:]:
-        inside[max(0, event.first - 2) : event.last + 3] = True
-    return rest[skip:][~inside[skip:]]
+def _tail(curve: Curve, events: list[Event], base: Floats, skip: int) -> Floats:
+    """What the rows after the first `skip` stand above their level, the strongest few events left out."""
+    inside = np.zeros(len(curve), dtype=bool)
+    for event in sorted(events, key=lambda e: e.sigmas)[-APART:]:
+        inside[max(0, event.first - 2) : event.last + GAP] = True
+    return (curve.values - np.interp(curve.steps, curve.at, curve.level))[skip:][~inside[skip:]]
 
 
-def _isolated(event: Event, others: Floats, base: Floats, *, lingers: bool) -> bool:
-    """The event stands out from the tail of this run's own scatter: no more than a hundredth of an event as high was to be expected.
-
-    Several rows together are not independent draws of that tail; they need less.
-    """
-    chance = tail_chance(event.height - float(base[event.first]), others)
-    return chance <= (20 * LEAST_CHANCE if lingers or event.last - event.first >= 2 else LEAST_CHANCE)
-
-
-def _returns(event: Event, values: Floats, base: Floats) -> bool:
-    """It comes back by two fifths at least: what does not is divergence or a level shift."""
+def _returns(event: Event, values: Floats) -> bool:
+    """It comes back by half at least, within a third of the run: what does not is divergence or a level shift."""
     after = values[event.last + 1 :]
-    if not len(after):
+    if not len(after) or event.rows > len(values) // 3:
         return False
-    level = float(base[event.first])
-    best = float(np.min(np.convolve(after, np.full(min(3, len(after)), 1 / min(3, len(after))), "valid")))
-    return best < level + 0.6 * (event.height - level)
+    return (
+        float(row_medians(np.lib.stride_tricks.sliding_window_view(after, min(3, len(after)))).min())
+        < event.level + (event.height - event.level) / 2
+    )
+
+
+def _kl_jumps(run: Run, curve: Curve, event: Event) -> bool:
+    """Whether the divergence from the reference policy jumps with the loss: then the policy was thrown, else the loss only scatters."""
+    kl = named_curve(run, "kl")
+    inside = kl.between(int(curve.steps[event.first]), int(curve.steps[event.last]))
+    return len(kl) >= 12 and len(inside) > 0 and float(inside.values.max()) > 10 * max(float(np.median(kl.values)), kl.noise)

@@ -17,7 +17,8 @@ from lossdoctor.run.log import Ints
 KNOTS = 200  # medians that stand for the rows of a long curve
 EIGHTHS = 8  # a level is the median of an eighth of the rows: what a reader takes for "the start" and "the end"
 BIC = 3.0  # numbers that a straight piece adds: two of its line, one where it begins
-NARROW, WIDE, MANY = 3, 5, 40  # window of the rolling median of a short curve, and from which length on it is the wider one
+NARROW, SOME = 3, 12  # window of the rolling median of a short curve, and rows from which on one is taken
+WIDE, MANY = 5, 40  # the same of a longer one
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,11 @@ class Curve:
 
     @cached_property
     def level(self) -> Floats:
-        """Medians of at most 200 bins; a short curve is its own rolling median of three or five."""
+        """Medians of at most 200 bins; a short curve is its own rolling median of three or five, a dozen rows are
+        themselves."""
         if len(self) > KNOTS:
             return binned_medians(self.values, KNOTS)
-        return rolling_median(self.values, WIDE if len(self) >= MANY else NARROW) if len(self) >= WIDE else self.values
+        return rolling_median(self.values, WIDE if len(self) >= MANY else NARROW) if len(self) >= SOME else self.values
 
     @cached_property
     def at(self) -> Ints:

@@ -43,7 +43,8 @@ def learning(run: Run) -> Answer:
 def kept(run: Run) -> Answer:
     """Good where the loss ends at its best level within the noise, and enough rows say so."""
     curve, name = main_curve(run)
-    rows = len(loss_curve(run)) + max((len(s) for s in run.eval_losses()), default=0)
+    evals = max((len(signal) for signal in run.eval_losses()), default=0)
+    rows = len(loss_curve(run)) + evals if settled(run) else max(len(loss_curve(run)), evals)
     reward = reward_change(run)
     if run.task == tasks.RL:
         return (

@@ -43,7 +43,8 @@ def level(run: Run) -> Answer:
         reward = reward_change(run)
         if reward is None:
             return unknown("The loss of reinforcement learning has no scale.", "Log the mean reward.")
-        return good(f"The loss has no scale here; the reward ends at {number(reward.last)}.", {"reward": reward.last})
+        says = f"The loss has no scale here, and nothing says what reward would be good: it ends at {number(reward.last)}."
+        return unknown(says, "Compare with the reward of a baseline policy, or log the success rate of an eval.", {"reward": reward.last})
     main: Signal | None = run.signal("train/loss") or next(run.eval_losses(), None)
     curve = curve_of(main) if main is not None else loss_curve(run)
     if not len(curve):

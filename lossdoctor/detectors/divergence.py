@@ -83,7 +83,7 @@ def _lost(curve: Curve, low: int, best: float, end: float, limits: Limits) -> It
     above = np.flatnonzero(level[low:] <= best + (end - best) / 2)
     stays = len(level) - low - 1 - (int(above[-1]) if len(above) else 0)
     lasting = stays >= max(2, len(level) // TENTH) or end >= limits.blow_up * abs(best)
-    if lasting and not _wanders(level, best, end) and not _stepped(curve, won, best, end):
+    if lasting and not _wanders(level, best, end) and not _stepped(curve, won, best, end, limits.blow_up):
         yield Loss(low, best, end, "drift", (end - best) / (limits.rise * abs(best)) if best else limits.blow_up)
 
 
@@ -101,11 +101,11 @@ def _given_back(won: float, best: float, end: float) -> float:
     return (end - best) / (won - best) if won > best else inf
 
 
-def _stepped(curve: Curve, won: float, best: float, end: float) -> bool:
-    """Whether it jumped within three rows and has fallen or rested since, below the start of the run: a spike that comes back, or a shift."""
+def _stepped(curve: Curve, won: float, best: float, end: float, blow_up: float) -> bool:
+    """Whether it jumped within three rows and has fallen since, not far above the start: a spike that comes back, or a shift."""
     values = curve.values
     top = int(np.argmax(values))
-    if top < 5 or top > len(values) - 5 or end >= won:
+    if top < 5 or top > len(values) - 5 or end >= blow_up * won:
         return False
     before = float(np.median(values[max(0, top - 12) : top - 2]))
     height, after = float(values[top]) - before, curve.after(int(curve.steps[top]))
@@ -147,6 +147,8 @@ def _dwells(curve: Curve, limits: Limits) -> Iterator[Loss]:
         return
     first = int(np.flatnonzero(high)[0])
     low, peak = int(np.argmin(level[: first + 1])), float(np.median(level[high]))
+    if _stepped(curve, float(np.max(level[: low + 1])), float(level[low]), peak, limits.blow_up):
+        return
     if not _wanders(level, float(level[low]), peak) and _given_back(float(np.max(level[: low + 1])), float(level[low]), peak) >= 1 / 2:
         yield Loss(low, float(level[low]), peak, "dwell", float(high.mean()) / limits.long_share)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats
 
-TELLING = 24  # rows; fewer cannot tell what neighbours share
+TELLING = 32  # rows; fewer cannot tell what neighbours share
+PARTS = 8  # stretches of a long curve
 STRONGEST = 0.9  # correlation; beyond it noise and trend are the same thing
 CLIP = 3  # scales
 SMOOTH = 3.0  # ratio of the two powers; no correlation gives more than 2, curvature alone gives 16
@@ -37,29 +39,36 @@ def noise_of(values: Floats, least: float = 0.0) -> Noise:
     """Noise of a curve of shape (n,), never below `least` (the deviation that rounding makes, say).
 
     Second differences cancel any straight trend. With correlation r their variance is 2 s^2 (1 - r)(3 - r) at distance one and
-    2 s^2 (1 - r^2)(3 - r^2) at distance two, and the ratio of the two gives r. The scale is a MAD, because losses have heavy tails; for
-    the ratio the differences are clipped at three of it, which is surer. A ratio that no r explains is curvature: then the rows are
-    smooth, and r is unknown. Fewer than three rows have no noise that could be told.
+    2 s^2 (1 - r^2)(3 - r^2) at distance two, and the ratio of the two gives r: the median of those of stretches of `TELLING` to twice as
+    many rows, since a smooth stretch beside a noisy one looks correlated. The scale is a MAD, because losses have heavy tails. Fewer than
+    three rows have no noise that could be told.
     """
-    near = _bends(values, 1)
-    if near is None:
+    if len(values) < 3:
         return Noise(least)
-    scale = float(MAD_TO_SIGMA * np.median(np.abs(near)))
-    r = _correlation(near, _bends(values, 2), scale) if len(values) >= TELLING and scale > 0 else 0.0
+    scale = float(MAD_TO_SIGMA * np.median(np.abs(_bends(values, 1))))
+    parts = np.array_split(values, min(len(values) // TELLING, PARTS)) if len(values) >= TELLING else []
+    r = float(np.median([_correlation(part) for part in parts])) if parts else 0.0
     return Noise(max(scale / float(np.sqrt(2 * (1 - r) * (3 - r))), least), r)
 
 
-def _correlation(near: Floats, far: Floats | None, scale: float) -> float:
-    if far is None:
-        return 0.0
-    wide = float(MAD_TO_SIGMA * np.median(np.abs(far)))
-    power = [float(np.mean(np.clip(bends, -CLIP * size, CLIP * size) ** 2)) for bends, size in ((near, scale), (far, wide))]
-    ratio = power[1] / power[0]
+def profile(values: Floats, least: float) -> Floats:
+    """The scale of the noise at each row, shape (n,) -> (n,): that of up to `PARTS` stretches, interpolated; many curves get quieter."""
+    n = len(values)
+    parts = max(1, min(n // TELLING, PARTS))
+    edges = np.linspace(0, n, parts + 1).astype(np.intp)
+    scales = [max(noise_of(values[first:end], least).sigma, least) for first, end in pairwise(edges)]
+    return np.interp(np.arange(n), (edges[:-1] + edges[1:]) / 2, scales)
+
+
+def _correlation(values: Floats) -> float:
+    """From the powers of the differences, clipped at three scales. A ratio that no r explains is curvature: then r is unknown."""
+    near, far = _bends(values, 1), _bends(values, 2)
+    scale, wide = (float(MAD_TO_SIGMA * np.median(np.abs(bends))) for bends in (near, far))
+    power = float(np.mean(np.clip(near, -CLIP * scale, CLIP * scale) ** 2))
+    ratio = float(np.mean(np.clip(far, -CLIP * wide, CLIP * wide) ** 2)) / power if power > 0 else np.inf
     return float(np.interp(ratio, _RATIOS, _GRID)) if ratio <= SMOOTH else 0.0
 
 
-def _bends(values: Floats, distance: int) -> Floats | None:
+def _bends(values: Floats, distance: int) -> Floats:
     """The second differences at a distance in rows."""
-    if len(values) < 2 * distance + 1:
-        return None
     return np.asarray(values[2 * distance :] - 2 * values[distance:-distance] + values[: -2 * distance])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from lossdoctor.measures.level import Floats, bin_edges, binned_medians, quantum, rolling_median
-from lossdoctor.measures.noise import Noise, noise_of
+from lossdoctor.measures.noise import Noise, noise_of, profile
 from lossdoctor.measures.pieces import Piece, drawn, straight_pieces
 from lossdoctor.measures.trend import mann_kendall, theil_sen
 from lossdoctor.run import Run, Signal
@@ -114,7 +115,7 @@ class Curve:
             low = int(np.argmin(self.level))
             return Level(float(self.level[low]), self.level_noise, int(self.at[low]), NARROW)
         edges = bin_edges(len(self), len(self) // width)
-        medians = [float(np.median(self.values[a:b])) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        medians = [float(np.median(self.values[a:b])) for a, b in pairwise(edges)]
         low = int(np.argmin(medians))
         return self.median(int(edges[low]), int(edges[low + 1]))
 
@@ -129,7 +130,8 @@ class Curve:
     def pieces(self) -> tuple[Piece, ...]:
         """The level as straight pieces, in indexes of `level`. Neighbours that share noise count as fewer rows."""
         bin_rows = len(self) / max(len(self.level), 1) if len(self) > KNOTS else 1.0
-        unit = self.level_noise * float(np.sqrt(max(1.0, self.spread.shared / bin_rows)))
+        least = max(self.level_noise / NARROW, self.quantum / 2, np.finfo(np.float64).eps * self.scale)
+        unit = profile(self.level, least) * float(np.sqrt(max(1.0, self.spread.shared / bin_rows)))
         return straight_pieces(self.level, unit, BIC)
 
     @cached_property

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from lossdoctor.model import CheckpointAdvice, Diagnosis, Finding, Fix, Loss, Verdict
+from lossdoctor.model import CheckpointAdvice, Diagnosis, Finding, Fix, Loss, State, Verdict, Vital
 from lossdoctor.reporters.wording import change, in_words, number, sentence
 
 MOST_STEPS = 3
@@ -78,11 +79,11 @@ def used_step(advice: CheckpointAdvice) -> int | None:
 
 
 def decision(diagnosis: Diagnosis) -> NextStep | None:
-    """Which checkpoint to use and why; None where nothing is known."""
+    """Which checkpoint to use and why; None where nothing is known, and where a healthy run has none."""
     advice = diagnosis.checkpoint
     why = sentence(advice.reason)
     if advice.best_step is None:
-        return NextStep("No checkpoint to use", why) if why else None
+        return NextStep("No checkpoint to use", why) if why and diagnosis.verdict is not Verdict.PASS else None
     if advice.exists:
         state = {True: " (whole)", False: " (damaged, do not use it as it is)", None: ""}[advice.whole]
         return NextStep(f"Use {checkpoint_name(advice, diagnosis.path)}{state}", why, advice.resume_command or "")
@@ -98,10 +99,13 @@ def decision(diagnosis: Diagnosis) -> NextStep | None:
 
 
 def next_steps(diagnosis: Diagnosis) -> tuple[NextStep, ...]:
-    """At most three: the checkpoint, the one change, the test that separates the causes; for a run without a verdict, what is missing."""
+    """At most three: the checkpoint, the one change, the test that separates the causes; for a run without a verdict, what to log.
+
+    Where nothing is wrong the checkpoint is no step: it stands beside the verdict.
+    """
     steps: list[NextStep] = []
     chosen = decision(diagnosis)
-    if chosen is not None and diagnosis.checkpoint.best_step is not None and diagnosis.verdict is not Verdict.PASS:
+    if chosen is not None and diagnosis.checkpoint.best_step is not None and diagnosis.verdict in {Verdict.FAIL, Verdict.WARN}:
         steps.append(chosen)
     steps += _for_findings(diagnosis)
     if len(steps) < MOST_STEPS and diagnosis.verdict is Verdict.INCONCLUSIVE:
@@ -149,8 +153,22 @@ def _for_missing(diagnosis: Diagnosis) -> list[NextStep]:
     faults = [
         NextStep(f"Repair the input: {f.kind} in {f.where}", sentence(f.detail)) for f in diagnosis.faults if f.loss is not Loss.BENIGN
     ]
-    wanted = dict.fromkeys(note.how_to_log for note in diagnosis.not_evaluated if note.how_to_log)
-    return faults + [NextStep("Log what was missing", "", text) for text in wanted]
+    if diagnosis.vitals:
+        return faults + [NextStep(text.rstrip("."), f"It answers: {_titles(vitals)}.") for text, vitals in wanted(diagnosis.vitals).items()]
+    hints = dict.fromkeys(note.how_to_log for note in diagnosis.not_evaluated if note.how_to_log)
+    return faults + [NextStep("Log what was missing", "", text) for text in hints]
+
+
+def wanted(vitals: Iterable[Vital]) -> dict[str, tuple[Vital, ...]]:
+    """What to log, each with the vitals that it answers: first what a verdict waits for."""
+    found: dict[str, tuple[Vital, ...]] = {}
+    for vital in sorted((v for v in vitals if v.state is State.UNKNOWN and v.wanted), key=lambda v: not v.decisive):
+        found[vital.wanted] = (*found.get(vital.wanted, ()), vital)
+    return found
+
+
+def _titles(vitals: Iterable[Vital]) -> str:
+    return ", ".join(vital.title for vital in vitals)
 
 
 def setting_code(fix: Fix) -> str:

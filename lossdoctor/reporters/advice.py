@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -11,6 +11,8 @@ from lossdoctor.model import CheckpointAdvice, Diagnosis, Finding, Fix, Loss, St
 from lossdoctor.reporters.wording import change, in_words, number, sentence
 
 MOST_STEPS = 3
+DO_NOW, LOG_NEXT = "What to do now", "What to log next time"
+_ANSWERS = "That would answer:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,12 @@ def next_steps(diagnosis: Diagnosis) -> tuple[NextStep, ...]:
     return tuple(steps[:MOST_STEPS])
 
 
+def heading(steps: Sequence[NextStep]) -> str:
+    """What stands over the steps: where there is nothing to do but to log more, it says so."""
+    only_logging = all(step.detail.startswith(_ANSWERS) for step in steps)
+    return LOG_NEXT if steps and only_logging else DO_NOW
+
+
 def first_fix(group: Group) -> Fix | None:
     """The one change to try first: the group's own, else that of a finding it explains."""
     return next((f.fixes[0] for f in (group.finding, *(f for _, f in group.explained)) if f.fixes), None)
@@ -154,7 +162,7 @@ def _for_missing(diagnosis: Diagnosis) -> list[NextStep]:
         NextStep(f"Repair the input: {f.kind} in {f.where}", sentence(f.detail)) for f in diagnosis.faults if f.loss is not Loss.BENIGN
     ]
     if diagnosis.vitals:
-        return faults + [NextStep(text.rstrip("."), f"It answers: {_titles(vitals)}.") for text, vitals in wanted(diagnosis.vitals).items()]
+        return faults + [NextStep(step_title(text), _answers(vitals)) for text, vitals in wanted(diagnosis.vitals).items()]
     hints = dict.fromkeys(note.how_to_log for note in diagnosis.not_evaluated if note.how_to_log)
     return faults + [NextStep("Log what was missing", "", text) for text in hints]
 
@@ -167,8 +175,13 @@ def wanted(vitals: Iterable[Vital]) -> dict[str, tuple[Vital, ...]]:
     return found
 
 
-def _titles(vitals: Iterable[Vital]) -> str:
-    return ", ".join(vital.title for vital in vitals)
+def step_title(want: str) -> str:
+    """What a vital wants as the title of a step, which gets its full stop from the format."""
+    return want.rstrip(".")
+
+
+def _answers(vitals: Iterable[Vital]) -> str:
+    return f"{_ANSWERS} {', '.join(vital.title for vital in vitals)}."
 
 
 def setting_code(fix: Fix) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from lossdoctor.model import Diagnosis, Finding, Severity, State, Verdict, Vital
-from lossdoctor.reporters.advice import letter
+from lossdoctor.reporters.advice import NextStep, letter, step_title
 from lossdoctor.reporters.wording import says_the_same
 
 SAID = "as said above"
@@ -56,12 +56,25 @@ def signs(diagnosis: Diagnosis, *, every: bool = False) -> tuple[Sign, ...]:
     return tuple(rows)
 
 
+def beside(rows: tuple[Sign, ...], steps: Iterable[NextStep]) -> tuple[Sign, ...]:
+    """The rows where the steps are shown as well: what to log is told there, so not twice."""
+    said = {step.title for step in steps}
+    return tuple(replace(row, wanted="") if step_title(row.wanted) in said else row for row in rows)
+
+
 def states(diagnosis: Diagnosis) -> str:
     """All of them in a few words: `bad: generalises; unknown: machine; good: 6 of 8`."""
     named = [(state, [v.title for v in diagnosis.vitals if v.state is state]) for state in (State.BAD, State.UNKNOWN)]
     said = [f"{state.value}: {', '.join(titles)}" for state, titles in named if titles]
     good = sum(vital.state is State.GOOD for vital in diagnosis.vitals)
     return "; ".join([*said, f"good: {good} of {len(diagnosis.vitals)}"])
+
+
+def seen(diagnosis: Diagnosis) -> str:
+    """What a healthy verdict rests on, and what it leaves open."""
+    good = sum(vital.state is State.GOOD for vital in diagnosis.vitals)
+    blank = [vital.title for vital in diagnosis.vitals if vital.state is State.UNKNOWN]
+    return f"{good} of {len(diagnosis.vitals)} vital signs are good.{' Not seen: ' + ', '.join(blank) + '.' if blank else ''}"
 
 
 def _row(d: Diagnosis, vital: Vital, every: bool) -> Sign:

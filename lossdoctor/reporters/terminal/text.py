@@ -10,8 +10,8 @@ from lossdoctor.reporters import wording
 from lossdoctor.reporters.advice import Group, decision, first_fix, groups, next_steps
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.prepare import prepare
-from lossdoctor.reporters.terminal.console import SEVERITY_STYLE, VERDICT_STYLE, ascii_only, cells, fold, paint
 from lossdoctor.reporters.signs import states
+from lossdoctor.reporters.terminal.console import SEVERITY_STYLE, VERDICT_STYLE, ascii_only, cells, fold, paint
 from lossdoctor.reporters.terminal.curves import curves
 from lossdoctor.reporters.terminal.vitals import vitals
 

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from lossdoctor.model import Diagnosis, Finding, RuleNote
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.prepare import prepare
-from lossdoctor.reporters.signs import signs
 
 ANALYSIS = "analysis"
 
@@ -68,7 +67,7 @@ def _analysis(suite: Tree.Element, diagnosis: Diagnosis) -> None:
     faults = "\n".join(f"{f.kind} ({f.loss}) in {f.where}: {f.detail}" for f in diagnosis.faults)
     if diagnosis.no_verdict:
         Tree.SubElement(case, "error", type="no-verdict", message="; ".join(diagnosis.no_verdict)).text = faults
-    vitals = [f"{row.state}: {row.titles}: {row.says} {row.wanted}".rstrip() for row in signs(diagnosis, every=True)]
+    vitals = [f"{vital.state}: {vital.title}: {vital.says} {vital.wanted}".rstrip() for vital in diagnosis.vitals]
     text = "\n".join((diagnosis.headline, *vitals, *diagnosis.notes, *([faults] if faults and not diagnosis.no_verdict else [])))
     Tree.SubElement(case, "system-out").text = text
 

@@ -518,6 +518,7 @@ def short() -> Diagnosis:
         "5 rows: the loss fell from 2.9 to 2.1, but nothing says whether it had settled.",
         "Log every 10 steps: 12 rows would do.",
     )
+    seen = {"finite": "All 5 losses are numbers.", "level": "2.1 to 2.9 is a level that a language model has."}
     unknown = {
         "learning": (says, wanted),
         "kept": ("5 rows: the end cannot be told from the best.", wanted),
@@ -532,7 +533,7 @@ def short() -> Diagnosis:
         argument="smoke-test",
         verdict=Verdict.INCONCLUSIVE,
         headline=f"{says} {wanted}",
-        vitals=vitals(unknown=unknown),
+        vitals=tuple(replace(v, says=seen.get(v.name, v.says)) for v in vitals(unknown=unknown)),
         healthy=HEALTHY,
         not_evaluated=NOT_EVALUATED,
         checkpoint=CheckpointAdvice(

@@ -79,6 +79,16 @@ def test_a_bad_one_names_its_findings_but_not_those_that_they_explain() -> None:
     assert [(mark, f.rule) for mark, f in both.blamed] == [("A", "out-of-memory"), ("B", "throughput-drop")]
 
 
+def test_where_the_headline_is_the_finding_the_row_only_leads_to_it() -> None:
+    d = plateau()
+    d = replace(d, headline=d.findings[0].message)
+    assert strip(render([d], "html"))[1] == "▲ bad learning A: Plateau at a high loss"
+    assert "| **learning** | A. Plateau at a high loss |" in render([d], "md")
+    for form in ("text", "md", "html"):
+        above = render([d], form).partition("The curves")[0].partition("### Impact")[0]
+        assert cell_text(above.partition("</style>")[2] or above).count("for 2900 of 3000 steps") == 1
+
+
 def test_a_warning_is_not_shown_as_an_error() -> None:
     assert ("warning", "learning") in [row[:2] for row in rows(plateau())]
     assert "▲ bad      learning" in render([plateau()], "text")
@@ -147,7 +157,7 @@ def test_colour_is_never_the_only_sign() -> None:
 def test_a_run_without_a_verdict_says_what_was_seen_what_is_missing_and_how_to_log_it() -> None:
     d = short()
     text = flat(render([d], "text"))
-    assert text.index(d.headline) < text.index("All 96 losses") < text.index("? unknown kept what it won 5 rows:")
+    assert text.index(d.headline) < text.index("All 5 losses") < text.index("? unknown kept what it won 5 rows:")
     assert text.count("12 rows would do") == 1
     assert text.count("Use checkpoint-50") == 1
     assert text.count("eval_steps=0.05") == 1

@@ -52,12 +52,10 @@ def _run(d: Diagnosis, options: Options) -> Iterator[str]:
     if drawn:
         yield ""
         yield from drawn
-    for group in groups(d):
-        yield from (
-            ("", *_finding(group, d.headline, options))
-            if group.finding.severity is not Severity.NOTE
-            else _finding(group, d.headline, options)
-        )
+    for index, group in enumerate(groups(d)):
+        if index == 0 or group.finding.severity is not Severity.NOTE:
+            yield ""
+        yield from _finding(group, d.headline, options)
     yield from _damage(d, options)
     if d.baseline is not None:
         yield from ("", *(line for said in wording.against(d.baseline) for line in _labelled("baseline", said, options)))

@@ -115,7 +115,7 @@ def sentence(text: str) -> str:
 
 def unbroken(text: str) -> str:
     """With no-break spaces where a line must not end: before a percent sign and after a plus-minus sign."""
-    return text.replace("± ", "±\u00a0").replace(" %", "\u00a0%")
+    return text.replace("± ", "±\u00a0").replace("+- ", "+-\u00a0").replace(" %", "\u00a0%")
 
 
 def alike(notes: Sequence[RuleNote]) -> tuple[tuple[RuleNote, ...], ...]:

@@ -17,6 +17,7 @@ from lossdoctor.reporters.advice import DO_NOW, LOG_NEXT, heading, next_steps
 from lossdoctor.reporters.notebook import to_frame, vitals_frame
 from lossdoctor.reporters.prepare import prepare
 from lossdoctor.reporters.signs import SAID, beside, seen, signs, states
+from lossdoctor.reporters.wording import unbroken
 
 from .samples import ALL, HOSTILE, SEEN, TITLES, healthy, hockey_stick, many, memory, nan_loss, no_data, plateau, short, vitals
 
@@ -244,6 +245,7 @@ def test_numbers_and_their_signs_stay_on_one_line_of_the_page() -> None:
     page = render([healthy()], "html")
     assert "(-49\u00a0%, ±\u00a02\u00a0%)" in page.partition("</h1>")[0]
     assert json_report.load(page)[0].headline == healthy().headline
+    assert unbroken("-28%, +- 8.9 %") == "-28%, +-\u00a08.9\u00a0%"
 
 
 def test_in_a_page_of_many_runs_every_list_leads_into_its_own_run() -> None:

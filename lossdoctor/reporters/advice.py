@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from lossdoctor.model import CheckpointAdvice, Diagnosis, Finding, Fix, Loss, Verdict
+from lossdoctor.model import CheckpointAdvice, Diagnosis, Finding, Fix, Loss, State, Verdict, Vital
 from lossdoctor.reporters.wording import change, in_words, number, sentence
 
 MOST_STEPS = 3
+DO_NOW, LOG_NEXT = "What to do now", "What to log next time"
+_ANSWERS = "That would answer:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,11 @@ def used_step(advice: CheckpointAdvice) -> int | None:
 
 
 def decision(diagnosis: Diagnosis) -> NextStep | None:
-    """Which checkpoint to use and why; None where nothing is known."""
+    """Which checkpoint to use and why; None where nothing is known, and where a healthy run has none."""
     advice = diagnosis.checkpoint
     why = sentence(advice.reason)
     if advice.best_step is None:
-        return NextStep("No checkpoint to use", why) if why else None
+        return NextStep("No checkpoint to use", why) if why and diagnosis.verdict is not Verdict.PASS else None
     if advice.exists:
         state = {True: " (whole)", False: " (damaged, do not use it as it is)", None: ""}[advice.whole]
         return NextStep(f"Use {checkpoint_name(advice, diagnosis.path)}{state}", why, advice.resume_command or "")
@@ -98,15 +101,24 @@ def decision(diagnosis: Diagnosis) -> NextStep | None:
 
 
 def next_steps(diagnosis: Diagnosis) -> tuple[NextStep, ...]:
-    """At most three: the checkpoint, the one change, the test that separates the causes; for a run without a verdict, what is missing."""
+    """At most three: the checkpoint, the one change, the test that separates the causes; for a run without a verdict, what to log.
+
+    Where nothing is wrong the checkpoint is no step: it stands beside the verdict.
+    """
     steps: list[NextStep] = []
     chosen = decision(diagnosis)
-    if chosen is not None and diagnosis.checkpoint.best_step is not None and diagnosis.verdict is not Verdict.PASS:
+    if chosen is not None and diagnosis.checkpoint.best_step is not None and diagnosis.verdict in {Verdict.FAIL, Verdict.WARN}:
         steps.append(chosen)
     steps += _for_findings(diagnosis)
     if len(steps) < MOST_STEPS and diagnosis.verdict is Verdict.INCONCLUSIVE:
         steps += _for_missing(diagnosis)
     return tuple(steps[:MOST_STEPS])
+
+
+def heading(steps: Sequence[NextStep]) -> str:
+    """What stands over the steps: where there is nothing to do but to log more, it says so."""
+    only_logging = all(step.detail.startswith(_ANSWERS) for step in steps)
+    return LOG_NEXT if steps and only_logging else DO_NOW
 
 
 def first_fix(group: Group) -> Fix | None:
@@ -149,8 +161,27 @@ def _for_missing(diagnosis: Diagnosis) -> list[NextStep]:
     faults = [
         NextStep(f"Repair the input: {f.kind} in {f.where}", sentence(f.detail)) for f in diagnosis.faults if f.loss is not Loss.BENIGN
     ]
-    wanted = dict.fromkeys(note.how_to_log for note in diagnosis.not_evaluated if note.how_to_log)
-    return faults + [NextStep("Log what was missing", "", text) for text in wanted]
+    if diagnosis.vitals:
+        return faults + [NextStep(step_title(text), _answers(vitals)) for text, vitals in wanted(diagnosis.vitals).items()]
+    hints = dict.fromkeys(note.how_to_log for note in diagnosis.not_evaluated if note.how_to_log)
+    return faults + [NextStep("Log what was missing", "", text) for text in hints]
+
+
+def wanted(vitals: Iterable[Vital]) -> dict[str, tuple[Vital, ...]]:
+    """What to log, each with the vitals that it answers: first what a verdict waits for."""
+    found: dict[str, tuple[Vital, ...]] = {}
+    for vital in sorted((v for v in vitals if v.state is State.UNKNOWN and v.wanted), key=lambda v: not v.decisive):
+        found[vital.wanted] = (*found.get(vital.wanted, ()), vital)
+    return found
+
+
+def step_title(want: str) -> str:
+    """What a vital wants as the title of a step, which gets its full stop from the format."""
+    return want.rstrip(".")
+
+
+def _answers(vitals: Iterable[Vital]) -> str:
+    return f"{_ANSWERS} {', '.join(vital.title for vital in vitals)}."
 
 
 def setting_code(fix: Fix) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lossdoctor.errors import ReportError
-from lossdoctor.model import Diagnosis, Finding, Severity
+from lossdoctor.model import Diagnosis, Finding, Severity, Verdict
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.prepare import prepare
 
@@ -22,7 +22,7 @@ _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE
 def github(diagnoses: Sequence[Diagnosis], options: Options) -> str:
     """The diagnoses as workflow commands, a line each."""
     prepared = [prepare(diagnosis, stable=options.stable) for diagnosis in diagnoses]
-    missing = [_command("error", d, "no verdict", reason) for d in prepared for reason in d.no_verdict]
+    missing = [_command("error", d, "no verdict", _why(d, reason)) for d in prepared for reason in d.no_verdict]
     found = sorted(((f, d) for d in prepared for f in d.findings), key=lambda pair: pair[0].severity.rank)
     return "".join(line + "\n" for line in (*missing, *(_annotation(d, f) for f, d in found)))
 
@@ -59,6 +59,11 @@ def _annotation(diagnosis: Diagnosis, finding: Finding) -> str:
     text += [f"Explained by {finding.explained_by}."] if finding.explained_by else []
     text += [f"{finding.baseline.capitalize()} against the baseline."] if finding.baseline else []
     return _command(_COMMANDS[finding.severity], diagnosis, f"{finding.rule} ({finding.code})", "\n".join(text))
+
+
+def _why(diagnosis: Diagnosis, reason: str) -> str:
+    """The gate's reason; where the data carry no verdict the headline says what was seen and what is missing."""
+    return f"{reason}\n{diagnosis.headline}" if diagnosis.verdict is Verdict.INCONCLUSIVE else reason
 
 
 def _command(kind: str, diagnosis: Diagnosis, title: str, text: str) -> str:

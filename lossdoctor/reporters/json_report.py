@@ -164,7 +164,17 @@ def _schema() -> dict[str, Any]:
     whole = definitions["Diagnosis"]
     whole["properties"] = {"schema_version": {"const": SCHEMA_VERSION}, **whole["properties"]}
     whole["required"] = ["schema_version", *whole["required"]]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "lossdoctor report", **made}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "lossdoctor report", **_with_words(made)}
+
+
+def _with_words(schema: Any) -> Any:
+    """The schema with the words that stand for numbers which are not finite."""
+    if isinstance(schema, list):
+        return [_with_words(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: _with_words(item) for key, item in schema.items()}
+    return {"anyOf": [{"type": inner.pop("type")}, {"enum": sorted(_NONFINITE)}], **inner} if inner.get("type") == "number" else inner
 
 
 def _strict(value: Any) -> Any:

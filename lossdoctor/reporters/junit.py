@@ -1,7 +1,8 @@
 """JUnit XML: a suite a run, a test case a rule, as Jenkins, GitLab and GitHub's test reporters read it.
 
 A finding that the gate blames is a failure, any other finding passes with its text in system-out. What was not evaluated or is suppressed
-is skipped, with the reason. A rule that crashed and an analysis without a trustworthy verdict are errors.
+is skipped, with the reason. A rule that crashed and an analysis without a trustworthy verdict are errors. The vital signs are properties
+of the suite and words of the analysis: as cases of their own they would fail twice for one finding.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def _suite(diagnosis: Diagnosis) -> Tree.Element:
 
 
 def _properties(suite: Tree.Element, diagnosis: Diagnosis) -> None:
-    found = {"path": diagnosis.path, "verdict": str(diagnosis.verdict), "headline": diagnosis.headline, **diagnosis.versions}
+    found = {"path": diagnosis.path, "verdict": str(diagnosis.verdict), "headline": diagnosis.headline}
+    found |= {f"vital.{vital.name}": str(vital.state) for vital in diagnosis.vitals} | dict(diagnosis.versions)
     bag = Tree.SubElement(suite, "properties")
     for name, value in found.items():
         Tree.SubElement(bag, "property", name=name, value=value)
@@ -65,7 +67,8 @@ def _analysis(suite: Tree.Element, diagnosis: Diagnosis) -> None:
     faults = "\n".join(f"{f.kind} ({f.loss}) in {f.where}: {f.detail}" for f in diagnosis.faults)
     if diagnosis.no_verdict:
         Tree.SubElement(case, "error", type="no-verdict", message="; ".join(diagnosis.no_verdict)).text = faults
-    text = "\n".join((diagnosis.headline, *diagnosis.notes, *([faults] if faults and not diagnosis.no_verdict else [])))
+    vitals = [f"{vital.state}: {vital.title}: {vital.says} {vital.wanted}".rstrip() for vital in diagnosis.vitals]
+    text = "\n".join((diagnosis.headline, *vitals, *diagnosis.notes, *([faults] if faults and not diagnosis.no_verdict else [])))
     Tree.SubElement(case, "system-out").text = text
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from lossdoctor.model import Diagnosis, Loss, Verdict
+from lossdoctor.model import Diagnosis, Loss, State, Verdict
 from lossdoctor.reporters import wording
-from lossdoctor.reporters.advice import Group, decision, groups, next_steps
+from lossdoctor.reporters.advice import DO_NOW, Group, decision, groups, heading, next_steps
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.prepare import prepare
 from lossdoctor.reporters.signals import look
+from lossdoctor.reporters.signs import Sign, beside, seen, signs
 from lossdoctor.reporters.sparkline import sparkline
 from lossdoctor.reporters.terminal.curves import chosen, ends
 from lossdoctor.reporters.timeline import timeline
@@ -22,6 +23,7 @@ _LINE_START = re.compile(r"^(\s*)([-+=:#](?=\s|$)|[#>])")
 _NUMBERED = re.compile(r"^(\s*\d+)([.)])(?=\s|$)")
 _ACTIVE = re.compile(r"[@#](?=\w)|(?<=:)//|(?<=www)\.")
 _ICONS = {Verdict.FAIL: "❌", Verdict.WARN: "⚠️", Verdict.PASS: "✅", Verdict.INCONCLUSIVE: "❔"}
+_TONES = {"good": "✅", "unknown": "❔", "warning": "⚠️", "error": "❌"}
 
 
 def markdown(diagnoses: Sequence[Diagnosis], options: Options) -> str:
@@ -62,10 +64,11 @@ def _run(d: Diagnosis) -> Iterator[str]:
     if said:
         yield f"\n{escape(said)}."
     advice = decision(d)
-    if advice is not None and d.verdict is not Verdict.PASS:
+    if advice is not None:
         yield f"\n**{escape(advice.title)}.** {escape(advice.detail)}".rstrip()
     if d.verdict is Verdict.PASS:
-        yield f"\n{wording.silent(d)}"
+        yield f"\n{escape(seen(d)) + ' ' if d.vitals else ''}{wording.silent(d)}"
+    yield from _vitals(d)
     yield from _curves(d)
     if d.verdict is not Verdict.PASS and wording.bill(d):
         yield from ("", "### Impact", *(f"- {escape(line)}" for line in wording.bill(d)))
@@ -80,12 +83,30 @@ def _run(d: Diagnosis) -> Iterator[str]:
     yield from _timeline(d)
     steps = next_steps(d)
     if steps:
-        yield from ("", "### Action items")
+        yield from ("", f"### {'Action items' if heading(steps) == DO_NOW else heading(steps)}")
         for step in steps:
             yield f"- [ ] **{escape(step.title)}.** {escape(step.detail)}".rstrip()
             if step.code:
                 yield "\n" + "\n".join("  " + line for line in block(step.code, "python").splitlines())
     yield from _checked(d)
+
+
+def _vitals(d: Diagnosis) -> Iterator[str]:
+    rows = beside(signs(d), next_steps(d))
+    if rows:
+        yield from ("", "### Vital signs", "", "| | question | what was seen |", "|---|---|---|")
+        yield from (f"| {_TONES[row.tone]} {row.state.value} | {_question(row)} | {_told(row)} |" for row in rows)
+
+
+def _question(row: Sign) -> str:
+    return escape(row.titles) if row.state is State.GOOD else f"**{escape(row.titles)}**"
+
+
+def _told(row: Sign) -> str:
+    named = "; ".join(f"{mark}. {finding.title}" for mark, finding in row.blamed)
+    hidden = [f"{rule} is suppressed by the policy." for rule in row.hidden]
+    parts = [escape(row.says), f"({escape(named)})" if row.says and named else escape(named), *(escape(says) for says in hidden)]
+    return " ".join(part for part in (*parts, f"→ {escape(row.wanted)}" if row.wanted else "") if part)
 
 
 def _curves(d: Diagnosis) -> Iterator[str]:
@@ -144,7 +165,13 @@ def _timeline(d: Diagnosis) -> Iterator[str]:
 
 def _checked(d: Diagnosis) -> Iterator[str]:
     yield from ("", "### What was checked")
-    counts = {"fired": d.findings, "healthy": d.healthy, "not evaluated": d.not_evaluated, "suppressed": d.suppressed, "crashed": d.crashed}
+    counts = {
+        "fired": d.findings,
+        "found nothing": d.healthy,
+        "not evaluated": d.not_evaluated,
+        "suppressed": d.suppressed,
+        "crashed": d.crashed,
+    }
     yield ", ".join(f"{len(group)} {word}" for word, group in counts.items()) + "."
     if d.crashed or d.not_evaluated:
         yield ""

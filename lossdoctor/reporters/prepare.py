@@ -23,7 +23,7 @@ T = TypeVar("T")
 _BLOCKS = frozenset({"snippet", "samples", "text"})
 _SENTENCES = frozenset(
     {"message", "headline", "detail", "reason", "why", "why_it_matters", "verify", "looks_like", "how_to_log", "remark", "found", "limit",
-     "test", "problem", "resume_command", "path", "argument", "where", "reasons", "speaks_for", "against", "notes"}
+     "test", "problem", "resume_command", "path", "argument", "where", "reasons", "speaks_for", "against", "notes", "says", "wanted"}
 )  # fmt: skip
 _SENTENCE_CHARS = 1_000
 

@@ -113,6 +113,11 @@ def sentence(text: str) -> str:
     return text if not text or text[-1] in ".!?:`)" else text + "."
 
 
+def unbroken(text: str) -> str:
+    """With no-break spaces where a line must not end: before a percent sign and after a plus-minus sign."""
+    return text.replace("± ", "±\u00a0").replace("+- ", "+-\u00a0").replace(" %", "\u00a0%")
+
+
 def alike(notes: Sequence[RuleNote]) -> tuple[tuple[RuleNote, ...], ...]:
     """Notes that say the same of several rules, together; in the order of their first one."""
     found: dict[tuple[str, str], list[RuleNote]] = {}

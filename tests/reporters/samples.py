@@ -26,7 +26,9 @@ from lossdoctor.model import (
     Setting,
     Severity,
     SourceNote,
+    State,
     Verdict,
+    Vital,
 )
 
 VERSIONS = {"lossdoctor": "0.1.0", "numpy": "2.4.0"}
@@ -72,6 +74,42 @@ SETTINGS = (
     Setting("bf16", True, "checkpoint-1200/training_args.bin"),
     Setting("eval_steps", 50, "checkpoint-1200/training_args.bin"),
 )
+
+
+TITLES = {
+    "finite": "finite numbers", "level": "plausible level", "learning": "learning", "kept": "kept what it won",
+    "steady": "steady", "generalises": "generalises", "complete": "complete", "machine": "machine",
+}  # fmt: skip
+DECISIVE = ("finite", "level", "learning", "kept")
+SEEN = {
+    "finite": "All 96 losses and gradient norms are numbers.",
+    "level": "It ends at 2.26, below the 10.4 of guessing among 32000 tokens.",
+    "learning": "The training loss fell from 4.46 to 2.26 (-49 %, ± 2 %) over 96 rows.",
+    "kept": "It ends at 2.26 ± 0.02, where its best 12 rows are (2.24).",
+    "steady": "No spike and no wave above 4 standard errors.",
+    "generalises": "The eval loss follows: 2.41 at the end, its minimum, 0.15 above the train loss.",
+    "complete": "4000 of 4000 planned steps.",
+    "machine": "48 s a step throughout, memory flat at 61 of 80 GB.",
+}
+
+
+def vitals(bad: dict[str, tuple[Finding, ...]] | None = None, unknown: dict[str, tuple[str, str]] | None = None) -> tuple[Vital, ...]:
+    """Eight vitals in their order: good but for those named, bad with their findings, unknown with sentence and want."""
+    made = []
+    for name, title in TITLES.items():
+        numbers = {"rows": 96, "fall": 0.49} if name == "learning" else {}
+        vital = Vital(name, title, State.GOOD, SEEN[name], numbers, decisive=name in DECISIVE)
+        if bad and name in bad:
+            vital = replace(vital, state=State.BAD, says=bad[name][0].message, findings=tuple(f.rule for f in bad[name]))
+        if unknown and name in unknown:
+            vital = replace(vital, state=State.UNKNOWN, says=unknown[name][0], wanted=unknown[name][1])
+        made.append(vital)
+    return tuple(made)
+
+
+NO_MACHINE = ("Neither speed nor memory was logged.", "Set include_num_input_tokens_seen=True and log torch.cuda.memory_allocated().")
+NO_EVAL = ("Nothing was evaluated.", "Evaluate every 5 % of the steps: eval_strategy='steps', eval_steps=0.05.")
+NO_PLAN = ("The planned number of steps is not in the log.", "Keep training_args.bin beside the log, or pass --set max_steps=N.")
 
 
 def hockey_stick() -> Diagnosis:
@@ -180,6 +218,7 @@ def hockey_stick() -> Diagnosis:
         argument="runs/llama-7b-lora-v1",
         verdict=Verdict.FAIL,
         headline="Overfitting after epoch 1. Use checkpoint-400, not checkpoint-1200.",
+        vitals=vitals({"generalises": (stick, fitted)}, {"machine": NO_MACHINE}),
         findings=(stick, fitted, clipped),
         healthy=HEALTHY,
         not_evaluated=NOT_EVALUATED,
@@ -316,6 +355,7 @@ def nan_loss() -> Diagnosis:
         argument="logs/gpt-355m",
         verdict=Verdict.FAIL,
         headline="The loss became NaN at step 1472, after the gradients ran away from step 1381 on. Resume from checkpoint-1000.",
+        vitals=vitals({"finite": (nan, exploding)}, {"kept": ("Nothing is left to compare with the best.", ""), "generalises": NO_EVAL}),
         findings=(nan, exploding, spike),
         healthy=HEALTHY[1:2],
         not_evaluated=(
@@ -420,6 +460,7 @@ def plateau() -> Diagnosis:
         argument="qwen-sft",
         verdict=Verdict.WARN,
         headline="The loss has been flat at 3.41 since step 100: nothing was learned after that.",
+        vitals=vitals({"learning": (found,)}, {"generalises": NO_EVAL, "machine": NO_MACHINE}),
         findings=(found,),
         healthy=HEALTHY,
         not_evaluated=NOT_EVALUATED,
@@ -444,7 +485,8 @@ def healthy(name: str = "bert-mnli", seed: int = 7) -> Diagnosis:
         path=f"{name}/trainer_state.json",
         argument=name,
         verdict=Verdict.PASS,
-        headline="No problem found in 4 rules that could be evaluated.",
+        headline=SEEN["learning"],
+        vitals=vitals(unknown={"machine": NO_MACHINE}),
         healthy=HEALTHY,
         not_evaluated=NOT_EVALUATED,
         checkpoint=CheckpointAdvice(4000, True, 4000, f"{name}/checkpoint-4000", True, True, None, "It has the lowest eval loss (0.34)."),
@@ -465,6 +507,44 @@ def healthy(name: str = "bert-mnli", seed: int = 7) -> Diagnosis:
         planned_steps=4000,
         epochs=4.0,
         task="sequence classification",
+        versions=VERSIONS,
+    )
+
+
+def short() -> Diagnosis:
+    """Five rows, as a log of a few minutes has them."""
+    steps = np.arange(10, 51, 10)
+    says, wanted = (
+        "5 rows: the loss fell from 2.9 to 2.1, but nothing says whether it had settled.",
+        "Log every 10 steps: 12 rows would do.",
+    )
+    seen = {"finite": "All 5 losses are numbers.", "level": "2.1 to 2.9 is a level that a language model has."}
+    unknown = {
+        "learning": (says, wanted),
+        "kept": ("5 rows: the end cannot be told from the best.", wanted),
+        "steady": ("5 rows: a spike would not show.", wanted),
+        "generalises": NO_EVAL,
+        "complete": NO_PLAN,
+        "machine": NO_MACHINE,
+    }
+    return Diagnosis(
+        name="smoke-test",
+        path="smoke-test/trainer_state.json",
+        argument="smoke-test",
+        verdict=Verdict.INCONCLUSIVE,
+        headline=f"{says} {wanted}",
+        vitals=tuple(replace(v, says=seen.get(v.name, v.says)) for v in vitals(unknown=unknown)),
+        healthy=HEALTHY,
+        not_evaluated=NOT_EVALUATED,
+        checkpoint=CheckpointAdvice(
+            50, True, 50, "smoke-test/checkpoint-50", True, True, None, "no eval loss was logged to choose by: the newest checkpoint"
+        ),
+        series=(view("train/loss", steps, np.array([2.9, 2.6, 2.35, 2.3, 2.1]), "loss"),),
+        sources=(SourceNote("trainer_state", "smoke-test/trainer_state.json", 5, "used"),),
+        steps=50,
+        epochs=0.1,
+        task="causal LM",
+        gate=Gate(False, ("the data carry no verdict",)),
         versions=VERSIONS,
     )
 
@@ -500,6 +580,10 @@ def reinforcement() -> Diagnosis:
         argument="grpo-gsm8k",
         verdict=Verdict.FAIL,
         headline="KL blew up at step 340 and the reward collapsed with it. Use checkpoint-300.",
+        vitals=vitals(
+            {"kept": (found,)},
+            {"level": ("The loss of a policy has no scale.", ""), "generalises": NO_EVAL, "machine": NO_MACHINE},
+        ),
         findings=(found,),
         healthy=HEALTHY[:1],
         not_evaluated=(RuleNote("plateau", "LD102", "Plateau", "loss-shape rules do not apply to GRPO"),),
@@ -575,6 +659,7 @@ def memory() -> Diagnosis:
         argument="mistral",
         verdict=Verdict.FAIL,
         headline="The run died at step 900 of 4000: CUDA out of memory after a steady climb.",
+        vitals=vitals({"complete": (found,), "machine": (found, slow)}, {"generalises": NO_EVAL}),
         findings=(found, slow),
         healthy=HEALTHY,
         checkpoint=CheckpointAdvice(
@@ -669,6 +754,12 @@ def hostile() -> Diagnosis:
         argument=HOSTILE[2],
         headline=HOSTILE[0] + HOSTILE[5] + HOSTILE[6],
         findings=found,
+        vitals=tuple(
+            Vital(
+                h, h, (State.BAD, State.UNKNOWN, State.GOOD)[i % 3], h, {h: h}, (h, h) if i % 3 == 0 else (), h if i % 3 == 1 else "", i < 6
+            )
+            for i, h in enumerate(HOSTILE)
+        ),
         task=HOSTILE[4],
         notes=HOSTILE,
         gate=Gate(False, HOSTILE),
@@ -713,6 +804,7 @@ ALL = {
     "nan-loss": nan_loss,
     "plateau": plateau,
     "healthy": healthy,
+    "short": short,
     "reinforcement": reinforcement,
     "memory": memory,
     "no-data": no_data,

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 JENKINS = {"Content-Security-Policy": "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self';"}
 AXE = Path(os.environ.get("LOSSDOCTOR_AXE", Path(__file__).parent / "node_modules/axe-core/axe.min.js"))
-SHOWN = ["hockey-stick", "nan-loss", "plateau", "healthy", "reinforcement", "memory", "no-data", "extremes", "hostile"]
+SHOWN = ["hockey-stick", "nan-loss", "plateau", "healthy", "short", "reinforcement", "memory", "no-data", "extremes", "hostile"]
 
 CONTRAST = """
 (() => {
@@ -152,8 +152,8 @@ def test_without_scripts_and_under_jenkins_policy_the_report_is_still_read(brows
         assert {"rgb(255, 255, 255)", "rgb(31, 35, 40)"} <= fills
 
 
-def test_page_one_of_the_print_holds_verdict_next_steps_and_main_curve(browser: Chromium, page: Callable[[str], Path]) -> None:
-    for name in ("hockey-stick", "nan-loss", "memory", "reinforcement"):
+def test_page_one_of_the_print_holds_verdict_vitals_next_steps_and_main_curve(browser: Chromium, page: Callable[[str], Path]) -> None:
+    for name in ("hockey-stick", "nan-loss", "memory", "reinforcement", "healthy", "short"):
         browser.open(page(name), media="print")
         browser.call("Emulation.setDeviceMetricsOverride", width=688, height=1016, deviceScaleFactor=1, mobile=False)
         bottom = browser.evaluate("document.querySelector('figure.main').getBoundingClientRect().bottom")
@@ -163,7 +163,7 @@ def test_page_one_of_the_print_holds_verdict_next_steps_and_main_curve(browser: 
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Chromium, page: Callable[[str], Path]) -> None:
-    for name in ("hockey-stick", "hostile", "7"):
+    for name in ("hockey-stick", "short", "hostile", "7"):
         browser.open(page(name), width=390)
         assert browser.evaluate("document.documentElement.scrollWidth") <= 390
     browser.open(page("hockey-stick"), width=390)

@@ -45,7 +45,8 @@ def test_one_annotation_a_finding_the_gravest_first() -> None:
 
 
 def test_a_missing_verdict_is_an_error() -> None:
-    assert read(render([no_data()], "github")) == [("error", {"title": "checkpoint-12: no verdict"}, "no trustworthy verdict")]
+    text = f"no trustworthy verdict\n{no_data().headline}"
+    assert read(render([no_data()], "github")) == [("error", {"title": "checkpoint-12: no verdict"}, text)]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -57,12 +57,12 @@ class Outline(html.parser.HTMLParser):
             self.headings[-1] += data
 
 
-def test_the_order_is_verdict_steps_curves_findings_and_the_rest() -> None:
+def test_the_order_is_verdict_vitals_steps_curves_findings_and_the_rest() -> None:
     page = Outline(render([hockey_stick()], "html"))
     found = [" ".join(h.split()) for h in page.headings]
     assert found[0] == "Overfitting after epoch 1. Use checkpoint-400, not checkpoint-1200."
-    assert found[1:4] == ["What to do now", "The curves", "Findings"]
-    assert found[4].startswith("Overfitting after epoch 1")
+    assert found[1:5] == ["Vital signs", "What to do now", "The curves", "Findings"]
+    assert found[5].startswith("Overfitting after epoch 1")
     assert found[-5:] == ["Everything that was checked", "Timeline", "Checkpoints", "Settings and where they were read", "What was read"]
 
 

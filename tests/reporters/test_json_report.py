@@ -113,7 +113,14 @@ def test_whatever_a_diagnosis_holds_comes_back(numbers: dict, value: object, hou
     finding = Finding("rule", "LD101", text, Severity.NOTE, 0.5, text, numbers, ("train/loss",))
     made = prepare(
         Diagnosis(
-            "n", "p", "a", Verdict.WARN, text, (finding,), settings=(Setting("x", value, "s", (("t", value),)),), cost=Cost(hours=hours)
+            "n",
+            "p",
+            "a",
+            Verdict.WARN,
+            text,
+            findings=(finding,),
+            settings=(Setting("x", value, "s", (("t", value),)),),
+            cost=Cost(hours=hours),
         )
     )
     again = json_report.load(render([made], "json", series=True))[0]

@@ -28,9 +28,11 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.mark.parametrize("name", [n for n in ALL if n != "hostile"])
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
-    for line in render([ALL[name]()], "text", width=width, verbosity=1).splitlines():
-        assert cells(line) <= width, line
+@pytest.mark.parametrize("unicode", [True, False])
+def test_no_line_is_wider_than_the_terminal(name: str, width: int, unicode: bool) -> None:
+    for verbosity in (-1, 0, 1):
+        for line in render([ALL[name]()], "text", width=width, verbosity=verbosity, unicode=unicode).splitlines():
+            assert cells(line) <= width, line
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -52,8 +54,8 @@ def test_the_verdict_comes_first_and_the_first_screen_decides() -> None:
     lines = render([hockey_stick()], "text").splitlines()
     assert lines[0].startswith("llama-7b-lora-v1")
     assert "✗ FAIL  Overfitting after epoch 1. Use checkpoint-400, not checkpoint-1200." in lines[2:5]
-    assert len(lines) < 45
-    screen = "\n".join(lines[:24])
+    assert len(lines) < 50
+    screen = "\n".join(lines[:28])
     assert "Use checkpoint-400 (whole)" in screen
     assert "hockey-stick (LD201)   steps 400-1200   confidence 0.94" in screen
 
@@ -86,9 +88,9 @@ def test_many_runs_end_in_a_table_worst_first() -> None:
 
 def test_concise_is_one_line_a_finding() -> None:
     lines = render([hockey_stick(), ALL["healthy"]()], "concise").splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 5
     assert lines[0].startswith("runs/llama-7b-lora-v1/trainer_state.json: error hockey-stick LD201 steps 400-1200: ")
-    assert lines[2].startswith("bert-mnli/trainer_state.json: pass: ")
+    assert lines[3].startswith("bert-mnli/trainer_state.json: pass: ")
 
 
 class Stream(io.StringIO):

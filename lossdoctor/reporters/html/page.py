@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lossdoctor.model import Diagnosis, Finding, Fix, Loss, SeriesView
-from lossdoctor.reporters.advice import Group, NextStep, first_fix, groups, next_steps, used_step
+from lossdoctor.reporters.advice import Group, NextStep, decision, first_fix, groups, heading, next_steps, used_step
 from lossdoctor.reporters.charts.layout import CROP, MAIN, NARROW, SMALL
 from lossdoctor.reporters.charts.panel import Panel, panels, worth_drawing, zoom
 from lossdoctor.reporters.html.budget import Budget
 from lossdoctor.reporters.html.chart import Chart, chart
 from lossdoctor.reporters.signals import amount
+from lossdoctor.reporters.signs import Sign, beside, signs
 from lossdoctor.reporters.terminal.curves import chosen
 from lossdoctor.reporters.timeline import Moment, timeline
 
@@ -20,6 +21,7 @@ _WORTH_ZOOMING = 0.5
 _FEWEST_POINTS = 6
 _SECTIONS = (
     "top",
+    "vitals",
     "next",
     "curves",
     "faults",
@@ -50,10 +52,14 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """One run's section."""
+    """One run's section. `decision` is the checkpoint where it is none of the steps, `anchors` the card of each finding's letter."""
 
     d: Diagnosis
     anchor: str
+    decision: NextStep | None
+    signs: tuple[Sign, ...]
+    ledger: tuple[Sign, ...]
+    heading: str
     steps: tuple[NextStep, ...]
     main: Chart | None
     charts: tuple[Chart, ...]
@@ -75,10 +81,15 @@ def run_page(d: Diagnosis, index: int, runs: int, budget: Budget, complain: Call
     others = [p for p in drawn[1:] if used & {line.signal for line in p.lines}]
     others += [p for p in drawn[1:] if p not in others]
     cards = _cards(d, drawn, (anchor, key), budget, complain)
+    steps, use = next_steps(d), decision(d)
     return RunPage(
         d=d,
         anchor=anchor,
-        steps=next_steps(d),
+        decision=use if use not in steps else None,
+        signs=beside(signs(d), steps),
+        ledger=signs(d, every=True),
+        heading=heading(steps),
+        steps=steps,
         main=chart(drawn[0], f"{key}m", complain, MAIN, NARROW if budget.narrow else None) if drawn else None,
         charts=tuple(chart(p, f"{key}s{i}", complain, SMALL) for i, p in enumerate(others[: budget.charts])),
         cards=cards,
@@ -86,7 +97,7 @@ def run_page(d: Diagnosis, index: int, runs: int, budget: Budget, complain: Call
         damaged=any(f.loss is not Loss.BENIGN for f in d.faults),
         best=best_eval(d),
         used=used_step(d.checkpoint),
-        anchors={card.letter: card.anchor for card in cards},
+        anchors={mark: card.anchor for card in cards for mark in (card.letter, *(mark for mark, _ in card.explained))},
         left_out=max(len(others) - budget.charts, 0),
     )
 

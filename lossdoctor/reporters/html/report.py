@@ -23,13 +23,24 @@ from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.prepare import prepare
 from lossdoctor.reporters.redact import redact
 from lossdoctor.reporters.safe_text import clean
+from lossdoctor.reporters.signs import seen
 from lossdoctor.reporters.sparkline import sparkline
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
-GLYPHS = {"fail": "✗", "warn": "▲", "pass": "✓", "inconclusive": "?", "error": "✗", "warning": "▲", "note": "●"}
+GLYPHS = {
+    "fail": "✗",
+    "warn": "▲",
+    "pass": "✓",
+    "inconclusive": "?",
+    "error": "✗",
+    "warning": "▲",
+    "note": "●",
+    "good": "✓",
+    "unknown": "?",
+}
 
 
 def html(diagnoses: Sequence[Diagnosis], options: Options) -> str:
@@ -101,6 +112,7 @@ def environment() -> Environment:
         code=setting_code,
         in_words=wording.in_words,
         shell=shlex.quote,
+        unbroken=wording.unbroken,
     )
     made.globals.update(
         facts=wording.facts,
@@ -111,6 +123,7 @@ def environment() -> Environment:
         glyphs=GLYPHS,
         counted=wording.counted,
         silent=wording.silent,
+        seen=seen,
     )
     return made
 

@@ -1,4 +1,4 @@
-"""One line a finding, for grep and editors."""
+"""One line a finding and one for the vital signs, for grep and editors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from lossdoctor.reporters.wording import steps_of
 
 
 def concise(diagnoses: Sequence[Diagnosis], options: Options) -> str:
-    """`PATH: SEVERITY RULE CODE STEPS: MESSAGE`, and a line with the verdict for a run without loud findings."""
+    """`PATH: SEVERITY RULE CODE STEPS: MESSAGE`, a line with the verdict for a run without loud findings, and one with the vital signs.
+
+    The last is `PATH: vitals finite=good learning=unknown ...`, in the order of the questions and by their stable names.
+    """
     lines: list[str] = []
     for raw in diagnoses:
         d = prepare(raw, stable=options.stable)
@@ -23,5 +26,7 @@ def concise(diagnoses: Sequence[Diagnosis], options: Options) -> str:
         lines += [f"{d.path}: damage {f.kind} {f.where}: {f.detail}" for f in d.faults if f.loss is not Loss.BENIGN]
         if not shown:
             lines.append(f"{d.path}: {d.verdict.value}: {d.headline}")
+        if d.vitals:
+            lines.append(f"{d.path}: vitals {' '.join(f'{vital.name}={vital.state.value}' for vital in d.vitals)}")
     whole = "".join(line + "\n" for line in lines)
     return whole if options.unicode else ascii_only(whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 import unicodedata
 from collections.abc import Mapping
 from typing import TextIO
@@ -20,6 +21,8 @@ _PLAIN = str.maketrans(
         "…": "...",
         "×": "x",  # noqa: RUF001
         "–": "-",  # noqa: RUF001
+        "−": "-",  # noqa: RUF001
+        "≈": "~",
         "—": "-",
         "✗": "x",
         "✓": "+",
@@ -67,6 +70,13 @@ def cells(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def fold(text: str, width: int, *, unicode: bool, indent: str = "") -> list[str]:
+    """The text in lines of at most `width` cells. What an ASCII console gets is folded as it comes out: `±` takes two cells there."""
+    return textwrap.wrap(
+        text if unicode else ascii_only(text), width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    )
 
 
 def ascii_only(text: str) -> str:

@@ -9,7 +9,7 @@ from lossdoctor.reporters.advice import groups
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.signals import amount, look
 from lossdoctor.reporters.sparkline import carets, sparkline
-from lossdoctor.reporters.terminal.console import cells, paint
+from lossdoctor.reporters.terminal.console import ascii_only, cells, paint
 
 MOST_CURVES = 4
 _LABEL = 16
@@ -24,7 +24,8 @@ def curves(d: Diagnosis, options: Options) -> Iterator[str]:
         return
     first = min(v.steps[0] for v in views)
     last = max(v.steps[-1] for v in views)
-    said = [ends(view, options.width - _LABEL - 2 - _NARROWEST) for view in views]
+    said = [ends(view, options.width - _LABEL - 3 - _NARROWEST) for view in views]
+    said = said if options.unicode else [ascii_only(words) for words in said]
     width = min(options.width - _LABEL - 2 - max(cells(words) for words in said), 60)
     for view, words in zip(views, said, strict=True):
         line = sparkline(view, width, first, last, unicode=options.unicode)

@@ -1,8 +1,7 @@
-"""The full text of a diagnosis: verdict first, then the curve, the findings, and what was not checked."""
+"""The full text of a diagnosis: verdict first, then the vital signs, the curve, the findings, and what was not checked."""
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -11,8 +10,10 @@ from lossdoctor.reporters import wording
 from lossdoctor.reporters.advice import Group, decision, first_fix, groups, next_steps
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.prepare import prepare
-from lossdoctor.reporters.terminal.console import SEVERITY_STYLE, VERDICT_STYLE, ascii_only, cells, paint
+from lossdoctor.reporters.signs import states
+from lossdoctor.reporters.terminal.console import SEVERITY_STYLE, VERDICT_STYLE, ascii_only, cells, fold, paint
 from lossdoctor.reporters.terminal.curves import curves
+from lossdoctor.reporters.terminal.vitals import vitals
 
 GLYPHS = {Verdict.FAIL: "✗", Verdict.WARN: "▲", Verdict.PASS: "✓", Verdict.INCONCLUSIVE: "?"}
 MARKS = {Severity.ERROR: "✗", Severity.WARNING: "▲", Severity.NOTE: "●"}
@@ -42,21 +43,23 @@ def _run(d: Diagnosis, options: Options) -> Iterator[str]:
     yield ""
     yield from _verdict(d, options)
     if options.verbosity < 0:
+        if d.vitals:
+            yield from _labelled("vital signs", states(d), options)
         return
+    if d.vitals:
+        yield from ("", *vitals(d, options))
     drawn = list(curves(d, options))
     if drawn:
         yield ""
         yield from drawn
-    for group in groups(d):
-        yield from (
-            ("", *_finding(group, d.headline, options))
-            if group.finding.severity is not Severity.NOTE
-            else _finding(group, d.headline, options)
-        )
+    for index, group in enumerate(groups(d)):
+        if index == 0 or group.finding.severity is not Severity.NOTE:
+            yield ""
+        yield from _finding(group, d.headline, options)
     yield from _damage(d, options)
     if d.baseline is not None:
         yield from ("", *(line for said in wording.against(d.baseline) for line in _labelled("baseline", said, options)))
-    if d.verdict is Verdict.INCONCLUSIVE:
+    if d.verdict is Verdict.INCONCLUSIVE and not d.vitals:
         yield from _missing(d, options)
     yield ""
     yield from (dim(line) for line in _wrapped(_counts(d, options), "", options))
@@ -73,9 +76,9 @@ def _verdict(d: Diagnosis, options: Options) -> Iterator[str]:
     yield f"{styled}  {paint(lines[0].strip() if lines else '', 'bold', colour=options.colour)}"
     yield from (paint(line, "bold", colour=options.colour) for line in lines[1:])
     advice = decision(d)
-    if advice is not None and d.verdict is not Verdict.PASS:
+    if advice is not None:
         yield from _labelled("checkpoint", f"{advice.title}. {advice.detail}", options)
-        if advice.code:
+        if advice.code and d.verdict is not Verdict.PASS:
             yield from _labelled("resume with", advice.code, options)
     if d.verdict is not Verdict.PASS and wording.bill(d):
         yield from _labelled("cost", ", ".join(wording.bill(d)), options)
@@ -146,7 +149,7 @@ def _missing(d: Diagnosis, options: Options) -> Iterator[str]:
 
 
 def _counts(d: Diagnosis, options: Options) -> str:
-    parts = [f"{wording.counted(len(d.healthy), 'rule')} healthy"]
+    parts = [f"{wording.counted(len(d.healthy), 'rule')} found nothing"]
     parts += [f"{len(group)} {word}" for word, group in (("suppressed", d.suppressed), ("crashed", d.crashed)) if group]
     if d.not_evaluated:
         hint = "" if options.verbosity > 0 else " (-v says why, and how to log what they need)"
@@ -164,7 +167,7 @@ def _details(d: Diagnosis, options: Options) -> Iterator[str]:
     yield from rows("no data", d.not_evaluated)
     yield from rows("hidden", d.suppressed)
     if d.healthy:
-        yield from _labelled("healthy", ", ".join(note.rule for note in d.healthy), options)
+        yield from _labelled("nothing by", ", ".join(note.rule for note in d.healthy), options)
     for note in d.sources:
         says = f"{note.path} ({note.kind}, {wording.counted(note.points, 'point')})"
         yield from _labelled("read", says + (f": {note.remark}" if note.remark else ""), options)
@@ -191,11 +194,11 @@ def _cut(line: str, room: int) -> str:
 
 
 def _labelled(label: str, says: str, options: Options) -> Iterator[str]:
-    lines = textwrap.wrap(says, options.width - 17, break_long_words=True, break_on_hyphens=False) or [""]
+    lines = fold(says, options.width - 17, unicode=options.unicode) or [""]
     head = paint(f"{label:>11}", "dim", colour=options.colour)
     yield f"    {head}  {lines[0]}"
     yield from (f"{'':17}{line}" for line in lines[1:])
 
 
 def _wrapped(says: str, indent: str, options: Options) -> list[str]:
-    return textwrap.wrap(says, options.width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    return fold(says, options.width, unicode=options.unicode, indent=indent)

@@ -6,7 +6,7 @@ import numpy as np
 
 from lossdoctor.detectors.curve import warmup_end
 from lossdoctor.measures.level import rolling_median
-from lossdoctor.model import Evidence, Skip
+from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
@@ -62,91 +62,66 @@ def constant_clipping(
 
 
 def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: float, burst_share: float) -> Evidence | Skip | None:
-    """The post-warmup norm leaves its early stable median: it stays `factor` times above it at the end, or it bursts.
+    """The norm leaves its early stable level: it ends `factor` times above it, it bursts, or nothing clips a norm that is always large.
 
-    A burst is a norm `burst` times the median of the run; bursts count when they are more than `burst_share` of the rows and reach
-    `absolute`. Norms below `absolute` are never called exploding: a small norm that grows tenfold is still small.
+    A burst is a norm `burst` times the run's lower quartile; bursts count when they are `burst_share` of the rows, or a few of them go
+    with trouble of the loss. Norms below `absolute` are never called exploding: a small norm that grows tenfold is still small.
     """
     norm = named_curve(run, "train/grad_norm")
     if len(norm) < 8:
         return Skip("fewer than 8 gradient norms", HOW)
-    steady = norm.after(warmup_end(run)) if len(norm.after(warmup_end(run))) >= 8 else norm
-    if len(norm) - len(steady) > 0.3 * len(norm):
-        steady = norm.after(norm.steps[0] + 0.05 * norm.span)
-    values = steady.values
-    early = float(np.median(values[: max(3, len(values) // 5)]))
-    median = float(np.median(values))
-    late = float(np.median(values[-max(3, len(values) // 5) :]))
-    peak = float(values.max())
-    lowest = float(np.min(steady.level))
-    reference = min(max(early, 1e-12), 3 * max(lowest, 1e-12))
-    staying = late >= factor * reference and late >= absolute
-    # The lower quartile: where every second row bursts, the median is itself a burst.
-    usual = max(float(np.quantile(values, 0.25)), 0.1)
-    bursts = values >= max(burst * usual, 10 * absolute)
-    bursting = float(bursts.mean()) >= burst_share and int(bursts.sum()) >= 3
-    trouble = _with_loss_trouble(run, steady, values >= max(0.2 * burst * usual, 5 * absolute))
-    unclipped = run.number("max_grad_norm") == 0 and median >= 50 * absolute
-    if not (staying or bursting or trouble >= 3 or unclipped):
+    steady = norm.after(min(warmup_end(run), norm.steps[0] + norm.span / 5))
+    values, fifth = steady.values, max(3, len(steady) // 5)
+    early, median, late = float(np.median(values[:fifth])), float(np.median(values)), float(np.median(values[-fifth:]))
+    peak, usual = float(values.max()), max(float(np.quantile(values, 1 / 4)), absolute / 20)
+    reference = max(min(early, 3 * float(np.min(steady.level))), absolute / 20)
+    high = values >= max(burst * usual, factor * absolute)
+    trouble = _with_loss_trouble(run, steady, values >= max(factor * usual, factor * absolute / 2))
+    kinds = {
+        "staying": late >= max(factor * reference, absolute),
+        "bursts": float(high.mean()) >= burst_share and int(high.sum()) >= 3,
+        "bursts with loss trouble": trouble >= 3,
+        "large and not clipped": run.number("max_grad_norm") == 0 and median >= burst * absolute / 2,
+    }
+    kind = next((name for name, holds in kinds.items() if holds), None)
+    if kind is None:
         return None
-    hits = np.flatnonzero(values >= factor * reference if staying else values >= 0.2 * burst * usual)
+    ratio = late / reference if kind == "staying" else peak / usual
+    hits = np.flatnonzero(values >= (factor * reference if kind == "staying" else factor * usual))
     onset = int(steady.steps[hits[0]]) if len(hits) else int(steady.steps[0])
-    numbers = {
-        "early": early, "median": median, "late": late, "peak": peak, "ratio": late / reference if staying else peak / usual,
-        "trouble": trouble, "bursts": int(bursts.sum()), "burst_share_found": float(bursts.mean()),
-        "kind": "staying" if staying else "bursts" if bursting else "bursts with loss trouble" if trouble >= 3 else "large and not clipped",
-        "rows": len(steady), "grave": 1 if peak >= 1e3 * max(usual, 0.1) or (staying and late >= 10 * factor * reference) else 0,
-        "high_rows_absolute": int((values > 10).sum()), "p95": float(np.quantile(values, 0.95)), "mean": float(values.mean()),
+    numbers: dict[str, Scalar] = {
+        "early": early, "median": median, "late": late, "peak": peak, "ratio": ratio,
+        "trouble": trouble, "bursts": int(high.sum()), "burst_share_found": float(high.mean()), "kind": kind,
+        "rows": len(steady), "grave": int(peak >= factor * burst * usual or (kind == "staying" and late >= factor**2 * reference)),
+        "high_rows_absolute": int((values > factor).sum()), "p95": float(np.quantile(values, 0.95)), "mean": float(values.mean()),
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        ("train/grad_norm",),
-        onset,
-        ((onset, int(steady.steps[-1])),),
-        margin=max(1.0, late / (factor * reference)) if staying else max(1.0, float(bursts.mean()) / burst_share),
-        points=len(steady),
-    )
+    margin = max(1.0, ratio / factor if kind == "staying" else float(high.mean()) / burst_share)
+    return Evidence(numbers, ("train/grad_norm",), onset, ((onset, int(steady.steps[-1])),), margin=margin, points=len(steady))
 
 
 def _with_loss_trouble(run: Run, norm: Curve, high: np.ndarray) -> int:
-    """How many of the high norms go with a training loss 1.5 times its usual level within two rows."""
+    """How many of the high norms go with a training loss half as high again as its usual level within two rows."""
     loss = loss_curve(run)
     if len(loss) < 12 or not high.any():
         return 0
     usual = rolling_median(loss.values, max(5, len(loss) // 10) | 1)
-    bad = np.convolve(loss.values > 1.5 * np.abs(usual) + 3 * loss.noise, np.ones(5), "same") > 0
+    bad = np.convolve(loss.values > usual + np.abs(usual) / 2 + 3 * loss.noise, np.ones(5), "same") > 0
     return int(np.isin(norm.steps[high], loss.steps[bad]).sum())
 
 
-def vanishing_gradients(run: Run, *, tiny: float, against_peak: float, flat: float) -> Evidence | Skip | None:
-    """The median norm is below `tiny` (or below `against_peak` of its peak) while the loss stands still within `flat`, not near zero."""
-    norm = named_curve(run, "train/grad_norm")
-    if len(norm) < 5:
+def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> Evidence | Skip | None:
+    """The median norm is below `tiny` (of the loss, where that is large) while the loss, above `least`, gets no better than by `flat`."""
+    norm, loss = named_curve(run, "train/grad_norm"), loss_curve(run)
+    if len(norm) < 5 or len(loss) < 5:
         return Skip("fewer than 5 gradient norms", HOW)
-    loss = loss_curve(run)
-    late = norm.after(norm.steps[0] + 0.4 * norm.span)
-    rest = loss.after(norm.steps[0] + 0.4 * norm.span)
-    if len(late) < 3 or len(rest) < 3 or loss.tail() < 0.05 or abs(rest.fall) > flat:
-        return None
+    late = norm.part(2 / 5, 1)
     median, peak = float(np.median(late.values)), float(norm.values.max())
-    scale = max(1.0, loss.scale) if abs(loss.fall) <= flat else 1.0
-    small = median < tiny * scale
-    faded = peak > 0 and median < against_peak * peak and median < 10 * tiny * scale
-    if not (small or faded):
+    limit = tiny * max(1.0, abs(loss.end.value))
+    if loss.tail() < least or abs(loss.fall) > flat or median >= limit:
         return None
-    numbers = {
-        "median": median,
-        "peak": peak,
-        "exactly_zero": peak == 0.0,
-        "level": loss.tail(),
-        "fall": loss.fall,
-        "rows": len(norm),
-    }
-    return Evidence(
-        numbers,
-        ("train/grad_norm", "train/loss"),
-        int(norm.steps[0]),
-        ((int(norm.steps[0]), int(norm.steps[-1])),),
-        margin=min(10.0, tiny * scale / max(median, 1e-30)) if small else 2.0,
-        points=len(norm),
-    )
+    numbers: dict[str, Scalar] = {
+        "median": median, "peak": peak, "exactly_zero": peak == 0.0, "level": loss.tail(), "fall": loss.fall, "rows": len(norm),
+    }  # fmt: skip
+    span = (int(norm.steps[0]), int(norm.steps[-1]))
+    margin = min(10.0, limit / max(median, limit / 10))
+    return Evidence(numbers, ("train/grad_norm", "train/loss"), span[0], (span,), margin=margin, points=len(norm))

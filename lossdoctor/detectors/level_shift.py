@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -79,27 +78,27 @@ def level_shift(run: Run, *, sigmas: float, least: float, lasting: float, rate_c
 
 
 def _shifts(curve: Curve, sigmas: float, least: float, lasting: float) -> list[Shift]:
-    """Every break between two pieces of a twentieth of the level or more that is high enough and lasts."""
-    found, pieces = [], [piece for piece in curve.pieces if piece.last - piece.first + 1 >= max(LAG, len(curve.level) // 20)]
-    for left, right in pairwise(pieces):
-        gap = right.begins - left.ends
-        if right.first - left.last > LAG or abs(gap) < max(sigmas * curve.noise, least * abs(left.ends)):
+    """Every break between two pieces that is sudden, high enough, and lasts."""
+    level, found = curve.level, []
+    near, long = max(LAG, len(level) // 20), max(LAG, round(lasting * len(level)))
+    for piece in curve.pieces[1:]:
+        at = piece.first
+        before, after = float(np.median(level[max(0, at - near) : at])), float(np.median(level[at : at + long]))
+        gap = after - before
+        if abs(gap) < max(sigmas * curve.noise, least * abs(before)):
             continue
-        row = _sudden(curve, left.last, right.first, gap)
-        settled = float(np.median(curve.level[right.first :]))
-        beyond = np.sign(gap) * (curve.level[right.first :] - (left.ends + settled) / 2) > 0
-        lasts = (int(np.argmin(beyond)) if not beyond.all() else len(beyond)) / len(curve.level)
+        row = _sudden(curve, at - LAG, at + LAG, gap)
+        beyond = np.sign(gap) * (level[at + LAG :] - before - gap / 2) > 0
+        lasts = (int(np.argmin(beyond)) if not beyond.all() else len(beyond)) / len(level)
         if row is not None and (lasts >= lasting or beyond.all()):
-            found.append(Shift(row, left.ends, settled, gap / max(curve.noise, np.finfo(np.float64).tiny), lasts))
+            found.append(Shift(row, before, after, gap / max(curve.noise, np.finfo(np.float64).tiny), lasts))
     return found
 
 
 def _sudden(curve: Curve, left: int, right: int, gap: float) -> int | None:
     """The row before which half of the gap lies between the medians of three rows on either side; None for a ramp."""
-    rows = np.arange(
-        max(LAG, np.searchsorted(curve.steps, curve.at[max(left - 1, 0)])),
-        min(len(curve) - LAG, np.searchsorted(curve.steps, curve.at[min(right + 1, len(curve.at) - 1)]) + 1),
-    )
+    first, last = (int(np.searchsorted(curve.steps, curve.at[min(max(k, 0), len(curve.at) - 1)])) for k in (left, right))
+    rows = np.arange(max(LAG, first), min(len(curve) - LAG, last) + 1)
     if not len(rows):
         return None
     windows = np.median(np.lib.stride_tricks.sliding_window_view(curve.values, LAG), axis=1)
@@ -118,7 +117,7 @@ def _at_boundary(curve: Curve, row: int, length: float | None) -> bool:
 
 
 def _rate_moves(run: Run, curve: Curve, row: int, change: float) -> bool:
-    """Whether the learning rate jumps by the factor `change` from one row to the next around the shift; its last twentieth is only decay."""
+    """Whether the learning rate jumps by the factor `change` between two rows around the shift; its last twentieth is only decay."""
     rate = named_curve(run, "train/learning_rate")
     if len(rate) < 4 or rate.values.max() <= 0:
         return False

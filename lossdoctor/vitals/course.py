@@ -16,7 +16,11 @@ MACHINE = ("perf/", "gpu/")
 def steady(run: Run) -> Answer:
     rows = len(loss_curve(run))
     if rows < STEADY:
-        return unknown(f"{of_rows(rows)} of the training loss cannot show a spike or a wave.", f"{STEADY} rows would.", {"rows": rows})
+        return unknown(
+            f"{of_rows(rows)} of the training loss cannot show a spike or a wave.",
+            f"Log more often: {STEADY} rows of the loss would do.",
+            {"rows": rows},
+        )
     return good(f"No lasting disturbance in {of_rows(rows)}.", {"rows": rows})
 
 
@@ -26,7 +30,10 @@ def generalises(run: Run) -> Answer:
         return unknown("There is no eval loss: overfitting cannot be seen.", "Evaluate every 5-10 % of the steps.")
     first, last, low = float(evals.values[0]), float(evals.values[-1]), float(evals.values.min())
     if len(evals) < EVALS:
-        return unknown(f"{len(evals)} evals (the last at {number(last)}) show no trend.", f"{EVALS} would, spread over the run.")
+        return unknown(
+            f"{len(evals)} evals (the last at {number(last)}) show no trend.",
+            f"Evaluate every 5-10 % of the steps: {EVALS} evals would do.",
+        )
     return good(
         f"The eval loss went from {number(first)} to {number(last)}; its lowest was {number(low)}.",
         {"first": first, "last": last, "lowest": low},

@@ -2,69 +2,66 @@
 
 from __future__ import annotations
 
+from math import hypot
+
+from lossdoctor.model import Scalar
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
-from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
+from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
-from lossdoctor.vitals.change import Change, eval_change, loss_change, metric_changes, reward_change
-from lossdoctor.vitals.words import number, of_rows, percent
+from lossdoctor.vitals.change import SURE, Change, eval_change, loss_change, metric_changes, reward_change
+from lossdoctor.vitals.words import number, of_rows, percent, said, sentence
 
 LEAST = 0.03  # of the first level: less is no progress that a reader would sign
-FEW = 8  # rows of all losses; below it the end of the curve is a row or two
+FEW = 8  # rows of a loss; below it the end of the curve is a row or two
 FEWEST = 5  # rows, even where the plan was carried out
 PLAN = 0.9  # of the plan: as good as all of it
 SETTLED_RATE = 0.1  # of its peak: a schedule that came to its end
+LOST = 0.1  # of the best level: what ends so far above it has not kept it, whatever the reason
+OFTEN = f"Log more often: {FEW} rows of the loss would do."
 
 
 def learning(run: Run) -> Answer:
     """Good where a loss or a metric got better by LEAST, beyond its noise."""
+    if run.task == tasks.RL and reward_change(run) is None:
+        return unknown("The loss of reinforcement learning does not tell whether it learns.", "Log the mean reward.")
     seen = _seen(run)
     best = max((c for c in seen if c.seen and c.gain >= LEAST), key=lambda c: (c.signal == "train/loss", c.rows), default=None)
     if best is not None:
         return good(_moved(best), _numbers(best))
-    if run.task == tasks.RL and not seen:
-        return unknown("The loss of reinforcement learning does not tell whether it learns.", "Log the mean reward.")
     first = max(seen, key=lambda c: c.rows, default=None)
     if first is None:
         return unknown("No loss was logged often enough to compare its start with its end.", "Log the training loss every few steps.")
     if first.excludes(LEAST) and first.rows >= FEWEST:
-        return unknown(
-            f"No learning is visible: {_moved(first)}",
-            "Whether it had already converged, only an eval or a known level tells.",
-            _numbers(first),
-        )
+        wanted = "Evaluate the base model and this one on the same rows: only that tells a model that had converged from one that does not learn."
+        return unknown(f"No learning is visible: {_moved(first)}", wanted, _numbers(first))
+    rows = _rows_wanted(first)
     return unknown(
-        f"Nothing can be said about learning: {_moved(first)}",
-        f"Log more often: {_rows_wanted(first)} rows would show a change of {percent(LEAST)}.",
-        _numbers(first),
+        f"Learning cannot be told from noise: {_moved(first)}", f"Log more often: {rows} rows of the loss would do.", _numbers(first)
     )
 
 
 def kept(run: Run) -> Answer:
-    """Good where the loss ends at its best level within the noise, and enough rows say so."""
+    """Good where enough rows say that the loss ends at its best level, within the noise."""
+    if run.task == tasks.RL:
+        reward = reward_change(run)
+        if reward is None or reward.lost:
+            return unknown("Only the reward could tell.", "Log the mean reward.")
+        return good(f"The reward went from {number(reward.first)} to {number(reward.last)}.", _numbers(reward))
     curve, name = main_curve(run)
     evals = max((len(signal) for signal in run.eval_losses()), default=0)
     rows = len(loss_curve(run)) + evals if settled(run) else max(len(loss_curve(run)), evals)
-    reward = reward_change(run)
-    if run.task == tasks.RL:
-        return (
-            good("The reward ends no lower than it began.", {})
-            if reward is not None and reward.seen
-            else unknown("Only the reward tells, and it does not.", "Log the mean reward.")
-        )
-    if len(curve) < 2:
-        return unknown("Too few rows say where the run ended.", "Log the training loss every few steps.")
-    if rows < (FEWEST if settled(run) else FEW):
-        moved = f"from {number(curve.start.value)} to {number(curve.end.value)}"
+    if len(curve) < 2 or rows < (FEWEST if settled(run) else FEW):
+        moved = f": {said(name)} went from {number(curve.start.value)} to {number(curve.end.value)}" if len(curve) > 1 else ""
+        return unknown(f"{of_rows(rows)} cannot say whether it had settled{moved}.", OFTEN, {"rows": rows})
+    best, end = curve.best, curve.end
+    above = end.value - best.value
+    numbers: dict[str, Scalar] = {"end": end.value, "best": best.value, "best_step": best.step}
+    if above > max(SURE * hypot(best.error, end.error), LOST * abs(best.value)) and above > LOST * abs(curve.start.value - best.value):
         return unknown(
-            f"{of_rows(rows)}: the loss went {moved}, but nothing says whether it had settled.",
-            f"Log more often: {FEW} rows would do.",
-            {"rows": rows},
+            f"{sentence(said(name))} ends at {number(end.value)}; around step {best.step} it stood at {number(best.value)}.", "", numbers
         )
-    return good(
-        f"It ends at {number(curve.end.value)}; its best level was {number(curve.best.value)}.",
-        {"end": curve.end.value, "best": curve.best.value},
-    )
+    return good(f"{sentence(said(name))} ends at {number(end.value)}; its best level was {number(best.value)}.", numbers)
 
 
 def settled(run: Run) -> bool:
@@ -76,9 +73,7 @@ def settled(run: Run) -> bool:
 
 
 def main_curve(run: Run) -> tuple[Curve, str]:
-    """The training loss, or the eval loss where that was logged more often."""
-    from lossdoctor.shapes.curve import curve_of
-
+    """The training loss, or the eval loss where train was hardly logged."""
     train = loss_curve(run)
     best = max(((curve_of(s), s.name) for s in run.eval_losses()), key=lambda pair: len(pair[0]), default=(train, "train/loss"))
     return best if len(best[0]) > len(train) and len(train) < FEWEST else (train, "train/loss")
@@ -87,20 +82,20 @@ def main_curve(run: Run) -> tuple[Curve, str]:
 def _seen(run: Run) -> list[Change]:
     """What can show learning: losses and metrics; in reinforcement learning the reward alone."""
     if run.task == tasks.RL:
-        reward = reward_change(run)
-        return [reward] if reward is not None else []
-    losses = [c for c in (loss_change(run), eval_change(run)) if c is not None]
+        return [change for change in (reward_change(run),) if change is not None]
+    losses = [change for change in (loss_change(run), eval_change(run)) if change is not None]
     return losses + list(metric_changes(run))
 
 
 def _moved(change: Change) -> str:
-    sign = "+" if change.last > change.first else "-"
-    size = abs(change.last - change.first) / max(abs(change.first), 1e-300)
-    margin = f", +- {percent(2 * change.error)}" if change.error < 1 else ""
-    return f"{change.signal} went from {number(change.first)} to {number(change.last)} ({sign}{percent(size)}{margin}) over {of_rows(change.rows)}."
+    verb = "fell" if change.last < change.first else "rose" if change.last > change.first else "stayed"
+    size = abs(change.last - change.first) / (abs(change.first) or 1.0)
+    margin = f", +- {percent(2 * change.error)}" if change.error < 1 / 2 else ""
+    way = "+" if verb == "rose" else "-"
+    return f"{sentence(said(change.signal))} {verb} from {number(change.first)} to {number(change.last)} ({way}{percent(size)}{margin}) over {of_rows(change.rows)}."
 
 
-def _numbers(change: Change) -> dict[str, float | int | str | bool | None]:
+def _numbers(change: Change) -> dict[str, Scalar]:
     return {
         "signal": change.signal,
         "first": change.first,
@@ -113,4 +108,4 @@ def _numbers(change: Change) -> dict[str, float | int | str | bool | None]:
 
 def _rows_wanted(change: Change) -> int:
     """Rows at which twice the error of the change would be LEAST: the error falls with the square root of the rows."""
-    return max(FEW, min(round(change.rows * (2 * change.error / LEAST) ** 2), 10 * FEW * FEW))
+    return max(FEW, min(round(change.rows * (2 * change.error / LEAST) ** 2), FEW * FEW * FEW))

@@ -1,6 +1,8 @@
-"""Numbers and counts as a sentence says them."""
+"""Numbers, counts and signals as a sentence says them."""
 
 from __future__ import annotations
+
+_NAMES = {"train/loss": "the training loss", "eval/loss": "the eval loss", "reward": "the reward", "train/grad_norm": "the gradient norm"}
 
 
 def number(value: float) -> str:
@@ -10,8 +12,18 @@ def number(value: float) -> str:
 
 def percent(share: float) -> str:
     """Whole percent from 10 on, one digit below."""
-    return f"{share:.0%}" if share >= 0.095 else f"{share:.1%}"
+    return f"{share:.0%}" if share >= 19 / 200 else f"{share:.1%}"
 
 
 def of_rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
+
+
+def said(signal: str) -> str:
+    """A signal in words, or its name."""
+    return _NAMES.get(signal, signal)
+
+
+def sentence(text: str) -> str:
+    """With a capital, but for a name that begins it."""
+    return text[:1].upper() + text[1:] if text.startswith("the ") else text

@@ -10,6 +10,7 @@ from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 from lossdoctor.vitals.change import loss_change
+from lossdoctor.vitals.progress import settled
 
 NO_RATE = Skip(
     "fewer than 4 learning rates were logged", "transformers logs learning_rate by itself; elsewhere log scheduler.get_last_lr()"
@@ -70,32 +71,23 @@ def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
     if rate is None:
         return NO_RATE
     values = rate.values
-    peak = float(values.max())
-    if peak <= 0:
+    if values.max() <= 0:
         return None
     kind = str(run.setting("lr_scheduler_type") or "").lower()
-    jumps = _jumps(rate, rise, peak)
+    jumps = _jumps(rate, rise)
     if not len(jumps) or "cycl" in kind or "plateau" in kind or _regular(rate, jumps):
         return None
-    if "restart" in kind and all(values[j : j + max(3, len(values) // 20)].max() >= 0.9 * peak for j in jumps):
+    tops = [float(values[j : j + max(3, len(values) // 20)].max()) for j in jumps]
+    if "restart" in kind and min(tops) >= (1 - rise) * float(values.max()):
         return None  # hard restarts come back to the full peak
-    onset = int(rate.steps[jumps[0]])
-    numbers = {
-        "jumps": len(jumps),
-        "before": float(values[jumps[0] - 1]),
-        "after": float(np.max(values[jumps[0] : jumps[0] + 3])),
-        "peak": peak,
-        "many": 1 if len(jumps) > most else 0,
-    }
+    before, after = float(values[jumps[0] - 1]), float(np.max(values[jumps[0] : jumps[0] + 3]))
+    peak = float(values[: jumps[0] + 1].max())
+    numbers: dict[str, Scalar] = {
+        "jumps": len(jumps), "before": before, "after": after, "peak": float(values.max()), "many": int(len(jumps) > most),
+    }  # fmt: skip
     spans = tuple((int(rate.steps[j - 1]), int(rate.steps[j])) for j in jumps[:20])
-    return Evidence(
-        numbers,
-        ("train/learning_rate",),
-        onset,
-        spans,
-        margin=max(1.0, (numbers["after"] - numbers["before"]) / (rise * peak)),
-        points=len(rate),
-    )
+    margin = max(1.0, (after - before) / (rise * peak))
+    return Evidence(numbers, ("train/learning_rate",), int(rate.steps[jumps[0]]), spans, margin=margin, points=len(rate))
 
 
 def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Skip | None:
@@ -104,27 +96,19 @@ def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Sk
     if rate is None:
         return NO_RATE
     values = rate.values
-    peak_at = int(np.argmax(values >= 0.999 * values.max()))
+    peak_at = int(np.argmax(values >= values.max() - np.abs(np.diff(values)).max() / 1000))
     end = max(int(rate.steps[-1]), run.planned_steps or 0)
     warm = int(rate.steps[peak_at]) / max(end, 1)
-    rising = np.diff(values[: peak_at + 1])
-    if peak_at < least_rows or warm < share or values[0] > 0.5 * values[peak_at] or float((rising > 0).mean()) < 0.9:
+    falls = int((np.diff(values[: peak_at + 1]) <= 0).sum())
+    unfinished = run.planned_steps is None and not settled(run) and peak_at == len(values) - 1 and run.evidence_beyond_state is False
+    if peak_at < least_rows or warm < share or 2 * values[0] > values[peak_at] or 10 * falls > peak_at or unfinished or run.window:
         return None
-    numbers = {
-        "warmup_steps_found": int(rate.steps[peak_at]),
-        "share_found": warm,
-        "end": end,
-        "peak": float(values[peak_at]),
+    numbers: dict[str, Scalar] = {
+        "warmup_steps_found": int(rate.steps[peak_at]), "share_found": warm, "end": end, "peak": float(values[peak_at]),
         "never_decayed": peak_at >= len(values) - 2,
-    }
-    return Evidence(
-        numbers,
-        ("train/learning_rate",),
-        int(rate.steps[0]),
-        ((int(rate.steps[0]), int(rate.steps[peak_at])),),
-        margin=warm / share,
-        points=len(rate),
-    )
+    }  # fmt: skip
+    span = (int(rate.steps[0]), int(rate.steps[peak_at]))
+    return Evidence(numbers, ("train/learning_rate",), span[0], (span,), margin=warm / share, points=len(rate))
 
 
 def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate: float, norm_fall: float) -> Evidence | Skip | None:
@@ -208,21 +192,19 @@ def _longest(zero: np.ndarray, rate: Curve) -> tuple[int, int]:
     return int(rate.steps[starts[best]]), int(rate.steps[ends[best]])
 
 
-def _jumps(rate: Curve, rise: float, peak: float) -> np.ndarray:
-    """Rows at which the rate turns up by `rise` of the peak (within three rows) after it had fallen by as much from its highest so far."""
-    values = rate.values
-    found = []
-    highest, lowest, i = float(values[0]), float(values[0]), 1
+def _jumps(rate: Curve, rise: float) -> np.ndarray:
+    """Rows at which the rate turns up by `rise` of its highest so far, after it had fallen by as much from there."""
+    values, found = rate.values, []
+    highest = lowest = float(values[0])
     low_at = 0
-    for i in range(1, len(values)):
-        value = float(values[i])
+    for i, value in enumerate(map(float, values)):
         if value < lowest:
             lowest, low_at = value, i
-        fell = highest - lowest
-        if fell >= rise * peak and value - lowest >= rise * peak:
+        unit = rise * highest
+        if unit > 0 and highest - lowest >= unit and value - lowest >= unit:
             found.append(low_at + 1)
             highest, lowest, low_at = value, value, i
-        elif (value > highest and fell < rise * peak) or (found and value > highest):
+        elif value > highest:
             highest, lowest, low_at = value, value, i
     return np.asarray(found, dtype=np.intp)
 

@@ -8,133 +8,102 @@ from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run, Signal
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
+SIDE = 10  # rows on either side of a break that give the levels
+SOON = 40  # rows after a drop within which a schedule that began again has risen
 
-def resume_discontinuity(run: Run, *, sigmas: float, jump: float) -> Evidence | None:
-    """A restart shows in the order of the steps (they fall back), in an epoch that jumps back, or in a learning rate that starts again
-    where the level of the loss breaks by `sigmas` noise scales and `jump` of the level."""
+
+def resume_discontinuity(run: Run, *, sigmas: float, jump: float, rate_move: float) -> Evidence | None:
+    """A restart shows in the order of the steps (they fall back), in an epoch that falls back, in a learning rate that warms up again, or
+    in one that moves by `rate_move` of its peak where the level of the loss rises by `sigmas` standard errors and by `jump` of itself."""
     loss = run.signal("train/loss")
     if loss is None or len(loss) < 6:
         return None
+    return _steps_break(run, loss) or _epoch_break(loss) or _rate_break(run, sigmas, jump, rate_move)
+
+
+def _steps_break(run: Run, loss: Signal) -> Evidence | None:
     back = np.flatnonzero(np.diff(loss.segments) > 0) + 1
     usual = float(np.median(np.abs(np.diff(loss.steps))))
     # Back to the very beginning is a new count (an epoch, another phase), not a checkpoint.
     back = back[loss.steps[back] > loss.steps[0] + 2 * usual]
-    if len(back):
-        at = int(back[0])
-        redone = int(loss.steps[at - 1] - loss.steps[at])
-        shift = _shift(loss_curve(run), int(loss.steps[at]))
-        numbers: dict[str, Scalar] = {
-            "kind": "steps fall back",
-            "restarts": len(back),
-            "resumed_step": int(loss.steps[at]),
-            "redone_steps": redone,
-            "shift": shift[0],
-            "shift_sigmas": shift[1],
-            "died_step": int(loss.steps[at - 1]),
-        }
-        return Evidence(
-            numbers, ("train/loss",), int(loss.steps[at]), ((int(loss.steps[at]), int(loss.steps[at - 1])),), margin=3.0, points=len(loss)
-        )
-    return _epoch_break(loss) or _rate_break(run, sigmas, jump)
+    if not len(back):
+        return None
+    at, before = int(loss.steps[back[0]]), int(loss.steps[back[0] - 1])
+    return _evidence(run, "steps fall back", at, before, len(back), ("train/loss",), redone=before - at, margin=3.0)
 
 
 def _epoch_break(loss: Signal) -> Evidence | None:
-    """The epoch counter falls back while the steps go on: the data loader began again."""
+    """The epoch counter falls back, beyond its rounding, while the steps go on: the data loader began again."""
     known = np.isfinite(loss.epochs)
     epochs, steps = loss.epochs[known], loss.steps[known]
-    falls = np.flatnonzero((np.diff(epochs) < -0.05) & (np.diff(steps) > 0))
+    falls = np.flatnonzero((np.diff(epochs) < -1 / 20) & (np.diff(steps) > 0))
     if not len(falls):
         return None
-    at = int(falls[0]) + 1
-    numbers: dict[str, Scalar] = {
-        "kind": "the epoch falls back",
-        "restarts": len(falls),
-        "resumed_step": int(steps[at]),
-        "redone_steps": 0,
-        "shift": 0.0,
-        "shift_sigmas": 0.0,
-        "died_step": int(steps[at - 1]),
-    }
-    return Evidence(numbers, ("train/loss",), int(steps[at]), ((int(steps[at - 1]), int(steps[at])),), margin=2.0, points=len(loss))
+    before, at = int(steps[falls[0]]), int(steps[falls[0] + 1])
+    return _evidence(None, "the epoch falls back", at, before, len(falls), ("train/loss",), margin=2.0)
 
 
-def _rate_break(run: Run, sigmas: float, jump: float) -> Evidence | None:
-    """A learning rate that drops and ramps up again, with a break of the loss level at the same place."""
+def _rate_break(run: Run, sigmas: float, jump: float, rate_move: float) -> Evidence | None:
+    """A learning rate that drops and ramps up again, or that moves where the level of the loss breaks upwards."""
     rate, curve = named_curve(run, "train/learning_rate"), loss_curve(run)
     kind = str(run.setting("lr_scheduler_type") or "").lower()
-    if len(rate) < 6 or len(curve) < 20 or rate.values.max() <= 0 or "cycl" in kind or "restart" in kind:
+    planned = "cycl" in kind or "restart" in kind or _cyclic(rate)
+    if len(rate) < 6 or len(curve) < 2 * SIDE or rate.values.max() <= 0 or planned:
         return None
-    if _cyclic(rate):
-        return None
-    peak = float(rate.values.max())
-    change = np.diff(rate.values) / peak
-    usual = float(np.median(np.abs(change)))
-    # A drop far beyond the schedule's own slope, after which the rate rises again.
-    highest = np.maximum.accumulate(rate.values)
-    decayed = highest[:-1] - rate.values[:-1] > max(0.02, 8 * usual) * peak
-    # A drop far beyond the schedule's own slope after which the rate rises again, or a rise after a decay: warmup is neither.
-    drops = [
-        int(i) + 1 for i in np.flatnonzero(change < -max(0.02, 8 * usual)) if rate.values[i + 1 : i + 40].max() > rate.values[i + 1] * 1.02
-    ]
-    rises = [int(i) + 1 for i in np.flatnonzero((change > max(0.02, 8 * usual)) & decayed)]
+    values, names = rate.values, ("train/learning_rate", "train/loss")
+    highest = np.maximum.accumulate(values)[:-1]
+    scale = np.maximum(highest, np.finfo(np.float64).tiny)  # so far: a later, larger peak must not hide what came before it
+    moves = np.diff(values) / scale
+    unit = max(rate_move, 8 * float(np.median(np.abs(moves))))  # far beyond the schedule's own slope
+    drops = [int(i) + 1 for i in np.flatnonzero(moves < -unit)]
     for at in drops:
-        if (
-            rate.values[at] <= 0.5 * rate.values[at - 1]
-            and rate.values[at : at + 40].max() >= 2 * rate.values[at]
-            and rate.values[at - 1] > 0.05 * peak
-        ):
-            step = int(rate.steps[at])
-            shift, score = _shift(curve, step)
-            numbers: dict[str, Scalar] = {
-                "kind": "the learning rate warms up again",
-                "restarts": len(drops),
-                "resumed_step": step,
-                "redone_steps": 0,
-                "shift": shift,
-                "shift_sigmas": score,
-                "died_step": int(rate.steps[at - 1]),
-            }
-            return Evidence(
-                numbers, ("train/learning_rate", "train/loss"), step, ((int(rate.steps[at - 1]), step),), margin=2.5, points=len(curve)
-            )
+        later = float(values[at : at + SOON].max())
+        if values[at] <= values[at - 1] / 2 and later >= 2 * values[at] and values[at - 1] > unit * highest[at - 1]:
+            steps = int(rate.steps[at]), int(rate.steps[at - 1])
+            return _evidence(run, "the learning rate warms up again", *steps, len(drops), names, margin=2.5)
+    rises = [int(i) + 1 for i in np.flatnonzero((moves > unit) & (highest - values[:-1] > unit * highest))]
     # A burst that is over within a few rows is no new schedule.
-    rises = [at for at in rises if float(np.median(rate.values[at : at + 12])) > rate.values[at - 1] + 0.5 * max(0.02, 8 * usual) * peak]
+    rises = [at for at in rises if float(np.median(values[at : at + SIDE])) > values[at - 1] + unit / 2 * highest[at - 1]]
     for at in sorted(drops + rises):
-        step = int(rate.steps[at])
-        shift, score = _shift(curve, step)
+        steps = int(rate.steps[at]), int(rate.steps[at - 1])
+        shift, score = _shift(curve, steps[0])
         if score >= sigmas and shift >= jump:  # downwards is what learning does
-            numbers = {
-                "kind": "the learning rate starts again and the loss level breaks",
-                "restarts": 1,
-                "resumed_step": step,
-                "redone_steps": 0,
-                "shift": shift,
-                "shift_sigmas": score,
-                "died_step": int(rate.steps[at - 1]),
-            }
-            return Evidence(
-                numbers,
-                ("train/loss", "train/learning_rate"),
-                step,
-                ((int(rate.steps[at - 1]), step),),
-                margin=abs(score) / sigmas,
-                points=len(curve),
-            )
+            said = "the learning rate starts again and the loss level breaks"
+            return _evidence(run, said, *steps, 1, names[::-1], margin=score / sigmas)
     return None
+
+
+def _evidence(
+    run: Run | None, kind: str, at: int, before: int, restarts: int, signals: tuple[str, ...], *, redone: int = 0, margin: float
+) -> Evidence:
+    curve = loss_curve(run) if run is not None else None
+    shift, score = _shift(curve, at) if curve is not None else (0.0, 0.0)
+    numbers: dict[str, Scalar] = {
+        "kind": kind,
+        "restarts": restarts,
+        "resumed_step": at,
+        "redone_steps": redone,
+        "shift": shift,
+        "shift_sigmas": score,
+        "died_step": before,
+    }
+    points = len(curve) if curve is not None else 0
+    return Evidence(numbers, signals, at, ((min(at, before), max(at, before)),), margin=margin, points=points)
 
 
 def _cyclic(rate: Curve) -> bool:
     """Four turning points or more in near equal distances: a schedule by plan."""
     turns = np.flatnonzero(np.diff(np.sign(np.diff(rate.values))) != 0)
     gaps = np.diff(rate.steps[turns]).astype(float)
-    return len(gaps) >= 4 and float(np.ptp(gaps)) <= 0.3 * float(np.median(gaps))
+    return len(gaps) >= 4 and float(np.ptp(gaps)) <= float(np.median(gaps)) / 3
 
 
 def _shift(curve: Curve, step: int) -> tuple[float, float]:
-    """Relative change of the level across `step` (ten rows on each side) and the same in noise scales of the medians."""
-    before, after = curve.values[curve.steps < step][-10:], curve.values[curve.steps >= step][:10]
-    if len(before) < 3 or len(after) < 3:
+    """Relative change of the level across `step` (ten rows on each side) and the same in standard errors."""
+    at = int(np.searchsorted(curve.steps, step))
+    if at < 3 or len(curve) - at < 3:
         return 0.0, 0.0
-    change = float(np.median(after) - np.median(before))
-    scale = max(curve.noise, 1e-9) * 1.25 * float(np.sqrt(1 / len(before) + 1 / len(after)))
-    return change / max(abs(float(np.median(before))), 1e-9), change / scale
+    before, after = curve.median(max(0, at - SIDE), at), curve.median(at, min(len(curve), at + SIDE))
+    change = after.value - before.value
+    error = float(np.hypot(before.error, after.error)) or np.finfo(np.float64).tiny
+    return change / (abs(before.value) or 1.0), change / error

@@ -109,7 +109,7 @@ def _stepped(curve: Curve, won: float, best: float, end: float, blow_up: float) 
         return False
     before = float(np.median(values[max(0, top - 12) : top - 2]))
     height, after = float(values[top]) - before, curve.after(int(curve.steps[top]))
-    sudden = float(values[top]) - float(np.median(values[max(0, top - 5) : top - 1])) > height / 2
+    sudden = float(np.median(values[max(0, top - 5) : top - 1])) < before + height / 4
     came_back = end < before + height / 2 or after.trend()[1] < -2
     return sudden and height > 0 and came_back and before < best + (end - best) / 2
 

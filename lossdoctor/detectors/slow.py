@@ -27,12 +27,13 @@ def slow_convergence(
     noise_share: float,
     least_fall: float,
     left: float,
+    high_level: float,
     small_fall: float,
 ) -> Evidence | Skip | None:
     """Half of the drop is reached only after `half_share` of the run, and the last fifth still gives `last_fifth` of it.
 
     The drop must be real (`least_fall` of the start, the noise no more than `noise_share` of it) and matter: `left` of the start is still
-    there. More than `many_epochs` passes over the data for half of the drop are slow already at `half_share_epochs` of the run. A dozen
+    there. More than `many_epochs` passes over the data for half of the drop are slow already at `half_share_epochs` of the run, whatever the last fifth gave; so is a language model that ends above `high_level` nats. A dozen
     rows that fall all the way by less than `small_fall` are too few to be sure, and said to be.
     """
     if any((turn := turn_of(signal)) is not None and turn.rise > least_fall and turn.later >= 2 for signal in run.eval_losses()):
@@ -62,12 +63,14 @@ def slow_convergence(
     half = _crossing(curve, progress)
     late = 1 - float(np.interp(4 / 5 * curve.span, curve.at - curve.steps[0], progress))
     epochs = _epochs_at(run, curve, half)
-    enough = half_share_epochs if epochs is not None and epochs >= many_epochs else half_share
+    patient = epochs is not None and epochs >= many_epochs
+    unread = run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN) and run.step_is == "step" and end >= high_level
+    enough, last_fifth = half_share_epochs if patient else half_share, 0.0 if patient or unread else last_fifth
     still_falls = curve.trend(1 / 2)[1] <= -1 if len(curve) >= FEW_ROWS else falls
     if half < enough or late < last_fifth or not still_falls:
         return None
     numbers: dict[str, Scalar] = {"half_share_found": half, "epochs_to_half": epochs, "last_fifth_found": late, "little": 0}
-    return _evidence(curve, name, start, end, min(half / enough, late / last_fifth), numbers)
+    return _evidence(curve, name, start, end, half / enough, numbers)
 
 
 def _evidence(curve: Curve, name: str, start: float, end: float, margin: float, numbers: dict[str, Scalar]) -> Evidence:

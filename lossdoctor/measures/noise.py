@@ -9,7 +9,7 @@ import numpy as np
 
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats
 
-TELLING = 32  # rows; fewer cannot tell what neighbours share
+TELLING = 32  # rows of a stretch; two stretches at least tell what neighbours share
 PARTS = 8  # stretches of a long curve
 STRONGEST = 0.9  # correlation; beyond it noise and trend are the same thing
 CLIP = 3  # scales
@@ -46,7 +46,7 @@ def noise_of(values: Floats, least: float = 0.0) -> Noise:
     if len(values) < 3:
         return Noise(least)
     scale = float(MAD_TO_SIGMA * np.median(np.abs(_bends(values, 1))))
-    parts = np.array_split(values, min(len(values) // TELLING, PARTS)) if len(values) >= TELLING else []
+    parts = np.array_split(values, min(len(values) // TELLING, PARTS)) if len(values) >= 2 * TELLING else []
     r = float(np.median([_correlation(part) for part in parts])) if parts else 0.0
     return Noise(max(scale / float(np.sqrt(2 * (1 - r) * (3 - r))), least), r)
 

@@ -59,6 +59,12 @@ class Stand:
         """Not better at its end than at its start by more than `fall`, nor are the evals."""
         return self.change.gain <= self.limits.fall and (self.evals is None or self.evals.gain <= self.limits.fall)
 
+    @cached_property
+    def underway(self) -> bool:
+        """Whether the second half gives more of the fall than the first, beyond noise: learning has begun, if slowly."""
+        moved, z = self.curve.trend(1 / 2)
+        return z < -3 and 2 * moved < -(self.curve.start.value - self.level)
+
     @property
     def rests(self) -> bool:
         """No further fall over the last three fifths."""
@@ -111,7 +117,7 @@ def _constant(stand: Stand) -> bool:
 
 def _guessing(stand: Stand) -> bool:
     reference, limits = stand.reference, stand.limits
-    if reference is None or not stand.still or not stand.far:
+    if reference is None or not stand.still or not stand.far or stand.underway:
         return False
     if reference.kind == "classes" and not reference.certain and stand.curve.noise > limits.quiet * stand.level:
         return False

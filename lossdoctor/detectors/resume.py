@@ -8,7 +8,7 @@ from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run, Signal
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
-SIDE = 10  # rows on either side of a break that give the levels
+SIDE = 12  # rows on either side of a break that give the levels
 SOON = 40  # rows after a drop within which a schedule that began again has risen
 
 
@@ -99,7 +99,7 @@ def _cyclic(rate: Curve) -> bool:
 
 
 def _shift(curve: Curve, step: int) -> tuple[float, float]:
-    """Relative change of the level across `step` (ten rows on each side) and the same in standard errors."""
+    """Relative change of the level across `step` (a dozen rows on each side) and the same in standard errors."""
     at = int(np.searchsorted(curve.steps, step))
     if at < 3 or len(curve) - at < 3:
         return 0.0, 0.0

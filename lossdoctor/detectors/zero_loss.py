@@ -32,6 +32,8 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     if share > early_share and (epochs is None or epochs > early_epochs):
         return None
     logged = run.signal("train/grad_norm")
+    if logged is not None and (curve.values == 0).any() and not np.isfinite(logged.values[-max(2, len(logged) // THIRD) :]).any():
+        return None  # a NaN that the trainer hid
     numbers: dict[str, Scalar] = {
         "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs, "exactly_zero": float(tail.max()) == 0.0,
         "norm_is_zero": no_gradient, "norm_median": float(np.median(norm.values)) if len(norm) else None,

@@ -86,7 +86,7 @@ def turn_of(signal: Signal) -> Turn | None:
     final = float(np.median(values[-last:]))
     each = Noise(curve.noise)  # an eval is made of the same rows each time: what neighbours share is movement, no noise
     error = float(np.hypot(each.error(width), each.error(last)))
-    floor, later = max(abs(minimum), curve.quantum), smooth[low + 1 :]
+    floor, later = max(abs(minimum), curve.quantum) or 1.0, smooth[low + 1 :]
     epoch = float(signal.in_order.epochs[best])
     return Turn(
         signal.name, int(curve.steps[best]), epoch if np.isfinite(epoch) else None, minimum, final, (final - minimum) / floor,

@@ -7,7 +7,9 @@ from functools import lru_cache
 import numpy as np
 
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import named_curve
+from lossdoctor.shapes.curve import Curve, named_curve
+
+BESIDE = 3  # rows around a break of the loss within which a move of the learning rate belongs to it
 
 
 def spoiled(run: Run) -> bool:
@@ -42,3 +44,14 @@ def warmup_end(run: Run) -> int:
     if peak == 0:
         return default
     return int(min(rate.steps[peak], first + 0.5 * (last - first)))
+
+
+def rate_moves(run: Run, curve: Curve, row: int, change: float) -> bool:
+    """Whether the learning rate jumps by the factor `change` between two rows around the shift; its last twentieth is only decay."""
+    rate = named_curve(run, "train/learning_rate")
+    if len(rate) < 4 or rate.values.max() <= 0:
+        return False
+    near = rate.between(int(curve.steps[max(0, row - BESIDE - 1)]), int(curve.steps[min(len(curve) - 1, row + BESIDE)])).values
+    floor = float(rate.values.max()) / 20
+    ratios = np.maximum(near[1:], floor) / np.maximum(near[:-1], floor)
+    return bool((np.maximum(ratios, 1 / ratios) >= change).any())

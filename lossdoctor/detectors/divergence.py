@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, log
+from math import hypot, inf, log
 
 import numpy as np
 
-from lossdoctor.measures.level import Floats
+from lossdoctor.detectors.curve import rate_moves
+from lossdoctor.measures.level import Floats, binned_medians
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import Curve, curve_of
+from lossdoctor.shapes.curve import Curve, Level, curve_of
+from lossdoctor.shapes.jumps import jumps
 
 TENTH = 10  # rows of this share of the run are its end
+COARSE = 25  # medians that show whether a level goes up once or wanders
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, bl
         curve = curve_of(signal)
         if len(curve) < 2 or curve.scale <= 0:
             continue
-        found = next(_shapes(curve, limits, ends_in_nan=bool(~np.isfinite(signal.values[-1]))), None)
+        found = next(_shapes(run, curve, limits, ends_in_nan=bool(~np.isfinite(signal.values[-1]))), None)
         if found is not None:
             return _evidence(curve, signal.name, found)
         if len(curve) >= TENTH:
@@ -59,63 +62,63 @@ def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, bl
     return None
 
 
-def _shapes(curve: Curve, limits: Limits, *, ends_in_nan: bool) -> Iterator[Loss]:
-    level = curve.level
-    tail = max(1, len(level) // TENTH)
+def _shapes(run: Run, curve: Curve, limits: Limits, *, ends_in_nan: bool) -> Iterator[Loss]:
     if ends_in_nan:
         yield from _climbs(curve, limits, "climb to NaN", least=1)
-    low = int(np.argmin(level))
-    start = float(np.median(curve.values[: max(1, min(5, len(curve) // TENTH))]))
-    if start < level[low]:  # smoothing hides a good start of a row or two
-        yield from _lost(curve, 0, start, float(np.median(level[-tail:])), limits)
-    if low < len(level) - tail:
-        yield from _lost(curve, low, float(level[low]), float(np.median(level[-tail:])), limits)
+    yield from _lost(run, curve, limits)
     yield from _climbs(curve, limits, "climbing")
     yield from _dwells(curve, limits)
 
 
-def _lost(curve: Curve, low: int, best: float, end: float, limits: Limits) -> Iterator[Loss]:
+def _lost(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
     """It ends above its best, for good."""
-    level = curve.level
-    won = max(float(np.max(level[: low + 1])), best)
-    if not _beyond(curve, best, end, limits) or _given_back(won, best, end) < limits.share_of_fall:
-        return
-    above = np.flatnonzero(level[low:] <= best + (end - best) / 2)
-    stays = len(level) - low - 1 - (int(above[-1]) if len(above) else 0)
-    lasting = stays >= max(2, len(level) // TENTH) or end >= limits.blow_up * abs(best)
-    if lasting and not _wanders(level, best, end) and not _stepped(curve, won, best, end, limits.blow_up):
-        yield Loss(low, best, end, "drift", (end - best) / (limits.rise * abs(best)) if best else limits.blow_up)
+    level, end = curve.level, curve.end
+    first = curve.median(0, max(1, min(5, len(curve) // TENTH)))  # wider windows hide a good start of a row or two
+    for best in (first, curve.best):
+        low = int(np.searchsorted(curve.at, best.step))
+        won = max(float(np.max(level[: low + 1])), best.value)
+        if best.step >= end.step or not _beyond(best, end, limits, curve.quantum):
+            continue
+        if _given_back(won, best.value, end.value) < limits.share_of_fall:
+            continue
+        above = np.flatnonzero(level[low:] <= (best.value + end.value) / 2)
+        stays = len(level) - low - 1 - (int(above[-1]) if len(above) else 0)
+        lasting = stays >= max(2, len(level) // TENTH) or end.value >= limits.blow_up * abs(best.value)
+        if lasting and not _wanders(level, best.value, end.value) and not _stepped(run, curve, won, best, end):
+            margin = (end.value - best.value) / (limits.rise * abs(best.value)) if best.value else limits.blow_up
+            yield Loss(low, best.value, end.value, "drift", margin)
 
 
-def _beyond(curve: Curve, best: float, end: float, limits: Limits) -> bool:
-    """Whether the end lies above the best by more than the rise, the noise of a median, and the rounding; a tenfold needs no noise."""
-    if end >= TENTH * abs(best) + 2 * curve.quantum:
+def _beyond(best: Level, end: Level, limits: Limits, quantum: float) -> bool:
+    """Whether the end lies above the best by more than the rise, the noise of both, and the rounding; a tenfold needs no noise."""
+    rise = end.value - best.value
+    if end.value >= TENTH * abs(best.value) + 2 * quantum:
         return True
-    return end - best > max(limits.sigmas * curve.level_noise, limits.rise * abs(best), 2 * curve.quantum)
+    return rise > max(limits.sigmas * hypot(best.error, end.error), limits.rise * abs(best.value), 2 * quantum)
 
 
 def _given_back(won: float, best: float, end: float) -> float:
-    """Share of the fall from `won` to `best` that is lost at `end`; in logarithms where all three are positive."""
-    if best > 0:
-        won, best, end = log(won), log(best), log(end)
-    return (end - best) / (won - best) if won > best else inf
+    """Share of the fall from `won` to `best` that is lost at `end`: in logarithms, where a loss near zero has won more than the last
+    units show, but never above twice the plain share, so that a tiny wiggle there is none."""
+    if won <= best:
+        return inf
+    plain = (end - best) / (won - best)
+    return min(2 * plain, log(end / best) / log(won / best)) if best > 0 else plain
 
 
-def _stepped(curve: Curve, won: float, best: float, end: float, blow_up: float) -> bool:
-    """Whether it jumped within three rows and has fallen since, not far above the start: a spike that comes back, or a shift."""
-    values = curve.values
-    top = int(np.argmax(values))
-    if top < 5 or top > len(values) - 5 or end >= blow_up * won:
+def _stepped(run: Run, curve: Curve, won: float, best: Level, end: Level) -> bool:
+    """Whether one jump makes most of the rise, less than half of what was won is lost, and the loss has not risen since: a shift of the
+    data, or a spike. Where the learning rate jumps too, it is neither."""
+    rise = end.value - best.value
+    made = [jump for jump in jumps(curve) if jump.step > best.step and jump.gap >= rise / 2 and jump.before.value < best.value + rise / 2]
+    if not made or _given_back(won, best.value, end.value) >= 1 / 2 or curve.after(made[-1].step).trend()[1] >= 2:
         return False
-    before = float(np.median(values[max(0, top - 12) : top - 2]))
-    height, after = float(values[top]) - before, curve.after(int(curve.steps[top]))
-    sudden = float(np.median(values[max(0, top - 5) : top - 1])) < before + height / 4
-    came_back = end < before + height / 2 or after.trend()[1] < -2
-    return sudden and height > 0 and came_back and before < best + (end - best) / 2
+    return not any(rate_moves(run, curve, jump.row, 2) for jump in made)
 
 
 def _wanders(level: Floats, best: float, end: float) -> bool:
     """Whether the level swings between a low and a high line and back more than twice: that is oscillation."""
+    level = binned_medians(level, COARSE)
     quarter = (end - best) / 4
     side = np.where(level > end - quarter, 1, np.where(level < best + quarter, -1, 0))
     side = side[side != 0]
@@ -147,8 +150,8 @@ def _dwells(curve: Curve, limits: Limits) -> Iterator[Loss]:
         return
     first = int(np.flatnonzero(high)[0])
     low, peak = int(np.argmin(level[: first + 1])), float(np.median(level[high]))
-    if _stepped(curve, float(np.max(level[: low + 1])), float(level[low]), peak, limits.blow_up):
-        return
+    if any(jump.step > curve.at[low] and jump.gap >= (peak - level[low]) / 2 for jump in jumps(curve)):
+        return  # a shift, or a spike
     if not _wanders(level, float(level[low]), peak) and _given_back(float(np.max(level[: low + 1])), float(level[low]), peak) >= 1 / 2:
         yield Loss(low, float(level[low]), peak, "dwell", float(high.mean()) / limits.long_share)
 
@@ -158,7 +161,7 @@ def _onset(curve: Curve, found: Loss) -> int:
     rows = curve.steps >= (curve.at[found.low] if found.low else curve.steps[0])
     values, steps = curve.values[rows], curve.steps[rows]
     half = int(np.argmax(values > found.best + (found.end - found.best) / 2))
-    quiet = found.best + max(3 * curve.noise, (found.end - found.best) / TENTH, 2 * curve.quantum)
+    quiet = found.best + max(3 * curve.noise, (found.end - found.best) / (2 * TENTH), 2 * curve.quantum)
     low = np.flatnonzero(values[:half] <= quiet)
     return int(steps[int(low[-1]) + 1]) if len(low) else int(steps[half] if half else steps[0])
 

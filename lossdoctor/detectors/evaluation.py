@@ -6,7 +6,7 @@ import numpy as np
 
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 
 def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: int) -> Evidence | Skip | None:
@@ -16,7 +16,7 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     same stretch: what train won before the first eval proves nothing about evals that came later.
     """
     signal = next(iter(run.eval_losses()), None)
-    curve, train = curve_of(signal) if signal is not None else loss_curve(run).part(1, 0), loss_curve(run)
+    curve, train = named_curve(run, signal.name if signal is not None else "eval/loss"), loss_curve(run)
     if signal is None or len(curve) < min(evals, 3):
         return Skip(f"fewer than {evals} evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
     if len(train) < 5 or train.scale <= 0:
@@ -26,12 +26,11 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     early = _around(train, -1, int(curve.steps[third - 1]))
     late = _around(train, int(curve.steps[-third - 1]), int(curve.steps[-1]))
     fell = (early - late) / abs(early) if early else 0.0
-    gained = (first - last) / max(abs(first), curve.quantum)
+    gained = (first - last) / (abs(first) or 1.0)
     furthest = float(np.max(np.abs(curve.values / curve.values[0] - 1))) if curve.values[0] else 0.0
     needed = 1.0 if len(curve) >= evals else 2.0
     follows = gained > ratio * fell or (gained > 0 and curve.trend()[1] < -3)
-    rises = gained < 0 and curve.trend()[1] > 3
-    if fell < needed * train_fall or follows or rises or furthest > most / needed:
+    if fell < needed * train_fall or follows or furthest > most / needed:
         return None
     span = (int(curve.steps[0]), int(curve.steps[-1]))
     numbers: dict[str, Scalar] = {

@@ -6,35 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.detectors.curve import spoiled, steps_per_epoch, warmup_end
+from lossdoctor.detectors.curve import rate_moves, spoiled, steps_per_epoch, warmup_end
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
+from lossdoctor.shapes.curve import Curve, loss_curve
+from lossdoctor.shapes.jumps import LAG, NEAR, Jump, jumps
 
 ROWS = 36  # of a curve whose level can be told on both sides of a shift
 WIDTH = 12  # rows on either side of an epoch boundary
-LAG = 3  # rows within which a change is sudden
 BOUNDARIES = 64  # epoch boundaries looked at in a run of very many epochs
 
 
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """A break between two straight pieces of the level: its row, the levels on both sides, how much of the run it lasts."""
-
-    row: int
-    before: float
-    after: float
-    sigmas: float
-    lasts: float
-
-    @property
-    def change(self) -> float:
-        return (self.after - self.before) / (abs(self.before) or 1.0)
-
-
-def level_shift(run: Run, *, sigmas: float, least: float, lasting: float, rate_change: float) -> Evidence | Skip | None:
-    """The straight pieces of the level break by `least` (relative) and `sigmas` noise scales of one row, and half of that lasts for
-    `lasting` of the run or to its end.
+def level_shift(run: Run, *, least: float, lasting: float, rate_change: float) -> Evidence | Skip | None:
+    """The level jumps by `least` (relative), and half of that lasts for `lasting` of the run or to its end.
 
     Not counted: the warmup, a restart, a change of the learning rate by `rate_change`, falls at an epoch boundary (see `epoch_stairs`), and
     what ends above twice the start or at nothing: that is divergence, or a NaN that was filtered.
@@ -46,27 +30,29 @@ def level_shift(run: Run, *, sigmas: float, least: float, lasting: float, rate_c
         return None
     start, length = warmup_end(run) + curve.span / 20, steps_per_epoch(run)
     found = [
-        shift
-        for shift in _shifts(curve, sigmas, least, lasting)
-        if curve.steps[shift.row] > start
-        and not _rate_moves(run, curve, shift.row, rate_change)
-        and (shift.change > 0 or not _at_boundary(curve, shift.row, length))
-        and curve.quantum < shift.after < 2 * curve.start.value
+        jump
+        for jump in jumps(curve)
+        if jump.step > start
+        and abs(jump.change) >= least
+        and (jump.lasts >= lasting or (2 * jump.lasts >= lasting and _to_end(curve, jump)))
+        and not rate_moves(run, curve, jump.row, rate_change)
+        and (jump.gap > 0 or (_new_low(curve, jump) and not _at_boundary(curve, jump.row, length)))
+        and curve.quantum < jump.after.value < 2 * curve.start.value
     ]
     if not found:
         return None
-    top = max(found, key=lambda s: (s.change > 0, abs(s.sigmas)))
-    step, last = int(curve.steps[top.row]), int(curve.steps[min(len(curve) - 1, top.row + round(top.lasts * len(curve)))])
-    to_end = last == curve.steps[-1]
+    top = max(found, key=lambda jump: (jump.gap > 0, abs(jump.sigmas)))
+    last = int(curve.steps[min(len(curve) - 1, top.row + round(top.lasts * len(curve)))])
+    to_end = _to_end(curve, top)
     numbers: dict[str, Scalar] = {
         "change": top.change,
         "size": abs(top.change),
         "sigmas_found": abs(top.sigmas),
-        "level_before": top.before,
-        "level_after": top.after,
-        "shift_step": step,
-        "upward": int(top.change > 0),
-        "direction": "up" if top.change > 0 else "down",
+        "level_before": top.before.value,
+        "level_after": top.after.value,
+        "shift_step": top.step,
+        "upward": int(top.gap > 0),
+        "direction": "up" if top.gap > 0 else "down",
         "lasts_share": top.lasts,
         "to_end": int(to_end),
         "shifts": len(found),
@@ -74,37 +60,18 @@ def level_shift(run: Run, *, sigmas: float, least: float, lasting: float, rate_c
         "at_boundary": int(_at_boundary(curve, top.row, length)),
         "rows": len(curve),
     }
-    return Evidence(numbers, ("train/loss",), step, ((step, last),), margin=min(10.0, abs(top.sigmas) / sigmas), points=len(curve))
+    margin = min(10.0, abs(top.change) / least)
+    return Evidence(numbers, ("train/loss",), top.step, ((top.step, last),), margin=margin, points=len(curve))
 
 
-def _shifts(curve: Curve, sigmas: float, least: float, lasting: float) -> list[Shift]:
-    """Every break between two pieces that is sudden, high enough, and lasts."""
-    level, found = curve.level, []
-    near, long = max(LAG, len(level) // 20), max(LAG, round(lasting * len(level)))
-    for piece in curve.pieces[1:]:
-        at = piece.first
-        before, after = float(np.median(level[max(0, at - near) : at])), float(np.median(level[at : at + long]))
-        gap = after - before
-        if abs(gap) < max(sigmas * curve.noise, least * abs(before)):
-            continue
-        row = _sudden(curve, at - LAG, at + LAG, gap)
-        beyond = np.sign(gap) * (level[at + LAG :] - before - gap / 2) > 0
-        lasts = (int(np.argmin(beyond)) if not beyond.all() else len(beyond)) / len(level)
-        if row is not None and (lasts >= lasting or beyond.all()):
-            found.append(Shift(row, before, after, gap / max(curve.noise, np.finfo(np.float64).tiny), lasts))
-    return found
+def _new_low(curve: Curve, jump: Jump) -> bool:
+    """Whether a fall leads below the level of long before it too: else it is the end of a spike."""
+    earlier = curve.values[max(0, jump.row - 3 * NEAR) : jump.row - NEAR]
+    return len(earlier) >= NEAR and float(np.median(earlier)) > jump.after.value - jump.gap / 2
 
 
-def _sudden(curve: Curve, left: int, right: int, gap: float) -> int | None:
-    """The row before which half of the gap lies between the medians of three rows on either side; None for a ramp."""
-    first, last = (int(np.searchsorted(curve.steps, curve.at[min(max(k, 0), len(curve.at) - 1)])) for k in (left, right))
-    rows = np.arange(max(LAG, first), min(len(curve) - LAG, last) + 1)
-    if not len(rows):
-        return None
-    windows = np.median(np.lib.stride_tricks.sliding_window_view(curve.values, LAG), axis=1)
-    jumps = np.sign(gap) * (windows[rows] - windows[rows - LAG])
-    best = int(np.argmax(jumps))
-    return int(rows[best]) if jumps[best] >= abs(gap) / 2 else None
+def _to_end(curve: Curve, jump: Jump) -> bool:
+    return jump.row + round(jump.lasts * len(curve)) >= len(curve) - 2 * LAG
 
 
 def _at_boundary(curve: Curve, row: int, length: float | None) -> bool:
@@ -114,17 +81,6 @@ def _at_boundary(curve: Curve, row: int, length: float | None) -> bool:
     spacing, step = float(np.median(np.diff(curve.steps))), float(curve.steps[row])
     distance = abs(step - round(step / length) * length)
     return round(step / length) >= 1 and distance <= max(LAG * spacing, length / 50) and length > 2 * LAG * spacing
-
-
-def _rate_moves(run: Run, curve: Curve, row: int, change: float) -> bool:
-    """Whether the learning rate jumps by the factor `change` between two rows around the shift; its last twentieth is only decay."""
-    rate = named_curve(run, "train/learning_rate")
-    if len(rate) < 4 or rate.values.max() <= 0:
-        return False
-    near = rate.between(int(curve.steps[max(0, row - LAG - 1)]), int(curve.steps[min(len(curve) - 1, row + LAG)])).values
-    floor = float(rate.values.max()) / 20
-    ratios = np.maximum(near[1:], floor) / np.maximum(near[:-1], floor)
-    return bool((np.maximum(ratios, 1 / ratios) >= change).any())
 
 
 def epoch_stairs(run: Run, *, sigmas: float, least: float, boundaries: int) -> Evidence | Skip | None:

@@ -13,7 +13,7 @@ from lossdoctor.detectors.levels import Reference, log_vocabulary, nearest
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
-from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
+from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
 from lossdoctor.vitals.change import Change, change_of, eval_change, metric_changes
 from lossdoctor.vitals.progress import settled
 
@@ -28,6 +28,7 @@ class Limits:
     high_level: float
     untrained: float
     quiet: float
+    quick: float
     rows: float
 
 
@@ -84,7 +85,7 @@ class Stand:
 
 def plateau(
     run: Run, *, fall: float, near_chance: float, vocabulary_share: float, high_level: float, untrained: float,
-    quiet: float, rows: float,
+    quiet: float, quick: float, rows: float,
 ) -> Evidence | Skip | None:  # fmt: skip
     """The loss got better by no more than `fall`, or has stopped falling, at a level that is known to be high.
 
@@ -93,7 +94,7 @@ def plateau(
     `vocabulary_share` of ln(vocabulary), `high_level` nats for a language model of unknown vocabulary, `untrained` nats for any, every row
     the same, or an accuracy that does not move while the loss stays above `near_chance` of guessing.
     """
-    limits = Limits(fall, near_chance, vocabulary_share, high_level, untrained, quiet, rows)
+    limits = Limits(fall, near_chance, vocabulary_share, high_level, untrained, quiet, quick, rows)
     stand = _stand(run, limits)
     if stand is None:
         return Skip("fewer than 2 values of a loss", "log more often: logging_steps so that the run gives at least 50 rows")
@@ -104,11 +105,15 @@ def plateau(
 
 
 def _stand(run: Run, limits: Limits) -> Stand | None:
-    evals = max((curve_of(signal) for signal in run.eval_losses()), key=len, default=None)
-    train = loss_curve(run)
-    curve, name = (evals, "eval/loss") if evals is not None and len(evals) > len(train) else (train, "train/loss")
+    evals, train = _evals(run), loss_curve(run)
+    curve, name = (evals, "eval/loss") if len(evals) > len(train) else (train, "train/loss")
     change = change_of(curve, name)
     return Stand(run, curve, change, eval_change(run), limits) if change is not None else None
+
+
+def _evals(run: Run) -> Curve:
+    """The eval loss that was logged most often."""
+    return max((curve_of(signal) for signal in run.eval_losses()), key=len, default=named_curve(run, "eval/loss"))
 
 
 def _constant(stand: Stand) -> bool:
@@ -142,10 +147,30 @@ def _foreign(stand: Stand) -> bool:
 def _stuck(stand: Stand) -> bool:
     metrics = [c for c in metric_changes(stand.run) if c.signal.startswith("eval/") and abs(c.first) <= 1]
     reference = stand.reference
+    if stand.change.gain > 2 * stand.limits.fall:
+        return False  # train learns: the evals are what is wrong
     few = min((c.rows for c in metrics), default=0) < 3 or stand.evals is None or reference is None or reference.kind != "classes"
     if few or stand.evals is None or reference is None or max((c.gain for c in metrics), default=1.0) > stand.limits.fall:
         return False
     return stand.evals.gain <= stand.limits.fall and stand.evals.last >= stand.limits.near_chance * reference.value
+
+
+def _fell_at_once(stand: Stand) -> bool:
+    """A real fall within the first steps, and dead still ever since: what is learned without the answers, a bias or the frequencies."""
+    curve, limits = stand.curve, stand.limits
+    moved, _ = curve.trend(limits.quick)
+    rest = curve.level[round(limits.quick * len(curve.level)) :]
+    still = abs(moved) <= limits.quiet * stand.level and abs(float(rest[0]) - stand.level) <= max(
+        limits.quiet * stand.level, 3 * curve.level_noise
+    )
+    evals = stand.evals is None or stand.evals.rows < 4 or _evals(stand.run).trend(limits.quick)[0] >= -limits.quiet * stand.level
+    return (
+        stand.ample
+        and still
+        and evals
+        and stand.level >= float(curve.values[:3].max()) / 2
+        and stand.level <= (1 - limits.fall) * float(curve.values[:3].max())
+    )
 
 
 def _language(run: Run) -> bool:
@@ -159,6 +184,7 @@ REASONS: dict[str, Callable[[Stand], bool]] = {
     "it is what an untrained language model scores": _untrained,
     "no language model that learns its task stays there": _foreign,
     "neither the eval loss nor the accuracy has moved": _stuck,
+    "it fell within the first steps and has not moved since": _fell_at_once,
 }
 
 

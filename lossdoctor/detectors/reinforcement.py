@@ -7,7 +7,6 @@ from __future__ import annotations
 import numpy as np
 
 from lossdoctor.measures.level import rolling_median
-from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, named_curve
@@ -69,7 +68,7 @@ def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip
         return Skip("fewer than 6 rewards were logged", HOW)
     zero = float((np.abs(spread.values) <= ZERO_SPREAD).mean()) if len(spread) else float(np.median(groups.values)) if len(groups) else 0.0
     constant = len(curve) >= 6 and float(np.ptp(curve.values)) <= 1e-9
-    trend = mann_kendall(curve.level) if len(curve) else 0.0
+    trend = curve.trend()[1] if len(curve) else 0.0
     trendless = len(curve) >= 30 and abs(trend) < still and not constant
     if zero < zero_share and not constant and not trendless:
         return None

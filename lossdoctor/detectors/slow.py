@@ -38,8 +38,8 @@ def slow_convergence(
     """
     if any((turn := turn_of(signal)) is not None and turn.rise > least_fall and turn.later >= 2 for signal in run.eval_losses()):
         return None  # eval has turned up: more of the same would not help
-    if run.planned_steps is not None and not settled(run):
-        return Skip("the plan was not at its end: what the rest would have given is unknown")
+    if run.window or (run.planned_steps is not None and not settled(run)):
+        return Skip("the log is a part of the run: what the rest gave is unknown")
     curve, name = main_curve(run)
     if spoiled(run):
         return None
@@ -66,7 +66,7 @@ def slow_convergence(
     patient = epochs is not None and epochs >= many_epochs
     unread = run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN) and run.step_is == "step" and end >= high_level
     enough, last_fifth = half_share_epochs if patient else half_share, 0.0 if patient or unread else last_fifth
-    still_falls = curve.trend(1 / 2)[1] <= -1 if len(curve) >= FEW_ROWS else falls
+    still_falls = curve.trend(2 / 3)[1] <= -2 if len(curve) >= FEW_ROWS else falls
     if half < enough or late < last_fifth or not still_falls:
         return None
     numbers: dict[str, Scalar] = {"half_share_found": half, "epochs_to_half": epochs, "last_fifth_found": late, "little": 0}

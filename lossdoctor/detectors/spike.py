@@ -66,7 +66,7 @@ def loss_spike(
         if event.first >= skip
         and event.height - event.level >= smallest
         and _returns(event, curve.values)
-        and tail_chance(event.height - event.level, tail) <= rare * (1 if event.rows < slow_rows else slow_rows**2)
+        and tail_chance(event.height - event.level, tail) <= rare * min(event.rows, slow_rows) ** 2
         and (run.task != tasks.RL or _kl_jumps(run, curve, event))
     ]
     if not events or len(events) > max(most, len(curve) // 500):

@@ -42,8 +42,8 @@ def _holds(finding: Finding, name: str, found: Sequence[Finding]) -> bool:
 _ORDER = (
     "nan-loss", "divergence", "zero-loss", "out-of-memory", "resume-discontinuity", "cliff", "loss-spike", "exploding-gradients",
     "hockey-stick", "overfitting", "plateau",
-    "vanishing-gradients", "sawtooth", "lr-zero", "schedule-ended-early", "no-warmup", "lr-restart", "warmup-too-long", "slow-convergence",
-    "underfitting", "eval-flat", "constant-clipping",
+    "eval-flat", "vanishing-gradients", "sawtooth", "lr-zero", "schedule-ended-early", "no-warmup", "lr-restart", "warmup-too-long", "slow-convergence",
+    "underfitting", "constant-clipping",
     "reward-collapse", "kl-blowup", "entropy-collapse", "reward-flat", "dpo-not-learning", "completions-clipped", "memory-leak",
     "throughput-drop",
 )  # fmt: skip

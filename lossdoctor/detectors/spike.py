@@ -75,7 +75,7 @@ def loss_spike(
     numbers = {
         "spikes": len(events), "height": top.height, "ratio_found": min(top.ratio, 1e9), "sigmas_found": min(top.sigmas, 1e9),
         "level": top.level, "top_step": int(curve.steps[top.first + int(np.argmax(curve.values[top.first : top.last + 1]))]),
-        "rows_high": top.rows, "rows": len(curve), "recovery": "slow" if top.rows > slow_rows else "fast", "bar": bar,
+        "rows_high": top.rows, "rows": len(curve), "recovery": "slow" if top.rows > 2 else "fast", "bar": bar,
     }  # fmt: skip
     spans = tuple((int(curve.steps[e.first]), int(curve.steps[e.last])) for e in events[:20])
     onset = int(curve.steps[events[0].first])

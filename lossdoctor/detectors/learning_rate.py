@@ -12,6 +12,7 @@ from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 from lossdoctor.vitals.change import loss_change
 from lossdoctor.vitals.progress import settled
 
+LASTS = 12  # rows; a burst that is over sooner is no new schedule
 NO_RATE = Skip(
     "fewer than 4 learning rates were logged", "transformers logs learning_rate by itself; elsewhere log scheduler.get_last_lr()"
 )
@@ -74,7 +75,9 @@ def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
     if values.max() <= 0:
         return None
     kind = str(run.setting("lr_scheduler_type") or "").lower()
-    jumps = _jumps(rate, rise)
+    jumps = np.array(
+        [j for j in _jumps(rate, rise) if float(np.median(values[j : j + LASTS])) >= (values[j - 1] + values[j]) / 2], dtype=np.intp
+    )
     if not len(jumps) or "cycl" in kind or "plateau" in kind or _regular(rate, jumps):
         return None
     tops = [float(values[j : j + max(3, len(values) // 20)].max()) for j in jumps]

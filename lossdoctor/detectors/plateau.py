@@ -117,7 +117,7 @@ def _evals(run: Run) -> Curve:
 
 
 def _constant(stand: Stand) -> bool:
-    return len(stand.curve) >= 5 and float(np.ptp(stand.curve.values)) <= np.finfo(np.float32).eps * stand.level
+    return len(stand.curve) >= 5 and float(np.ptp(stand.curve.values)) <= float(np.finfo(np.float32).eps) * stand.level
 
 
 def _guessing(stand: Stand) -> bool:

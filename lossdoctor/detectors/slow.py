@@ -27,14 +27,13 @@ def slow_convergence(
     noise_share: float,
     least_fall: float,
     left: float,
-    high_level: float,
     small_fall: float,
 ) -> Evidence | Skip | None:
     """Half of the drop is reached only after `half_share` of the run, and the last fifth still gives `last_fifth` of it.
 
     The drop must be real (`least_fall` of the start, the noise no more than `noise_share` of it) and matter: `left` of the start is still
-    there. More than `many_epochs` passes over the data for half of the drop are slow already at `half_share_epochs` of the run, whatever the last fifth gave; so is a language model that ends above `high_level` nats. A dozen
-    rows that fall all the way by less than `small_fall` are too few to be sure, and said to be.
+    there. Slow already at `half_share_epochs` of the run, whatever the last fifth gave, is what takes more than `many_epochs` passes over
+    the data for half of the drop. A dozen rows that fall all the way by less than `small_fall` are too few to be sure, and said to be.
     """
     if any((turn := turn_of(signal)) is not None and turn.rise > least_fall and turn.later >= 2 for signal in run.eval_losses()):
         return None  # eval has turned up: more of the same would not help
@@ -64,8 +63,7 @@ def slow_convergence(
     late = 1 - float(np.interp(4 / 5 * curve.span, curve.at - curve.steps[0], progress))
     epochs = _epochs_at(run, curve, half)
     patient = epochs is not None and epochs >= many_epochs
-    unread = run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN) and run.step_is == "step" and end >= high_level
-    enough, last_fifth = half_share_epochs if patient else half_share, 0.0 if patient or unread else last_fifth
+    enough, last_fifth = (half_share_epochs, 0.0) if patient else (half_share, last_fifth)
     still_falls = curve.trend(2 / 3)[1] <= -2 if len(curve) >= FEW_ROWS else falls
     if half < enough or late < last_fifth or not still_falls:
         return None
@@ -74,16 +72,16 @@ def slow_convergence(
 
 
 def _evidence(curve: Curve, name: str, start: float, end: float, margin: float, numbers: dict[str, Scalar]) -> Evidence:
-    numbers = {
+    whole: dict[str, Scalar] = {
         "start": start,
         "end": end,
         "drop": start - end,
         "fall": (start - end) / abs(start),
         "rows": len(curve),
         "signal": name,
-    } | numbers
+    }
     span = (int(curve.steps[0]), int(curve.steps[-1]))
-    return Evidence(numbers, (name,), span[0], (span,), margin=margin, points=len(curve))
+    return Evidence(whole | numbers, (name,), span[0], (span,), margin=margin, points=len(curve))
 
 
 def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> Evidence | Skip | None:

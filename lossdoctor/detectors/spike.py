@@ -100,24 +100,17 @@ def _events(curve: Curve, base: Floats, noise: Floats, bar: float, needed: dict[
     values, n = curve.values, len(curve)
     high = np.zeros(n, dtype=bool)
     for rows, ratio in needed.items():
-        if n < rows:
-            continue
-        middle = (
-            row_medians(np.lib.stride_tricks.sliding_window_view(values, rows))
-            if rows > 2
-            else np.minimum(values[: n - rows + 1], values[rows - 1 :])
-        )
-        level, unit = base[: n - rows + 1], noise[: n - rows + 1]
+        windows = np.lib.stride_tricks.sliding_window_view(values, rows) if n >= rows else np.empty((0, rows))
+        middle = row_medians(windows) if rows > 2 else windows.min(axis=1)
+        levels, unit = base[: len(middle)], noise[: len(middle)]
         error = unit * np.sqrt((np.pi / 2 if rows > 2 else 1.0) / max(1, rows - 1))
-        high[: n - rows + 1] |= (level > 0) & (middle >= ratio * level) & (middle - level >= bar * error)
+        high[: len(middle)] |= (levels > 0) & (middle >= ratio * levels) & (middle - levels >= bar * error)
     found: list[Event] = []
     for first in map(int, np.flatnonzero(high)):
         if found and first <= found[-1].last + GAP:
             continue
-        level = float(base[first])
-        start = first + int(
-            np.argmax(values[first : first + max(needed)] > level + (float(values[first : first + max(needed)].max()) - level) / 2)
-        )
+        level, ahead = float(base[first]), values[first : first + max(needed)]
+        start = first + int(np.argmax(ahead > (level + float(ahead.max())) / 2))
         last = _until(values, start, level)
         top = float(values[start : last + 1].max())
         found.append(Event(start, last, level, top, (top - level) / float(noise[first])))

@@ -13,8 +13,9 @@ THIRD = 3  # of the rows: one spike must not hide what the rest does
 
 
 def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, early_epochs: float) -> Evidence | None:
-    """The last third of the losses is 0 as printed, or `zero` of the first one, and it came there early: before `early_share` of the run
-    or `early_epochs` epochs. For language models `too_good` nats a token count as well: padding or the answer itself is predicted.
+    """The last third of the losses is 0 as printed, or `zero` of the first one where the loss is in nats, and it came there early: before
+    `early_share` of the run or `early_epochs` epochs. For language models `too_good` nats a token count as well: padding or the answer
+    itself is predicted.
 
     A set that is memorised gets there late, a loss with a tiny scale of its own starts there, and a hidden NaN is the NaN rule's matter.
     One row is enough where the gradient norm is exactly 0 too.
@@ -25,7 +26,8 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
         return None
     tail = np.abs(curve.values[-max(THIRD, len(curve) // THIRD) :])
     end, first = float(np.median(tail)), float(np.max(np.abs(curve.values[: curve.width])))
-    bound = next((limit for limit in (2 * curve.quantum, zero * first, too_good if _language_model(run) else 0.0) if end <= limit), None)
+    nats = zero * first if run.task in (tasks.CLASSIFICATION, tasks.LANGUAGE_MODEL) else 0.0  # other losses have scales of their own
+    bound = next((limit for limit in (2 * curve.quantum, nats, too_good if _language_model(run) else 0.0) if end <= limit), None)
     if bound is None and end > 0:
         return None
     at, share, epochs = _reached(run, curve, max(bound or 0.0, end))

@@ -40,10 +40,9 @@ def _holds(finding: Finding, name: str, found: Sequence[Finding]) -> bool:
 
 # What a reader should hear first where two findings are equally grave.
 _ORDER = (
-    "nan-loss", "divergence", "zero-loss", "out-of-memory", "resume-discontinuity", "cliff", "loss-spike", "exploding-gradients",
-    "hockey-stick", "overfitting", "plateau",
-    "eval-flat", "vanishing-gradients", "sawtooth", "lr-zero", "schedule-ended-early", "no-warmup", "lr-restart", "warmup-too-long", "slow-convergence",
-    "underfitting", "constant-clipping",
+    "nan-loss", "divergence", "zero-loss", "out-of-memory", "resume-discontinuity", "loss-spike", "exploding-gradients",
+    "hockey-stick", "overfitting", "plateau", "eval-flat", "vanishing-gradients", "sawtooth", "lr-zero", "schedule-ended-early", "cliff",
+    "no-warmup", "lr-restart", "warmup-too-long", "slow-convergence", "underfitting", "constant-clipping",
     "reward-collapse", "kl-blowup", "entropy-collapse", "reward-flat", "dpo-not-learning", "completions-clipped", "memory-leak",
     "throughput-drop",
 )  # fmt: skip

@@ -54,7 +54,8 @@ def _residuals(sums: list[Floats], starts: npt.NDArray[np.intp], end: int) -> Fl
     w, y, yy, ty, t, tt = (part[end] - part[starts] for part in sums)
     spread = tt - t * t / w
     shared = ty - t * y / w
-    return np.maximum(yy - y * y / w - np.divide(shared**2, spread, out=np.zeros_like(spread), where=spread > 0), 0.0)
+    explained: Floats = np.divide(shared**2, spread, out=np.zeros_like(spread), where=spread > 0)
+    return np.maximum(yy - y * y / w - explained, 0.0)
 
 
 def _fitted(values: Floats, first: int, end: int) -> Piece:

@@ -64,7 +64,7 @@ def _sudden(curve: Curve, at: int) -> int | None:
     rows = np.arange(max(LAG, at - reach), min(len(curve) - LAG, at + reach) + 1)
     if not len(rows):
         return None
-    steps = np.array([abs(_step(curve, row)) for row in rows])
+    steps = np.array([abs(_step(curve, row)) for row in map(int, rows)])
     near = rows[3 * steps >= 2 * steps.max()]  # the medians change over three rows: the break is where two neighbours differ most
     return int(near[int(np.argmax(np.abs(curve.values[near] - curve.values[near - 1])))])
 

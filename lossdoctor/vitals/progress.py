@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import hypot
+from math import hypot, isfinite
 
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run
@@ -33,7 +33,7 @@ def learning(run: Run) -> Answer:
     if first is None:
         return unknown("No loss was logged often enough to compare its start with its end.", "Log the training loss every few steps.")
     if first.excludes(LEAST) and first.rows >= FEWEST:
-        wanted = "Evaluate the base model and this one on the same rows: only that tells a model that had converged from one that does not learn."
+        wanted = "Evaluate the model before and after training on the same rows: that tells whether it had converged."
         return unknown(f"No learning is visible: {_moved(first)}", wanted, _numbers(first))
     rows = _rows_wanted(first)
     return unknown(
@@ -54,6 +54,9 @@ def kept(run: Run) -> Answer:
     if len(curve) < 2 or rows < (FEWEST if settled(run) else FEW):
         moved = f": {said(name)} went from {number(curve.start.value)} to {number(curve.end.value)}" if len(curve) > 1 else ""
         return unknown(f"{of_rows(rows)} cannot say whether it had settled{moved}.", OFTEN, {"rows": rows})
+    signal = run.signals[name]
+    if not isfinite(signal.values[-1]):
+        return unknown(f"{sentence(said(name))} ends in a row that is no number.", "", {"rows": rows})
     best, end = curve.best, curve.end
     above = end.value - best.value
     numbers: dict[str, Scalar] = {"end": end.value, "best": best.value, "best_step": best.step}
@@ -92,7 +95,8 @@ def _moved(change: Change) -> str:
     size = abs(change.last - change.first) / (abs(change.first) or 1.0)
     margin = f", +- {percent(2 * change.error)}" if change.error < 1 / 2 else ""
     way = "+" if verb == "rose" else "-"
-    return f"{sentence(said(change.signal))} {verb} from {number(change.first)} to {number(change.last)} ({way}{percent(size)}{margin}) over {of_rows(change.rows)}."
+    moved = f"{verb} from {number(change.first)} to {number(change.last)} ({way}{percent(size)}{margin})"
+    return f"{sentence(said(change.signal))} {moved} over {of_rows(change.rows)}."
 
 
 def _numbers(change: Change) -> dict[str, Scalar]:

@@ -17,7 +17,7 @@ def finding(rule: str, severity: Severity = Severity.WARNING, onset: int | None 
 
 def diagnosis(*findings: Finding) -> Diagnosis:
     view = SeriesView("train/loss", "loss", (1, 100), (2.0, 1.0))
-    return Diagnosis("run", "run", "run", Verdict.WARN, "", findings, series=(view,), steps=100)
+    return Diagnosis("run", "run", "run", Verdict.WARN, "", findings=findings, series=(view,), steps=100)
 
 
 def write(home: Path, name: str, text: str) -> None:

@@ -98,7 +98,7 @@ def turn_of(signal: Signal) -> Turn | None:
 
 def _early(run: Run, turn: Turn, share: float, epochs: float) -> bool:
     by_epoch = turn.epoch is not None and run.step_is != "epoch" and turn.epoch <= epochs
-    return turn.step <= share * max(run.last_step, 1) or by_epoch
+    return turn.step <= share * max(run.planned_steps or 0, run.last_step, 1) or by_epoch
 
 
 def _train_since(run: Run, turn: Turn) -> float:

@@ -55,7 +55,7 @@ def _residuals(sums: list[Floats], starts: npt.NDArray[np.intp], end: int) -> Fl
     spread = tt - t * t / w
     shared = ty - t * y / w
     explained: Floats = np.divide(shared**2, spread, out=np.zeros_like(spread), where=spread > 0)
-    return np.maximum(yy - y * y / w - explained, 0.0)
+    return np.asarray(np.maximum(yy - y * y / w - explained, 0.0), dtype=np.float64)
 
 
 def _fitted(values: Floats, first: int, end: int) -> Piece:

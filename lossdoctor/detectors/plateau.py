@@ -90,9 +90,10 @@ def plateau(
     """The loss got better by no more than `fall`, or has stopped falling, at a level that is known to be high.
 
     Where both a training and an eval loss were logged both must stand. What makes a level high is a table of reasons (`REASONS`): the
-    score of guessing (within `fall` of it; with an unknown number of classes only for a curve whose noise is below `quiet` of its level),
-    `vocabulary_share` of ln(vocabulary), `high_level` nats for a language model of unknown vocabulary, `untrained` nats for any, every row
-    the same, or an accuracy that does not move while the loss stays above `near_chance` of guessing.
+    score of guessing (within `fall` of it; with an unknown number of classes only for a curve whose noise is below `quiet` of its level
+    and that starts or ends within half of that), `vocabulary_share` of ln(vocabulary), `high_level` nats for a language model of unknown
+    vocabulary, `untrained` nats for any, every row the same, an accuracy that does not move while the loss stays above `near_chance` of
+    guessing, or a real fall within the first `quick` share of the run and nothing since.
     """
     limits = Limits(fall, near_chance, vocabulary_share, high_level, untrained, quiet, quick, rows)
     stand = _stand(run, limits)
@@ -124,8 +125,10 @@ def _guessing(stand: Stand) -> bool:
     reference, limits = stand.reference, stand.limits
     if reference is None or not stand.still or not stand.far or stand.underway:
         return False
-    if reference.kind == "classes" and not reference.certain and stand.curve.noise > limits.quiet * stand.level:
-        return False
+    if not reference.certain:
+        nearest_level = min(abs(level / reference.value - 1) for level in (stand.level, stand.curve.start.value))
+        if stand.curve.noise > limits.quiet * stand.level or nearest_level > limits.quiet / 2:
+            return False
     above = stand.level >= (1 - limits.fall) * reference.value
     return above and (reference.kind == "vocabulary" or stand.level <= (1 + limits.fall) * reference.value)
 

@@ -25,7 +25,7 @@ import msgspec
 from lossdoctor.errors import UsageError
 from lossdoctor.model import Diagnosis
 
-BANDS = (("high", 0.8), ("medium", 0.6), ("low", 0.0))
+BANDS = (("high", 0.95), ("medium", 0.85), ("low", 0.0))
 
 
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -161,19 +161,13 @@ def _stuck(stand: Stand) -> bool:
 def _fell_at_once(stand: Stand) -> bool:
     """A real fall within the first steps, and dead still ever since: what is learned without the answers, a bias or the frequencies."""
     curve, limits = stand.curve, stand.limits
-    moved, _ = curve.trend(limits.quick)
     rest = curve.level[round(limits.quick * len(curve.level)) :]
-    still = abs(moved) <= limits.quiet * stand.level and abs(float(rest[0]) - stand.level) <= max(
-        limits.quiet * stand.level, 3 * curve.level_noise
-    )
-    evals = stand.evals is None or stand.evals.rows < 4 or _evals(stand.run).trend(limits.quick)[0] >= -limits.quiet * stand.level
-    return (
-        stand.ample
-        and still
-        and evals
-        and stand.level >= float(curve.values[:3].max()) / 2
-        and stand.level <= (1 - limits.fall) * float(curve.values[:3].max())
-    )
+    early, within = float(np.median(rest[: max(1, len(rest) // 8)])), limits.quiet * stand.level
+    still = abs(curve.trend(limits.quick)[0]) <= within and abs(early - stand.level) <= within
+    evals = _evals(stand.run)
+    still = still and (len(evals) < 4 or evals.trend(limits.quick)[0] >= -within)
+    top = float(curve.values[:3].max())
+    return stand.ample and still and top / 2 <= stand.level <= (1 - limits.fall) * top
 
 
 def _language(run: Run) -> bool:

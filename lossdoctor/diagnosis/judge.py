@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
+from lossdoctor.diagnosis.confidence import confidence
 from lossdoctor.model import Evidence, Finding, Scalar, Severity
 from lossdoctor.rulebook import Phrase, Rule, fill
 from lossdoctor.run import Run
 
 UNITS = {"epoch": "epoch", "call": "log call"}
-FEW_POINTS = 20  # below this the confidence is at most .6
 
 
 def judge(run: Run, rule: Rule, evidence: Evidence) -> Finding:
@@ -60,15 +59,3 @@ def severity(rule: Rule, numbers: Mapping[str, Scalar]) -> Severity:
         if (grade.at_least is None or value >= grade.at_least) and (grade.at_most is None or value <= grade.at_most):
             return grade.level
     return rule.severity
-
-
-def confidence(evidence: Evidence) -> float:
-    """Grow with the margin over the threshold and with the number of points.
-
-    A finding right at its threshold is worth .5; one at three times it, .9. Few points cap it: below 20 at .6.
-    """
-    margin = max(1.0, min(evidence.margin, 1e6))
-    from_margin = 0.5 + 0.48 * (1 - math.exp(-1.2 * math.log(margin)))
-    from_points = 1.0 if evidence.points <= 0 else 1 - 0.5 * math.exp(-evidence.points / 15)
-    value = from_margin * from_points
-    return round(min(value, 0.6) if 0 < evidence.points < FEW_POINTS else value, 2)

@@ -46,7 +46,7 @@ def test_a_corpus_is_counted_rule_by_rule(tmp_path: Path) -> None:
     assert (result.healthy, result.alarmed) == (1, 1)
     assert (result.headlines, result.headlines_right) == (2, 1)
     assert result.onset_errors == (0.2,)
-    assert result.bands["medium"] == (2, 4)
+    assert result.bands["low"] == (2, 4)
     assert evaluate(tmp_path, lambda path: [said[Path(path).name]], scripted=True).total.owed == 3
 
 

@@ -9,6 +9,7 @@ from math import hypot
 
 import numpy as np
 
+from lossdoctor.measures.level import row_medians
 from lossdoctor.shapes.curve import Curve, Level
 
 LAG = 3  # rows within which a change is sudden
@@ -61,11 +62,12 @@ def jumps(curve: Curve) -> tuple[Jump, ...]:
 def _sudden(curve: Curve, at: int) -> int | None:
     """The row near `at` before which the medians of three rows on either side differ most."""
     reach = max(2 * LAG, len(curve) // len(curve.level))
-    rows = np.arange(max(LAG, at - reach), min(len(curve) - LAG, at + reach) + 1)
-    if not len(rows):
+    first, last = max(LAG, at - reach), min(len(curve) - LAG, at + reach)
+    if first > last:
         return None
-    steps = np.array([abs(_step(curve, row)) for row in map(int, rows)])
-    near = rows[3 * steps >= 2 * steps.max()]  # the medians change over three rows: the break is where two neighbours differ most
+    medians = row_medians(np.lib.stride_tricks.sliding_window_view(curve.values[first - LAG : last + LAG], LAG))
+    steps = np.abs(medians[LAG:] - medians[:-LAG])
+    near = first + np.flatnonzero(3 * steps >= 2 * steps.max())  # medians change over three rows: the break is between two of them
     return int(near[int(np.argmax(np.abs(curve.values[near] - curve.values[near - 1])))])
 
 

@@ -51,11 +51,3 @@ def references(run: Run) -> tuple[Reference, ...]:
 def nearest(run: Run, level: float) -> Reference | None:
     """The reference next to a level; None where there is none."""
     return min(references(run), key=lambda reference: abs(reference.value - level), default=None)
-
-
-def chance_level(run: Run, level: float, tolerance: float) -> tuple[float, str] | None:
-    """The reference that `level` lies within `tolerance` (relative) of, with its name; any level above ln(vocabulary) counts as at it."""
-    found = nearest(run, level)
-    if found is None or level < (1 - tolerance) * found.value or (found.kind == "classes" and level > (1 + tolerance) * found.value):
-        return None
-    return found.value, found.name

@@ -6,6 +6,7 @@ A corpus is a directory; every `*/expected.toml` below it (at any depth) labels 
     must       rules owed as a warning or an error; a run without any is a healthy run
     may, note  rules that are free: arguable, or a true consequence
     onset_step where the fault begins, where that is known
+    causes     rule = cause: which of the rule's causes was put in, where that is known
     silent, source, how, name, cause: for the reader
 
 Every other rule that warns is a false alarm. There are no synonyms: hockey-stick does not pay for overfitting, nor a note for a warning.
@@ -23,7 +24,7 @@ from statistics import median
 import msgspec
 
 from lossdoctor.errors import UsageError
-from lossdoctor.model import Diagnosis
+from lossdoctor.model import Diagnosis, Finding
 
 BANDS = (("high", 0.95), ("medium", 0.85), ("low", 0.0))
 
@@ -41,6 +42,7 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: tuple[str, ...] = ()
     how: str = ""
     cause: str = ""
+    causes: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Case:
     onsets: tuple[int | None, ...] = ()
     last_step: int | None = None
     readable: bool = True
+    cause_ranks: tuple[int | None, ...] = ()  # of each known cause of a rule that warned: 0 is the first, None not ranked at all
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -91,7 +94,8 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The figures over a corpus. `bands` holds (right, all) warnings by confidence; `onset_errors` fractions of the run, a finding each."""
+    """The figures over a corpus. `bands` holds (right, all) warnings by confidence, `onset_errors` fractions of the run, a finding
+    each; `causes` counts known causes of rules that warned, and how many were ranked first, or among the first two."""
 
     cases: tuple[Case, ...] = ()
     left_out: int = 0
@@ -103,6 +107,9 @@ class Evaluation:
     headlines_right: int = 0
     bands: dict[str, tuple[int, int]] = field(default_factory=dict)
     onset_errors: tuple[float, ...] = ()
+    causes: int = 0
+    causes_first: int = 0
+    causes_among_two: int = 0
 
     @property
     def onset_error(self) -> float | None:
@@ -145,7 +152,13 @@ def _case(name: str, label: Label, diagnoses: Sequence[Diagnosis]) -> Case:
         tuple(finding.onset_step for finding in loud.values()),
         max((diagnosis.steps or 0 for diagnosis in diagnoses), default=0) or None,
         any(diagnosis.series for diagnosis in diagnoses),
+        tuple(_rank(loud[rule], cause) for rule, cause in label.causes.items() if rule in loud),
     )
+
+
+def _rank(finding: Finding, cause: str) -> int | None:
+    names = [ranked.name for ranked in finding.causes]
+    return names.index(cause) if cause in names else None
 
 
 def count(cases: Sequence[Case], left_out: int = 0) -> Evaluation:
@@ -158,6 +171,7 @@ def count(cases: Sequence[Case], left_out: int = 0) -> Evaluation:
     healthy = [case for case in cases if not case.label.must]
     faulty = [case for case in cases if case.label.must]
     names = sorted({*owed, *false})
+    ranks = [rank for case in cases for rank in case.cause_ranks]
     return Evaluation(
         tuple(cases),
         left_out,
@@ -169,6 +183,9 @@ def count(cases: Sequence[Case], left_out: int = 0) -> Evaluation:
         sum(case.loud[:1] != () and case.loud[0] in case.label.must for case in faulty),
         _bands(cases),
         tuple(_onset_errors(cases)),
+        len(ranks),
+        sum(rank == 0 for rank in ranks),
+        sum(rank in (0, 1) for rank in ranks),
     )
 
 

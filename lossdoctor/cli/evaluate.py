@@ -72,6 +72,8 @@ def summary(result: Evaluation) -> list[str]:
         f"headline right: {result.headlines_right} of {result.headlines}",
         f"warnings that are right, by confidence: {bands or 'none'}",
     ]
+    if result.causes:
+        lines.append(f"cause right: first {result.causes_first} of {result.causes}, among the first two {result.causes_among_two}")
     if result.onset_error is not None:
         lines.append(f"onset: median error {result.onset_error:.1%} of the run, over {len(result.onset_errors)} known onsets")
     if result.unreadable:
@@ -105,6 +107,7 @@ def _plain(result: Evaluation) -> dict[str, Any]:
         "healthy": {"runs": result.healthy, "alarmed": result.alarmed},
         "headline": {"runs": result.headlines, "right": result.headlines_right},
         "confidence": {name: {"warnings": every, "right": right} for name, (right, every) in result.bands.items()},
+        "causes": {"known": result.causes, "first": result.causes_first, "among_two": result.causes_among_two},
         "onset_error_median": result.onset_error,
         "unreadable": list(result.unreadable),
         "errors": [

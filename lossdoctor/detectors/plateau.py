@@ -10,12 +10,15 @@ import numpy as np
 
 from lossdoctor.detectors.curve import spoiled, warmup_end
 from lossdoctor.detectors.levels import Reference, log_vocabulary, nearest
+from lossdoctor.measures.level import binned_medians
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
 from lossdoctor.vitals.change import Change, change_of, eval_change, metric_changes
-from lossdoctor.vitals.progress import settled
+from lossdoctor.vitals.progress import FEW, settled
+
+COARSE = 25  # medians that show since when it stands still
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,13 +191,16 @@ REASONS: dict[str, Callable[[Stand], bool]] = {
 def _evidence(stand: Stand, reason: str) -> Evidence:
     curve, vocabulary = stand.curve, log_vocabulary(stand.run)
     chance = stand.reference if reason == "it is what guessing scores" else None
-    flat = np.flatnonzero(np.abs(curve.level / stand.level - 1) > stand.limits.fall)
-    since = min(int(flat[-1]) + 1 if len(flat) else 0, len(curve.level) - 1)
-    first = max(int(curve.at[since]), min(warmup_end(stand.run), int(curve.steps[-1])) if since == 0 and len(curve) > 4 else 0)
+    level = binned_medians(curve.level, COARSE)
+    away = np.flatnonzero(np.abs(level / stand.level - 1) > stand.limits.fall)
+    since = (int(away[-1]) + 1) / len(level) if len(away) else 0.0
+    first = int(curve.at[min(int(since * len(curve.at)), len(curve.at) - 1)])
+    if since == 0 and len(curve) > FEW:
+        first = max(first, min(warmup_end(stand.run), int(curve.steps[-1])))
     numbers: dict[str, Scalar] = {
         "level": stand.level,
         "start": curve.start.value,
-        "flat_share_found": 1 - since / len(curve.level),
+        "flat_share_found": 1 - since,
         "drift_found": abs(stand.late_drift),
         "fall_found": stand.change.gain,
         "chance": chance.value if chance else None,
@@ -203,6 +209,7 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
         "of_vocabulary": stand.level / vocabulary if vocabulary else None,
         "rows": len(curve),
         "reason": reason,
+        "what": "eval" if stand.change.signal.startswith("eval") else "training",
     }
     return Evidence(
         numbers, (stand.change.signal,), first, ((first, int(curve.steps[-1])),), margin=3.0 if chance else 1.5, points=len(curve)

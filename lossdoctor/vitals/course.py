@@ -15,6 +15,8 @@ MACHINE = ("perf/", "gpu/")
 
 def steady(run: Run) -> Answer:
     rows = len(loss_curve(run))
+    if not rows:
+        return unknown("No training loss was logged that could show a spike or a wave.", "Log the training loss every few steps.")
     if rows < STEADY:
         return unknown(
             f"{of_rows(rows)} of the training loss cannot show a spike or a wave.",

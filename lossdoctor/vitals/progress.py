@@ -28,7 +28,7 @@ def learning(run: Run) -> Answer:
     seen = _seen(run)
     best = max((c for c in seen if c.seen and c.gain >= LEAST), key=lambda c: (c.signal == "train/loss", c.rows), default=None)
     if best is not None:
-        return good(_moved(best), _numbers(best))
+        return good(sentence(_moved(best)), _numbers(best))
     first = max(seen, key=lambda c: c.rows, default=None)
     if first is None:
         return unknown("No loss was logged often enough to compare its start with its end.", "Log the training loss every few steps.")
@@ -96,7 +96,7 @@ def _moved(change: Change) -> str:
     margin = f", +- {percent(2 * change.error)}" if change.error < 1 / 2 else ""
     way = "+" if verb == "rose" else "-"
     moved = f"{verb} from {number(change.first)} to {number(change.last)} ({way}{percent(size)}{margin})"
-    return f"{sentence(said(change.signal))} {moved} over {of_rows(change.rows)}."
+    return f"{said(change.signal)} {moved} over {of_rows(change.rows)}."
 
 
 def _numbers(change: Change) -> dict[str, Scalar]:

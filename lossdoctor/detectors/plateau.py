@@ -192,7 +192,8 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
     curve, vocabulary = stand.curve, log_vocabulary(stand.run)
     chance = stand.reference if reason == "it is what guessing scores" else None
     level = binned_medians(curve.level, COARSE)
-    away = np.flatnonzero(np.abs(level / stand.level - 1) > stand.limits.fall)
+    within = stand.limits.fall * stand.level + 3 * curve.spread.error(len(curve) / len(level))
+    away = np.flatnonzero(np.abs(level - stand.level) > within)
     since = (int(away[-1]) + 1) / len(level) if len(away) else 0.0
     first = int(curve.at[min(int(since * len(curve.at)), len(curve.at) - 1)])
     if since == 0 and len(curve) > FEW:

@@ -19,14 +19,10 @@ def finite(run: Run) -> Answer:
         return unknown(*_nothing(run))
     bad = sum(int((~np.isfinite(signal.values)).sum()) for signal in losses)
     rows = sum(len(signal) for signal in losses)
-    says = (
-        f"All {of_rows(rows)} of {len(losses)} losses are numbers." if len(losses) > 1 else f"All {of_rows(rows)} of the loss are numbers."
-    )
-    return (
-        good(says, {"rows": rows})
-        if not bad
-        else unknown(f"{of_rows(bad)} of {rows} losses are not finite, and training went on.", "", {"bad": bad})
-    )
+    if bad:
+        return unknown(f"{of_rows(bad)} of {rows} losses are not finite, and training went on.", "", {"bad": bad})
+    of = "the loss" if len(losses) < 2 else f"{len(losses)} losses"
+    return good(f"All {rows} rows of {of} are numbers." if rows > 1 else "The one loss that was logged is a number.", {"rows": rows})
 
 
 def _nothing(run: Run) -> tuple[str, str]:
@@ -49,7 +45,6 @@ def level(run: Run) -> Answer:
     curve = curve_of(main) if main is not None else loss_curve(run)
     if not len(curve):
         return unknown("There is no loss whose level could be judged.", "Log the training loss.")
-    return good(
-        f"It lies between {number(float(curve.values.min()))} and {number(float(curve.values.max()))}, which nothing contradicts.",
-        {"low": float(curve.values.min()), "high": float(curve.values.max())},
-    )
+    low, high = float(curve.values.min()), float(curve.values.max())
+    where = f"lies between {number(low)} and {number(high)}" if low < high else f"stands at {number(low)}"
+    return good(f"It {where}, which nothing contradicts.", {"low": low, "high": high})

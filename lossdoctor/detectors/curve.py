@@ -33,13 +33,13 @@ def warmup_end(run: Run) -> int:
     (or with one that starts at its peak) the first 5 %, at most 100 steps."""
     rate = named_curve(run, "train/learning_rate")
     first, last = run.first_step, run.last_step
-    default = first + min(round(0.05 * (last - first)), 100)
+    default = first + min(round((last - first) / 20), 100)
     if len(rate) < 4 or rate.values.max() <= 0:
         return default
     highest = float(rate.values.max())
-    peak = int(np.argmax(rate.values >= 0.99 * highest))
+    peak = int(np.argmax(rate.values >= 99 / 100 * highest))
     # A cyclic schedule reaches its highest late; its first way up is its warmup.
-    falls = np.flatnonzero((np.diff(rate.values) < 0) & (rate.values[:-1] >= 0.3 * highest))
+    falls = np.flatnonzero((np.diff(rate.values) < 0) & (rate.values[:-1] >= highest / 3))
     peak = min(peak, int(falls[0])) if len(falls) else peak
     if peak == 0:
         return default

@@ -44,7 +44,7 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
         "identical": bool(np.ptp(curve.values) == 0),
         "fell_beside": fell,
     }
-    margin = min(ratio * fell / max(abs(gained), ratio / 10), 10.0)
+    margin = min(ratio * fell / max(abs(gained), ratio / 10), 10)
     return Evidence(numbers, (signal.name, "train/loss"), span[0], (span,), margin=margin, points=4 * len(curve))
 
 
@@ -61,7 +61,7 @@ def eval_missing(run: Run) -> Evidence | None:
         name.startswith("eval/") and len(signal) for name, signal in run.signals.items() if not name.endswith(("runtime", "per_second"))
     ):
         return None
-    return Evidence({"last_step": run.last_step, "suggested": _suggested(run)}, (), None, (), margin=1.5)
+    return Evidence({"last_step": run.last_step, "suggested": _suggested(run)}, (), None, (), margin=2)
 
 
 def eval_sparse(run: Run, *, least: int) -> Evidence | Skip | None:

@@ -33,18 +33,18 @@ def constant_clipping(
     if len(steady) < 5:
         steady = norm
     values = steady.values
-    above = values > limit * 1.0001
+    at_limit = np.isclose(values, limit, rtol=1 / 1000)
+    above = (values > limit) & ~at_limit
     share = float(above.mean())
-    at_limit = float((np.abs(values / limit - 1) < 1e-3).mean())
-    if at_limit > 0.5:
+    if at_limit.mean() > 0.5:
         return Skip("the logged norms sit exactly at the limit: they were logged after clipping", HOW)
     if share < some_share or (not known and run.framework not in ("transformers", "")):
         return None
-    factor = float(np.median(np.minimum(1.0, limit / np.maximum(values, 1e-30))))
+    factor = float(np.median(np.minimum(1.0, limit / np.maximum(values, np.finfo(np.float64).tiny))))
     sgd = "sgd" in str(run.setting("optim") or "").lower()
-    chosen = known and abs(limit - default_limit) > 1e-9  # with the default limit and Adam it is what most healthy runs do
+    chosen = known and limit != default_limit  # with the default limit and Adam it is what most healthy runs do
     severe = share >= constant_share and ((known and sgd and factor <= sgd_factor) or (chosen and factor <= severe_factor))
-    p90 = float(np.quantile(values, 0.9))
+    p90 = float(np.quantile(values, 9 / 10))
     numbers = {
         "share": share,
         "limit": limit,
@@ -52,7 +52,7 @@ def constant_clipping(
         "factor": factor,
         "median": float(np.median(values)),
         "p90": p90,
-        "p95": float(np.quantile(values, 0.95)),
+        "p95": float(np.quantile(values, 19 / 20)),
         "max": float(values.max()),
         "harm": 1 if severe else 0,
         "rows": len(steady),
@@ -93,7 +93,7 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
         "early": early, "median": median, "late": late, "peak": peak, "ratio": ratio,
         "trouble": trouble, "bursts": int(high.sum()), "burst_share_found": float(high.mean()), "kind": kind,
         "rows": len(steady), "grave": int(peak >= factor * burst * usual or (kind == "staying" and late >= factor**2 * reference)),
-        "high_rows_absolute": int((values > factor).sum()), "p95": float(np.quantile(values, 0.95)), "mean": float(values.mean()),
+        "high_rows_absolute": int((values > factor).sum()), "p95": float(np.quantile(values, 19 / 20)), "mean": float(values.mean()),
     }  # fmt: skip
     margin = max(1.0, ratio / factor if kind == "staying" else float(high.mean()) / burst_share)
     return Evidence(numbers, ("train/grad_norm",), onset, ((onset, int(steady.steps[-1])),), margin=margin, points=len(steady))

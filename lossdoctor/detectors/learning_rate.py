@@ -49,7 +49,7 @@ def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | S
     rate = _rate(run)
     if rate is None:
         return NO_RATE
-    peak = float(np.quantile(rate.values, 0.97))  # a burst of a few steps is no peak
+    peak = float(rolling_median(rate.values, 5).max())  # a burst of a row or two is no peak
     ended = _ended_at(rate, floor * peak)
     if ended is None or peak <= 0:
         return None
@@ -114,7 +114,9 @@ def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Sk
     return Evidence(numbers, ("train/learning_rate",), span[0], (span,), margin=warm / share, points=len(rate))
 
 
-def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate: float, norm_fall: float) -> Evidence | Skip | None:
+def no_warmup(
+    run: Run, *, start: float, jump: float, sigmas: float, over_chance: float, absurd_rate: float, norm_fall: float
+) -> Evidence | Skip | None:
     """The first logged learning rate is `start` of the peak or more, and the loss jumps by `jump` of its first value within the first rows.
 
     A jump within the first logging interval is averaged away. What is left of it is a gradient norm that falls `norm_fall`-fold at once, at
@@ -136,9 +138,9 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
     settled = loss.after(int(loss.steps[min(rows, len(loss) - 2)]))
     reference = log_vocabulary(run) or log_classes(run)
     # Above what an untrained model scores is unstable beyond doubt; elsewhere the jump must be large.
-    needed = min((1 + jump) * first, max(1.15 * reference, 1.15 * first)) if reference is not None else (1 + jump) * first
+    needed = min((1 + jump) * first, (1 + over_chance) * max(reference, first)) if reference is not None else (1 + jump) * first
     hidden = _thrown_at_once(run, peak, absurd_rate, norm_fall)
-    if not hidden and (top < needed or top - first < sigmas * max(settled.noise, loss.noise * 0.2)):
+    if not hidden and (top < needed or top - first < sigmas * max(settled.noise, loss.noise / 5)):
         return None
     at = 1 + int(np.argmax(loss.values[1:rows]))
     numbers = {
@@ -218,4 +220,4 @@ def _regular(rate: Curve, jumps: np.ndarray) -> bool:
         return False
     gaps = np.diff(rate.steps[jumps]).astype(float)
     tops = np.array([rate.values[a:b].max() for a, b in zip(jumps, [*jumps[1:], len(rate)], strict=True)])[:-1]
-    return bool(np.ptp(gaps) <= 0.3 * np.median(gaps) and np.ptp(tops) <= 0.3 * np.median(tops))
+    return bool(3 * np.ptp(gaps) <= np.median(gaps) and 3 * np.ptp(tops) <= np.median(tops))

@@ -60,7 +60,7 @@ def level_shift(run: Run, *, least: float, lasting: float, rate_change: float) -
         "at_boundary": int(_at_boundary(curve, top.row, length)),
         "rows": len(curve),
     }
-    margin = min(10.0, abs(top.change) / least)
+    margin = min(10, abs(top.change) / least)
     return Evidence(numbers, ("train/loss",), top.step, ((top.step, last),), margin=margin, points=len(curve))
 
 

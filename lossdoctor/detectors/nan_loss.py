@@ -56,7 +56,7 @@ def nan_loss(run: Run, *, first_rows: int, hidden_rows: int, norm_share: float) 
         *(["train/grad_norm"] if len(hidden) or only_norm else []),
         *(signal.name for signal, _ in evals),
     )
-    return Evidence(numbers, signals, onset, ((onset, span_end),), margin=10.0)
+    return Evidence(numbers, signals, onset, ((onset, span_end),), margin=10)
 
 
 def _nonfinite(signal: Signal) -> Ints:

@@ -126,7 +126,7 @@ def _evidence(run: Run, turn: Turn, rise: float) -> Evidence:
     numbers: dict[str, Scalar] = {
         "minimum": turn.minimum, "final": turn.final, "rise_found": turn.rise, "best_step": turn.step,
         "best_epoch": turn.epoch if run.step_is != "epoch" else None, "evals": turn.rows, "later_evals": turn.later,
-        "later_higher": turn.later_higher, "sigmas_found": min(turn.sigmas, 1e6), "best_share": turn.step / max(run.last_step, 1),
+        "later_higher": turn.later_higher, "sigmas_found": min(turn.sigmas, 10**6), "best_share": turn.step / max(run.last_step, 1),
         "train_at_best": train_then, "train_end": train_end,
         "train_fall": (train_then - train_end) / abs(train_then) if train_then and train_end is not None else None,
         "beside": "while train keeps falling" if train_end is not None else "(train was not logged)", "eval_signal": turn.signal,

@@ -212,6 +212,4 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
         "reason": reason,
         "what": "eval" if stand.change.signal.startswith("eval") else "training",
     }
-    return Evidence(
-        numbers, (stand.change.signal,), first, ((first, int(curve.steps[-1])),), margin=3.0 if chance else 1.5, points=len(curve)
-    )
+    return Evidence(numbers, (stand.change.signal,), first, ((first, int(curve.steps[-1])),), margin=3 if chance else 2, points=len(curve))

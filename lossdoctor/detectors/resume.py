@@ -29,7 +29,7 @@ def _steps_break(run: Run, loss: Signal) -> Evidence | None:
     if not len(back):
         return None
     at, before = int(loss.steps[back[0]]), int(loss.steps[back[0] - 1])
-    return _evidence(run, "steps fall back", at, before, len(back), ("train/loss",), redone=before - at, margin=3.0)
+    return _evidence(run, "steps fall back", at, before, len(back), ("train/loss",), redone=before - at, margin=3)
 
 
 def _epoch_break(loss: Signal) -> Evidence | None:
@@ -40,7 +40,7 @@ def _epoch_break(loss: Signal) -> Evidence | None:
     if not len(falls):
         return None
     before, at = int(steps[falls[0]]), int(steps[falls[0] + 1])
-    return _evidence(None, "the epoch falls back", at, before, len(falls), ("train/loss",), margin=2.0)
+    return _evidence(None, "the epoch falls back", at, before, len(falls), ("train/loss",), margin=2)
 
 
 def _rate_break(run: Run, sigmas: float, jump: float, rate_move: float) -> Evidence | None:
@@ -60,7 +60,7 @@ def _rate_break(run: Run, sigmas: float, jump: float, rate_move: float) -> Evide
         later = float(values[at : at + SOON].max())
         if values[at] <= values[at - 1] / 2 and later >= 2 * values[at] and values[at - 1] > unit * highest[at - 1]:
             steps = int(rate.steps[at]), int(rate.steps[at - 1])
-            return _evidence(run, "the learning rate warms up again", *steps, len(drops), names, margin=2.5)
+            return _evidence(run, "the learning rate warms up again", *steps, len(drops), names, margin=3)
     rises = [int(i) + 1 for i in np.flatnonzero((moves > unit) & (highest - values[:-1] > unit * highest))]
     # A burst that is over within a few rows is no new schedule.
     rises = [at for at in rises if float(np.median(values[at : at + SIDE])) > values[at - 1] + unit / 2 * highest[at - 1]]

@@ -37,7 +37,7 @@ def sawtooth(
         return None
     interval, per_epoch, jitter = float(np.median(np.diff(curve.steps))), steps_per_epoch(run), _eval_jitter(run)
     numbers: dict[str, Scalar] = {
-        "swing": swing, "level": level, "relative": swing / level, "against_total_drop": swing / drop if drop > 0 else 1e6,
+        "swing": swing, "level": level, "relative": swing / level, "against_total_drop": swing / drop if drop > 0 else None,
         "autocorrelation": autocorrelation(rest), "rows": len(curve), "eval_jitter_found": jitter,
         "period_steps": None, "cycles": None, "period_epochs": None,
     }  # fmt: skip

@@ -48,7 +48,7 @@ def slow_convergence(
     ends = max(1, len(level) // TWENTIETH)
     start, end = float(np.median(level[:ends])), float(np.median(level[-ends:]))
     drop = start - end
-    falls = bool((np.diff(level) <= 0).mean() > 0.8)
+    falls = bool((np.diff(level) <= 0).mean() > 4 / 5)
     if len(curve) < FEW_ROWS and 0 < drop < small_fall * abs(start) and falls and run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN):
         return _evidence(curve, name, start, end, 1.0, {"little": 1})
     if (
@@ -109,7 +109,7 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
         "evals": len(evals),
     }
     span = (int(evals.steps[0]), int(evals.steps[-1]))
-    return Evidence(numbers, ("eval/loss",), span[0], (span,), margin=1.5, points=len(evals))
+    return Evidence(numbers, ("eval/loss",), span[0], (span,), margin=2, points=len(evals))
 
 
 def _epochs_at(run: Run, curve: Curve, share: float) -> float | None:

@@ -53,7 +53,7 @@ def loss_spike(
     if len(curve) < 12 or (spoiled(run) and len(curve) < window):
         return None
     base, noise = _before(curve, min(window, max(5, len(curve) // 4)))
-    bar = sigmas + 1.5 * float(np.log10(max(len(curve), 100) / 100))
+    bar = sigmas + 3 / 2 * float(np.log10(max(len(curve), 100) / 100))
     needed = {1: ratio, 2: pair_ratio, slow_rows: slow_ratio}
     found = _events(curve, base, noise, bar, needed)
     skip = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
@@ -73,7 +73,7 @@ def loss_spike(
         return None
     top = max(events, key=lambda e: e.ratio)
     numbers = {
-        "spikes": len(events), "height": top.height, "ratio_found": min(top.ratio, 1e9), "sigmas_found": min(top.sigmas, 1e9),
+        "spikes": len(events), "height": top.height, "ratio_found": min(top.ratio, 10**9), "sigmas_found": min(top.sigmas, 10**9),
         "level": top.level, "top_step": int(curve.steps[top.first + int(np.argmax(curve.values[top.first : top.last + 1]))]),
         "rows_high": top.rows, "rows": len(curve), "recovery": "slow" if top.rows > 2 else "fast", "bar": bar,
     }  # fmt: skip

@@ -42,7 +42,7 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
         "norm_is_nan": logged is not None and not np.isfinite(logged.values).any(), "bound": bound or 0.0, "start": float(curve.values[0]),
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
-    return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3.0 if end == 0 else 2.0, points=len(curve))
+    return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3 if end == 0 else 2, points=len(curve))
 
 
 def _language_model(run: Run) -> bool:

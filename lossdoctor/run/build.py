@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from lossdoctor.model import Setting, SourceNote
+from lossdoctor.run.candidates import sums_of_parts
 from lossdoctor.run.log import Log, Series
-from lossdoctor.run.names import CLOSING, canonical
+from lossdoctor.run.names import CLOSING, canonical, in_company
 from lossdoctor.run.run import Run, Signal
 from lossdoctor.run.segments import segments
+from lossdoctor.run.stand_ins import stand_ins
 from lossdoctor.run.task import task_of
 
 MAX_PLAN = 1 << 40  # streaming data sets log 9223372036854775807 epochs
@@ -46,8 +48,9 @@ def build(
     )  # fmt: skip
 
 
-def _signals(series: Iterable[Series], chosen: Mapping[str, str]) -> dict[str, Signal]:
+def _signals(series: Sequence[Series], chosen: Mapping[str, str]) -> dict[str, Signal]:
     """Map raw names to canonical ones; where two meet, the better rank wins and the other keeps its raw name."""
+    chosen = {**in_company(one.name for one in series), **chosen}
     best: dict[str, tuple[int, int, Series, float]] = {}
     losers: list[Series] = []
     for order, one in enumerate(series):
@@ -62,7 +65,8 @@ def _signals(series: Iterable[Series], chosen: Mapping[str, str]) -> dict[str, S
     found = {name: _signal(name, one, scale) for name, (_, _, one, scale) in best.items()}
     for one in losers:
         found.setdefault(one.name, _signal(one.name, one, 1.0))
-    return found
+    found |= sums_of_parts(found)
+    return found | stand_ins(found)
 
 
 def _signal(name: str, one: Series, scale: float) -> Signal:
@@ -70,7 +74,7 @@ def _signal(name: str, one: Series, scale: float) -> Signal:
     parts = (one.steps, values, one.epochs, one.times, segments(one.steps))
     for part in parts:
         part.flags.writeable = False
-    return Signal(name, one.name, *parts)
+    return Signal(name, one.name, *parts, one.unit)
 
 
 def _plan_from_epochs(signals: Mapping[str, Signal], epochs: float | None) -> int | None:
@@ -78,5 +82,7 @@ def _plan_from_epochs(signals: Mapping[str, Signal], epochs: float | None) -> in
     loss = signals.get("train/loss")
     if epochs is None or loss is None or not len(loss) or not math.isfinite(loss.epochs[-1]) or loss.epochs[-1] < 0.2:
         return None
+    if bool((loss.epochs == np.floor(loss.epochs)).all()):
+        return None  # the number of the epoch, not the share that is done
     rate = float(np.nanmedian(loss.steps[loss.epochs > 0] / loss.epochs[loss.epochs > 0]))
     return round(rate * epochs) if math.isfinite(rate) and rate > 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class Series:
     """One logged series under its raw name, in logging order, nothing dropped.
 
     `steps` int64, `values` float64 (NaN and Inf are data), `epochs` and `times` (seconds since the Unix epoch) float64 with NaN where
-    unknown; all of shape (n,).
+    unknown; all of shape (n,). `unit` is that of the last decimal in which its zeros were printed, NaN where unknown.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Series:
     values: Floats
     epochs: Floats
     times: Floats
+    unit: float = math.nan
 
     @classmethod
     def of(

@@ -21,7 +21,7 @@ Where two logged names map to one signal, the first in the table wins and the ot
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 GIB = float(1 << 30)
@@ -59,6 +59,27 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
         "running_loss",
         "global_avg_loss",
         "loss_metrics/global_avg_loss",
+        "reduced_train_loss",
+        "train/reduced_train_loss",
+        "avr_loss",
+        "loss/average",
+        "loss/avg",
+        "avg_loss",
+        "ave_loss",
+        "train/avg_loss",
+        "avg_train_loss",
+        "average_train_loss",
+        "mean_train_loss",
+        "trainloss",
+        "train_losses",
+        "training_losses",
+        "training/total_loss",
+        "loss_total",
+        "losses/total_loss",
+        "losses/total",
+        "train/gpt_loss",
+        "gpt_loss",
+        "mean_loss",
     ),
     "eval/loss": (
         "eval/loss",
@@ -90,6 +111,24 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
         "validation_validation/loss",
         "loss_val",
         "eval/eval_loss",
+        "valloss",
+        "validloss",
+        "testloss",
+        "val_losses",
+        "valid_losses",
+        "validation_losses",
+        "eval_losses",
+        "test_losses",
+        "valid._loss",
+        "val._loss",
+        "avg_val_loss",
+        "average_val_loss",
+        "avg_valid_loss",
+        "average_validation_loss",
+        "val/total_loss",
+        "val/avg_loss",
+        "validation/total_loss",
+        "dev_losses",
     ),
     "train/learning_rate": (
         "train/learning_rate",
@@ -114,6 +153,15 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
         "learn/lr",
         "optim/learning_rate",
         "optimizer/lr",
+        "train_lr",
+        "actor/lr",
+        "actor_lr",
+        "lr_0",
+        "optim0_lr0",
+        "lr_abs",
+        "lr/unet",
+        "learningrate",
+        "train/train_lr",
     ),
     "train/grad_norm": (
         "train/grad_norm",
@@ -131,6 +179,12 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
         "global_grad_norm",
         "train/global_grad_norm",
         "train/total_grad_norm",
+        "actor/grad_norm",
+        "grad",
+        "global_norm",
+        "optim/grad_norm",
+        "train/grads_norm",
+        "grads_norm",
     ),
     "train/loss_scale": ("train/loss_scale", "loss_scale", "scale", "train/scale", "grad_scale", "train/grad_scale"),
     "train/epoch": ("train/epoch", "epoch"),
@@ -197,7 +251,15 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
         "time/fps",
         "throughput",
     ),
-    "perf/steps_per_second": ("steps_per_sec", "steps_per_second", "global_step/sec", "it/s", "train/steps_per_second"),
+    "perf/steps_per_second": (
+        "steps_per_sec",
+        "steps_per_second",
+        "global_step/sec",
+        "it/s",
+        "train/steps_per_second",
+        "train_speed(iter/s)",
+        "it/sec",
+    ),
     "perf/step_seconds": (
         "step_time",
         "train/step_time",
@@ -208,16 +270,51 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
         "seconds_per_step",
         "train/step_seconds",
         "time_per_iteration",
+        "batch_time",
+        "train/batch_time",
+        "batch_(t)",
+        "batch_cost",
+        "avg_batch_cost",
+        "train_speed(s/it)",
+        "timing_s/step",
+        "train_step_timing_in_s",
+        "sec/step",
+        "sec/iter",
     ),
     "perf/mfu": ("mfu", "train/mfu", "perf/mfu", "running_mfu", "throughput/mfu"),
     "host/memory": ("host/memory", "cpu_memory_bytes"),
     # What lossdoctor.callback adds to the Trainer's rows: TensorBoard and WandB hold the same numbers under train/.
-    "perf/data_wait_seconds": ("data_wait_seconds", "train/data_wait_seconds"),
+    "perf/data_wait_seconds": (
+        "data_wait_seconds",
+        "train/data_wait_seconds",
+        "data_time",
+        "train/data_time",
+        "data_(t)",
+        "reader_cost",
+        "avg_reader_cost",
+        "data_loading_time",
+        "dataloader_time",
+        "time/data",
+    ),
     "train/step_loss_max": ("step_loss_max", "train/step_loss_max"),
     "train/nonfinite_losses": ("nonfinite_losses", "train/nonfinite_losses"),
     "train/nonfinite_inputs": ("nonfinite_inputs", "train/nonfinite_inputs"),
     "train/skipped_steps": ("skipped_steps", "train/skipped_steps"),
 }
+
+# Reinforcement learning: the words of verl, OpenRLHF and others for what TRL calls reward, kl, entropy and completions/...
+_TABLE_OF_RL: Mapping[str, tuple[str, ...]] = {
+    "reward": ("reward", "train/reward", "critic/rewards/mean", "critic/score/mean", "rollout/ep_rew_mean"),
+    "kl": ("kl", "train/kl", "actor/kl_loss", "critic/kl", "actor/reward_kl_penalty"),
+    "entropy": ("entropy", "train/entropy", "actor/entropy", "actor/entropy_loss"),
+    "completions/clipped_ratio": ("completions/clipped_ratio", "train/completions/clipped_ratio", "response_length/clip_ratio"),
+    "completions/mean_length": ("completions/mean_length", "train/completions/mean_length", "response_length/mean"),
+}
+_REWARD = re.compile(
+    r"(?:(?:train|rollout|charts|critic|environment|env_runners)/)?"
+    r"(?:(?:mean|avg|average|episod\w{1,4}|ep|cumulative|total|running)_){0,4}(?:rewards?|returns?|rew)(?:_(?:mean|moyen|avg|average)){0,2}"
+    r"(?:_\(.{1,40}\)|_\d{1,6})?"
+)
 
 _SCALED: Mapping[str, tuple[str, float]] = {
     "elapsed_time_per_iteration_ms": ("perf/step_seconds", 1e-3), "elapsed_time_per_iteration_(ms)": ("perf/step_seconds", 1e-3),
@@ -239,7 +336,18 @@ _SCALED: Mapping[str, tuple[str, float]] = {
     "memory/max_active(gib)": ("gpu/0/memory", GIB), "vram_gb": ("gpu/0/memory", 1e9),
 }  # fmt: skip
 
-_FLAT: Mapping[str, tuple[str, int]] = {alias: (signal, rank) for signal, aliases in _TABLE.items() for rank, alias in enumerate(aliases)}
+_FLAT: Mapping[str, tuple[str, int]] = {
+    alias: (signal, rank) for table in (_TABLE, _TABLE_OF_RL) for signal, aliases in table.items() for rank, alias in enumerate(aliases)
+}
+# Words that are too common to mean anything alone: (all of these, one of them, its signal).
+_COMPANY: tuple[tuple[frozenset[str], str, str], ...] = (
+    (frozenset(("data_time", "time")), "time", "perf/step_seconds"),  # mmengine, detectron2
+    (frozenset(("data", "time")), "time", "perf/step_seconds"),  # torchvision, timm, the ImageNet example of PyTorch, CycleGAN
+    (frozenset(("data", "time")), "data", "perf/data_wait_seconds"),
+    (frozenset(("forward_time", "iter_time", "train_time")), "iter_time", "perf/data_wait_seconds"),  # ESPnet
+    (frozenset(("forward_time", "iter_time", "train_time")), "train_time", "perf/step_seconds"),
+    (frozenset(("episodes", "mean", "stdev")), "mean", "reward"),  # PFRL's scores.txt
+)
 _GPU = re.compile(r"(?:system[./])?gpu[._/]?(\d+)[./_](.+)")
 _GPU_WHAT: Mapping[str, tuple[str, float]] = {
     "memoryallocatedbytes": ("memory", 1.0), "memory_allocated_bytes": ("memory", 1.0), "memory_allocated_gb": ("memory", 1e9),
@@ -287,6 +395,14 @@ def plain(raw: str) -> str:
     return re.sub(r"[\s-]+", "_", raw.strip().lower())
 
 
+def in_company(logged: Iterable[str]) -> dict[str, str]:
+    """Raw name -> signal for the names that mean something only beside others of the same log: `data` and `time` of torchvision."""
+    folded: dict[str, str] = {}
+    for raw in logged:
+        folded.setdefault(plain(raw).removeprefix("train/"), raw)
+    return {folded[name]: signal for others, name, signal in _COMPANY if others <= folded.keys()}
+
+
 @lru_cache(maxsize=8192)
 def canonical(raw: str) -> tuple[str, int, float]:
     """Return (signal, rank, scale) for a logged name: lower ranks win, values are multiplied by `scale` to reach the signal's unit."""
@@ -296,6 +412,8 @@ def canonical(raw: str) -> tuple[str, int, float]:
     if name in _FLAT:
         signal, rank = _FLAT[name]
         return signal, rank, 1.0
+    if _REWARD.fullmatch(name):
+        return "reward", 20, 1.0
     bare = name.removeprefix("train/")
     if bare in _SCALED:
         signal, scale = _SCALED[bare]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,10 +17,15 @@ from lossdoctor.run.log import Floats, Ints
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lossdoctor.run.candidates import LossParts
+
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """One series as read-only arrays of shape (n,), in logging order: steps, values, epochs, times (s since the epoch), segments."""
+    """One series as read-only arrays of shape (n,), in logging order: steps, values, epochs, times (s since the epoch), segments.
+
+    `unit` is that of the last decimal in which its zeros were printed, NaN where the source holds full numbers: see `run.resolution`.
+    """
 
     name: str
     raw_name: str
@@ -28,6 +34,7 @@ class Signal:
     epochs: Floats
     times: Floats
     segments: npt.NDArray[np.int16]
+    unit: float = math.nan
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -54,7 +61,14 @@ class Signal:
     def where(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> Signal:
         """Select rows by mask, index or slice."""
         return Signal(
-            self.name, self.raw_name, self.steps[rows], self.values[rows], self.epochs[rows], self.times[rows], self.segments[rows]
+            self.name,
+            self.raw_name,
+            self.steps[rows],
+            self.values[rows],
+            self.epochs[rows],
+            self.times[rows],
+            self.segments[rows],
+            self.unit,
         )
 
     def until(self, step: int) -> Signal:
@@ -131,11 +145,24 @@ class Run:
             if name.startswith("eval/") and name.endswith("/loss") and len(self.signals[name]):
                 yield self.signals[name]
 
-    def loss_like(self) -> tuple[Signal, ...]:
-        return tuple(s for n, s in self.signals.items() if "loss" in n.lower())
-
     def loss_candidates(self) -> tuple[Signal, ...]:
-        return () if self.signal("train/loss") else tuple(s for s in self.loss_like() if not s.name.startswith("eval"))
+        """The training losses under names that no table knows, totals first: what may be meant where there is no `train/loss`."""
+        from lossdoctor.run.candidates import candidates
+
+        return candidates(self.signals)
+
+    def loss_like(self) -> tuple[Signal, ...]:
+        """Every signal whose name says loss, of training or evaluation, known or not: NaN in any of them is a finding."""
+        from lossdoctor.run.candidates import loss_like
+
+        return loss_like(self.signals)
+
+    @cached_property
+    def loss_parts(self) -> LossParts | None:
+        """The losses of training that add up to another one; None where none do. Two networks that play against each other do not."""
+        from lossdoctor.run.candidates import parts
+
+        return parts(self.signals)
 
     @cached_property
     def first_step(self) -> int:

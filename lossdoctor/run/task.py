@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lossdoctor.model import Setting
+from lossdoctor.run.candidates import adversaries
 
 RL = "rl"
+GAN = "gan"
 PREFERENCE = "preference"
 CLASSIFICATION = "classification"
 SPEECH = "speech"
@@ -28,17 +30,23 @@ _RL_SIGNALS = (
     "Losses/Policy Loss",
     "train/policy_gradient_loss",
     "train/value_loss",
+    "train/loss_actor",
+    "train/clip_fraction",
     "Policy/",
+    "actor/",
+    "critic/",
 )
 
 
 def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
-    """Return one of rl, preference, speech, classification, language-model, unknown."""
+    """Return one of rl, preference, gan, speech, classification, language-model, unknown."""
     names = tuple(signals)
     if any(name in _PREFERENCE_SIGNALS for name in names):
         return PREFERENCE
     if any(name.startswith(_RL_SIGNALS) or (name.startswith("reward") and not name.startswith("rewards/")) for name in names):
         return RL
+    if adversaries(names):
+        return GAN
     if any(name in {"eval/wer", "eval/cer"} for name in names):
         return SPEECH
     kind = " ".join(str(settings[key].value) for key in ("architectures", "model_type") if key in settings).lower()

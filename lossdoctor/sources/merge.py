@@ -173,14 +173,15 @@ def _in_sequence(members: Sequence[Log]) -> Sequence[Log]:
 
 def _concatenated(name: str, logs: Sequence[Log]) -> Series:
     parts = [s for log in logs for s in log.series if s.name == name]
-    return Series(name, *(np.concatenate([getattr(p, field) for p in parts]) for field in ("steps", "values", "epochs", "times")))
+    steps, values, epochs, times = (np.concatenate([getattr(p, field) for p in parts]) for field in ("steps", "values", "epochs", "times"))
+    return Series(name, steps, values, epochs, times, parts[0].unit)
 
 
 def _richer(one: Series, other: Series) -> Series:
     """The account with more points; what it lacks in epochs or wall times is taken from the other at the same steps."""
     more, less = (one, other) if len(one.steps) >= len(other.steps) else (other, one)
     epochs, times = (_filled(more.steps, getattr(more, field), less.steps, getattr(less, field)) for field in ("epochs", "times"))
-    return Series(more.name, more.steps, more.values, epochs, times)
+    return replace(more, epochs=epochs, times=times)
 
 
 def _filled(steps: Ints, values: Floats, at: Ints, known: Floats) -> Floats:

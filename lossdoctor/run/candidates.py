@@ -1,0 +1,127 @@
+"""Losses under names that no table knows: which columns are losses, and which of them are parts of one total."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossdoctor.run.names import CLOSING, plain
+from lossdoctor.run.resolution import resolution
+from lossdoctor.run.run import Signal
+
+_WORDS = frozenset(
+    (
+        "bce", "ce", "cost", "elbo", "err", "error", "logloss", "loss", "losses", "mae", "mlogloss", "mse", "nll", "perplexity", "ppl",
+        "rmse", "xent", "lossfn",
+    )
+)  # fmt: skip
+_TWO_WORDS = re.compile(r"cross_?entropy|free_energy")
+# The losses that GAN trainers print by the name of the network: CycleGAN, pix2pix, BasicSR.
+_OF_NETWORKS = re.compile(r"(?:.*/)?(?:[DG]_(?:[AB]|GAN\w{0,20}|L1|VGG|real|fake)|(?:cycle|idt)_[AB]|l_[dg]_\w{1,40})")
+_NO_LOSS = frozenset(
+    (
+        "best", "coef", "coeff", "count", "epoch", "eta", "grad", "iter", "lambda", "lr", "max", "min", "norm", "num", "rate", "ratio",
+        "scale", "scaler", "sec", "seconds", "std", "step", "steps", "stdev", "time", "timing", "tokens", "var", "weight",
+    )
+)  # fmt: skip
+_MACHINE = ("perf/", "gpu/", "host/", "process/", "system/", "timing", "train/learning_rate", "train/step_loss_max", "train/nonfinite")
+_EVALUATION = frozenset(("dev", "eval", "evaluation", "test", "val", "valid", "validation"))
+_TOTAL = frozenset(("all", "full", "overall", "sum", "total"))
+_ADVERSARY = re.compile(r"(?:^|[/_. ])(?:d|disc|discriminator|critic|dis|netd)(?:[/_. ]|$|loss)")
+_GENERATOR = re.compile(r"(?:^|[/_. ])(?:g|gen|generator|netg)(?:[/_. ]|$|loss)")
+_OF_DETECTORS = re.compile(r"(train|val)/(box|cls|dfl|obj|seg|pose|kobj|giou|l1|angle|rle|sem)_loss")
+_SUMMED = {"train": "train/loss", "val": "eval/loss"}
+
+
+@dataclass(frozen=True, slots=True)
+class LossParts:
+    """Signals that add up to one loss; `total` is the signal that holds the sum."""
+
+    names: tuple[str, ...]
+    total: str
+
+
+def loss_like(signals: Mapping[str, Signal]) -> tuple[Signal, ...]:
+    """Every signal whose name says loss, of training or evaluation, known or not, in the order in which they were logged."""
+    return tuple(one for name, one in signals.items() if len(one) and is_loss(name))
+
+
+def candidates(signals: Mapping[str, Signal]) -> tuple[Signal, ...]:
+    """The losses of training that no table knows: totals first, then as logged. The known `train/loss` is none of them."""
+    found = [one for one in loss_like(signals) if one.name != "train/loss" and not is_of_evaluation(one.name)]
+    return tuple(sorted(found, key=lambda one: not _TOTAL & _tokens(one.name)))
+
+
+def is_loss(name: str) -> bool:
+    """Whether a name says loss, likelihood, perplexity or error, and not a rate, a time, a count or a norm of one."""
+    if name in CLOSING or name.startswith(_MACHINE):
+        return False
+    tokens = _tokens(name)
+    if tokens & _NO_LOSS:
+        return False
+    said = bool(tokens & _WORDS) or any(token.endswith(("loss", "losses")) for token in tokens)
+    return said or _TWO_WORDS.search(plain(name)) is not None or _OF_NETWORKS.fullmatch(name) is not None
+
+
+def is_of_evaluation(name: str) -> bool:
+    """Whether a name says that it is measured on held-out data."""
+    return bool(_tokens(name) & _EVALUATION)
+
+
+def adversaries(names: Iterable[str]) -> bool:
+    """Whether these losses are of two networks that play against each other: neither is a part of the other, and neither tells by its
+    level."""
+    losses = [plain(name) for name in names if is_loss(name)]
+    return any(map(_ADVERSARY.search, losses)) and any(map(_GENERATOR.search, losses))
+
+
+def parts(signals: Mapping[str, Signal]) -> LossParts | None:
+    """The losses of training that add up, to the last printed digit, to another one of them; None where none do."""
+    told = [one for one in loss_like(signals) if not is_of_evaluation(one.name)]
+    if len(told) < 3 or adversaries(one.name for one in told):
+        return None
+    for total in sorted(told, key=lambda one: (one.name != "train/loss", not _TOTAL & _tokens(one.name))):
+        others = [one for one in told if one is not total and np.array_equal(one.steps, total.steps)]
+        if len(others) >= 2 and _adds_up(total, others):
+            return LossParts(tuple(one.name for one in others), total.name)
+    return None
+
+
+def _adds_up(total: Signal, others: Sequence[Signal]) -> bool:
+    added = np.sum([one.values for one in others], axis=0)
+    rows = np.isfinite(added) & np.isfinite(total.values)
+    unit = sum(resolution(one) for one in (total, *others)) / 2
+    return bool(rows.any()) and np.allclose(added[rows], total.values[rows], rtol=np.finfo(np.float32).resolution, atol=unit)
+
+
+def sums_of_parts(signals: Mapping[str, Signal]) -> dict[str, Signal]:
+    """`train/loss` and `eval/loss` of ultralytics, which logs box, class and distribution losses and minimises their sum.
+
+    Only where no such loss is known and the parts lie at the same steps; the parts stay as they are.
+    """
+    found = {}
+    for split, name in _SUMMED.items():
+        ours = [
+            one for one in signals.values() if len(one) and (told := _OF_DETECTORS.fullmatch(one.raw_name.strip())) and told[1] == split
+        ]
+        said = {one.raw_name.strip().partition("/")[2] for one in ours}
+        if name in signals or len(ours) < 2 or not said & {"cls_loss", "obj_loss"}:
+            continue
+        first = ours[0]
+        if all(np.array_equal(one.steps, first.steps) for one in ours):
+            values = np.sum([one.values for one in ours], axis=0)
+            values.flags.writeable = False
+            told_as = " + ".join(one.raw_name.strip() for one in ours)
+            found[name] = Signal(name, told_as, first.steps, values, first.epochs, first.times, first.segments)
+    return found
+
+
+def _tokens(name: str) -> frozenset[str]:
+    """The words of a name, cut at punctuation and where a capital begins."""
+    return frozenset(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().replace("'s", "").translate(_CUTS).split())
+
+
+_CUTS = str.maketrans(dict.fromkeys("/_-. ()[]:,@'", " "))

@@ -1,0 +1,68 @@
+"""What stands in for a loss where none is logged: cross-entropy, perplexity (its logarithm), the error that a boosting library prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lossdoctor.run.names import plain
+from lossdoctor.run.run import Signal
+
+# In order of preference; `log` where the loss is the logarithm.
+_MEASURES = (
+    "xent", "cross_entropy", "crossentropy", "ce_loss", "ce", "nll_loss", "nll", "ppl", "perplexity",
+    "logloss", "binary_logloss", "mlogloss", "multi_logloss", "rmse", "l2", "mse", "mae", "l1", "error", "merror",
+)  # fmt: skip
+_OF_LIKELIHOOD = frozenset(("ppl", "perplexity"))
+_NAME = re.compile(
+    r"(?:(?P<train>train|training|learn)|(?P<eval>eval|val|valid|validation|dev|test)(?:_\d{1,3})?)?(?:'s)?[/_. ]{0,3}"
+    rf"(?P<measure>{'|'.join(sorted(_MEASURES, key=len, reverse=True))})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    rank: int
+    measure: str
+    evaluation: bool
+    signal: Signal
+
+
+def stand_ins(signals: Mapping[str, Signal]) -> dict[str, Signal]:
+    """`train/loss`, and `eval/loss` of the same measure, where the run logs none.
+
+    A perplexity is turned into its logarithm, the cross-entropy in nats: a curve of exponentials would look like a blow-up everywhere.
+    """
+    if "train/loss" in signals:
+        return {}
+    told = sorted(filter(None, map(_told, signals.values())), key=lambda one: one.rank)
+    training = next((one for one in told if not one.evaluation), None)
+    if training is None:
+        return {}
+    found = {"train/loss": _as_loss("train/loss", training)}
+    held_out = next((one for one in told if one.evaluation and one.measure == training.measure), None)
+    if held_out is not None and "eval/loss" not in signals:
+        found["eval/loss"] = _as_loss("eval/loss", held_out)
+    return found
+
+
+def _told(signal: Signal) -> _Told | None:
+    match = _NAME.fullmatch(plain(signal.raw_name))
+    if match is None or not len(signal):
+        return None
+    measure = match["measure"]
+    finite = signal.values[np.isfinite(signal.values)]
+    if measure in _OF_LIKELIHOOD and not bool((finite > 0).all()):
+        return None
+    return _Told(_MEASURES.index(measure), measure, match["eval"] is not None, signal)
+
+
+def _as_loss(name: str, told: _Told) -> Signal:
+    if told.measure not in _OF_LIKELIHOOD:
+        return replace(told.signal, name=name)
+    values = np.log(told.signal.values)
+    values.flags.writeable = False
+    return replace(told.signal, name=name, raw_name=f"ln({told.signal.raw_name})", values=values)

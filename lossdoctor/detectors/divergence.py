@@ -55,8 +55,8 @@ def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, bl
         if len(curve) < 2 or curve.scale <= 0:
             continue
         found = next(_shapes(run, curve, limits, ends_in_nan=bool(~np.isfinite(signal.values[-1]))), None)
-        if found is not None:
-            return _evidence(curve, signal.name, found)
+        if found is not None and (signal.name == "train/loss" or found.end >= TENTH * abs(found.best)):
+            return _evidence(curve, signal.name, found)  # an eval loss that rises by less is overfitting
         if len(curve) >= TENTH:
             return None
     return None

@@ -17,6 +17,7 @@ FEW = 8  # rows of a loss; below it the end of the curve is a row or two
 FEWEST = 5  # rows, even where the plan was carried out
 PLAN = 0.9  # of the plan: as good as all of it
 SETTLED_RATE = 0.1  # of its peak: a schedule that came to its end
+MANY = 20  # times as many rows: more than that nobody will log
 LOST = 0.1  # of the best level: what ends so far above it has not kept it, whatever the reason
 OFTEN = f"Log more often: {FEW} rows of the loss would do."
 
@@ -35,10 +36,7 @@ def learning(run: Run) -> Answer:
     if first.excludes(LEAST) and first.rows >= FEWEST:
         wanted = "Evaluate the model before and after training on the same rows: that tells whether it had converged."
         return unknown(f"No learning is visible: {_moved(first)}", wanted, _numbers(first))
-    rows = _rows_wanted(first)
-    return unknown(
-        f"Learning cannot be told from noise: {_moved(first)}", f"Log more often: {rows} rows of the loss would do.", _numbers(first)
-    )
+    return unknown(f"Learning cannot be told from noise: {_moved(first)}", _wanted(first), _numbers(first))
 
 
 def kept(run: Run) -> Answer:
@@ -110,6 +108,9 @@ def _numbers(change: Change) -> dict[str, Scalar]:
     }
 
 
-def _rows_wanted(change: Change) -> int:
-    """Rows at which twice the error of the change would be LEAST: the error falls with the square root of the rows."""
-    return max(FEW, min(round(change.rows * (2 * change.error / LEAST) ** 2), FEW * FEW * FEW))
+def _wanted(change: Change) -> str:
+    """What would tell: as many rows as make twice the error of the change LEAST (it falls with the square root of the rows), or an eval."""
+    rows = FEW if change.error >= 1 else max(FEW, round(change.rows * (2 * change.error / LEAST) ** 2))
+    if change.rows < rows <= MANY * max(change.rows, FEW):
+        return f"Log more often: {rows} rows of the loss would do."
+    return "Evaluate on the same rows before, during and after training: an eval loss has less noise."

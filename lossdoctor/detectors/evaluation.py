@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossdoctor.detectors.curve import spoiled
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
+from lossdoctor.shapes.curve import loss_curve, named_curve
 
 
 def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: int) -> Evidence | Skip | None:
@@ -19,12 +20,14 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     curve, train = named_curve(run, signal.name if signal is not None else "eval/loss"), loss_curve(run)
     if signal is None or len(curve) < min(evals, 3):
         return Skip(f"fewer than {evals} evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
+    if spoiled(run):
+        return None
     if len(train) < 5 or train.scale <= 0:
         return Skip("fewer than 5 values of the training loss", "log more often")
     third = max(1, len(curve) // 3)
     first, last = float(np.median(curve.values[:third])), float(np.median(curve.values[-third:]))
-    early = _around(train, -1, int(curve.steps[third - 1]))
-    late = _around(train, int(curve.steps[-third - 1]), int(curve.steps[-1]))
+    beside = np.interp(curve.steps, train.at, train.level)  # where train stood when each eval was made
+    early, late = float(np.median(beside[:third])), float(np.median(beside[-third:]))
     fell = (early - late) / abs(early) if early else 0.0
     gained = (first - last) / (abs(first) or 1.0)
     furthest = float(np.max(np.abs(curve.values / curve.values[0] - 1))) if curve.values[0] else 0.0
@@ -46,13 +49,6 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     }
     margin = min(ratio * fell / max(abs(gained), ratio / 10), 10)
     return Evidence(numbers, (signal.name, "train/loss"), span[0], (span,), margin=margin, points=4 * len(curve))
-
-
-def _around(curve: Curve, after: float, until: int) -> float:
-    """Median of the training loss in (after, until], or of its nearest rows where no two lie there."""
-    rows = curve.between(after + 1, until).values
-    at = int(np.searchsorted(curve.steps, until))
-    return float(np.median(rows if len(rows) >= 2 else curve.values[max(0, at - 2) : at + 1]))
 
 
 def eval_missing(run: Run) -> Evidence | None:

@@ -18,6 +18,7 @@ from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
 from lossdoctor.vitals.change import Change, change_of, eval_change, metric_changes
 from lossdoctor.vitals.progress import FEW, settled
 
+LARGEST = 13  # nats; ln of the largest vocabularies in use is 12.5
 COARSE = 25  # medians that show since when it stands still
 
 
@@ -121,7 +122,10 @@ def _evals(run: Run) -> Curve:
 
 
 def _constant(stand: Stand) -> bool:
-    return len(stand.curve) >= 5 and float(np.ptp(stand.curve.values)) <= float(np.finfo(np.float32).eps) * stand.level
+    """Every row is the same, or as good as: even the batches of a converged model differ more."""
+    spread = float(np.ptp(stand.curve.values))
+    same = len(stand.curve) >= 5 and spread <= float(np.finfo(np.float32).eps) * stand.level
+    return same or (stand.ample and spread <= stand.limits.quiet / 2 * stand.level and stand.change.gain <= stand.limits.quiet / 2)
 
 
 def _guessing(stand: Stand) -> bool:
@@ -142,12 +146,13 @@ def _unigram(stand: Stand) -> bool:
 
 
 def _untrained(stand: Stand) -> bool:
-    return _language(stand.run) and stand.far and stand.still and stand.level >= stand.limits.untrained
+    language = stand.run.task == tasks.LANGUAGE_MODEL or (stand.run.task == tasks.UNKNOWN and stand.level <= LARGEST)
+    return language and stand.run.step_is != "epoch" and stand.far and stand.still and stand.level >= stand.limits.untrained
 
 
 def _foreign(stand: Stand) -> bool:
-    unknown = _language(stand.run) and log_vocabulary(stand.run) is None
-    return unknown and stand.ample and stand.rests and stand.limits.high_level <= stand.level
+    unknown = stand.run.task == tasks.LANGUAGE_MODEL and log_vocabulary(stand.run) is None
+    return unknown and stand.ample and stand.still and stand.level >= stand.limits.high_level
 
 
 def _stuck(stand: Stand) -> bool:
@@ -171,10 +176,6 @@ def _fell_at_once(stand: Stand) -> bool:
     still = still and (len(evals) < 4 or evals.trend(limits.quick)[0] >= -within)
     top = float(curve.values[:3].max())
     return stand.ample and still and top / 2 <= stand.level <= (1 - limits.fall) * top
-
-
-def _language(run: Run) -> bool:
-    return run.step_is != "epoch" and run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN)
 
 
 REASONS: dict[str, Callable[[Stand], bool]] = {

@@ -21,7 +21,7 @@ def level_shift(run: Run, *, least: float, lasting: float, rate_change: float) -
     """The level jumps by `least` (relative), and half of that lasts for `lasting` of the run or to its end.
 
     Not counted: the warmup, a restart, a change of the learning rate by `rate_change`, falls at an epoch boundary (see `epoch_stairs`), and
-    what ends above twice the start or at nothing: that is divergence, or a NaN that was filtered.
+    what loses all that was won, ends above twice the start, or at nothing: that is divergence, or a NaN that was filtered.
     """
     curve = loss_curve(run)
     if len(curve) < ROWS:
@@ -37,7 +37,8 @@ def level_shift(run: Run, *, least: float, lasting: float, rate_change: float) -
         and (jump.lasts >= lasting or (2 * jump.lasts >= lasting and _to_end(curve, jump)))
         and not rate_moves(run, curve, jump.row, rate_change)
         and (jump.gap > 0 or (_new_low(curve, jump) and not _at_boundary(curve, jump.row, length)))
-        and curve.quantum < jump.after.value < 2 * curve.start.value
+        and curve.quantum < jump.after.value < 2 * _before(curve, jump)
+        and not (jump.after.value >= _before(curve, jump) and jump.before.value <= 4 / 5 * _before(curve, jump))
     ]
     if not found:
         return None
@@ -68,6 +69,11 @@ def _new_low(curve: Curve, jump: Jump) -> bool:
     """Whether a fall leads below the level of long before it too: else it is the end of a spike."""
     earlier = curve.values[max(0, jump.row - 3 * NEAR) : jump.row - NEAR]
     return len(earlier) >= NEAR and float(np.median(earlier)) > jump.after.value - jump.gap / 2
+
+
+def _before(curve: Curve, jump: Jump) -> float:
+    """The highest level before the jump: where it all began."""
+    return float(curve.level[: max(1, int(np.searchsorted(curve.at, jump.step)))].max())
 
 
 def _to_end(curve: Curve, jump: Jump) -> bool:

@@ -138,13 +138,13 @@ def _tail(curve: Curve, events: list[Event], base: Floats, skip: int) -> Floats:
 
 
 def _returns(event: Event, values: Floats) -> bool:
-    """It comes back by half at least, within a third of the run: what does not is divergence or a level shift."""
+    """It comes back by three quarters, within a third of the run: what does not is divergence or a level shift."""
     after = values[event.last + 1 :]
     if not len(after) or event.rows > len(values) // 3:
         return False
     return (
         float(row_medians(np.lib.stride_tricks.sliding_window_view(after, min(3, len(after)))).min())
-        < event.level + (event.height - event.level) / 2
+        < event.level + (event.height - event.level) / 4
     )
 
 

@@ -41,7 +41,7 @@ def build(
         name=name or log.name, path=path or str(log.path), signals=signals, settings=by_name, checkpoints=log.checkpoints,
         events=log.events, faults=log.faults,
         sources=tuple(notes) or (SourceNote(log.kind, str(log.path), log.points, "read"),),
-        planned_steps=planned or _plan_from_epochs(signals, epochs), planned_epochs=epochs,
+        planned_steps=planned or _plan_from_epochs(signals, epochs, log.step_is), planned_epochs=epochs,
         reached_step=log.reached_step, finished=True if closing else log.finished, early_stopped=log.early_stopped,
         evidence_beyond_state=log.kind != "trainer_state",
         best_step=log.best_step, step_is=log.step_is, framework=log.framework, task=task_of(signals, by_name), notes=log.notes,
@@ -77,8 +77,10 @@ def _signal(name: str, one: Series, scale: float) -> Signal:
     return Signal(name, one.name, *parts, one.unit)
 
 
-def _plan_from_epochs(signals: Mapping[str, Signal], epochs: float | None) -> int | None:
+def _plan_from_epochs(signals: Mapping[str, Signal], epochs: float | None, step_is: str) -> int | None:
     """Steps of the plan where only epochs are known: steps per epoch from the logged epochs."""
+    if epochs is not None and step_is == "epoch":
+        return round(epochs)
     loss = signals.get("train/loss")
     if epochs is None or loss is None or not len(loss) or not math.isfinite(loss.epochs[-1]) or loss.epochs[-1] < 0.2:
         return None

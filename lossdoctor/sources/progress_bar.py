@@ -7,6 +7,16 @@ from dataclasses import dataclass, field
 
 # `  26%|##7       | 263/1000 [00:10<00:29, 25.00it/s]`, the description before the percentage is empty for the Trainer's own bars.
 _BAR = re.compile(r"^(?P<title>[^|]{0,300}?)\s{0,20}\d{1,3}%\|[^|]{0,300}\|\s{0,20}(?P<at>\d{1,15})/(?P<total>\d{1,15}) \[")
+# Without its bar, as a notebook saves it or `bar_format` asks for: `Epoch 0:  97% 1651/1702 [13:00<00:24,  2.12it/s, loss=0.158]`.
+_BARE = re.compile(r"(?:(?<=\s)|^)(?:\d{1,3}%\s{1,4})?(?=\d{1,15}/\d{1,15} \[\d{1,4}:\d\d(?::\d\d)?<)")
+
+
+def drawn(segment: str) -> str:
+    """A segment with the bar put in where it holds a progress bar without one."""
+    if "%|" in segment or not ("it/s" in segment or "s/it" in segment):
+        return segment
+    bare = _BARE.search(segment)
+    return f"{segment[: bare.start()]}0%|#| {segment[bare.end() :]}" if bare else segment
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,6 +60,25 @@ class Rows:
             self.reached = step
         if self.started is None and not math.isnan(time):
             self.started = time
+
+    def holds(self, wanted: Callable[[str], bool]) -> bool:
+        """Whether there is a column of such a name."""
+        return any(map(wanted, self._columns))
+
+    def crowded(self, wanted: Callable[[str], bool]) -> str | None:
+        """The first such column whose step mostly stays from one row to the next: an epoch number beside the loss of every batch."""
+        for name, column in self._columns.items():
+            stays = np.diff(np.asarray(column.steps)) == 0
+            if wanted(name) and 2 * int(stays.sum()) > len(stays):
+                return name
+        return None
+
+    def count_rows(self, name: str) -> None:
+        """Count the rows of this column from 1, and place all others where that count stands."""
+        rows = np.asarray(self._columns[name].rows)
+        for column in self._columns.values():
+            column.steps = array("q", np.searchsorted(rows, np.asarray(column.rows), side="right").tolist())
+        self.reached = len(rows)
 
     def series(self, own: npt.NDArray[np.bool_] | None = None) -> tuple[Series, ...]:
         """All series, or of the rows that are `own` (shape (count,)) those that have points there."""

@@ -138,7 +138,9 @@ def _chunk(text: TextIO) -> str:
 
 
 def plain(line: str) -> str:
-    """A line without ANSI escape sequences (colours, cursor moves, titles) and backspaces."""
+    """A line without ANSI escape sequences (colours, cursor moves, titles), backspaces and NUL bytes (a log that was cut at its start)."""
+    if "\x00" in line:
+        line = line.replace("\x00", "")
     if "\x08" in line:
         line = line.replace("\x08", "")
     return _ESCAPE.sub("", line) if "\x1b" in line else line

@@ -17,15 +17,18 @@ from typing import TextIO
 from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, LogEvent, Loss
+from lossdoctor.run.candidates import is_loss, is_of_evaluation
 from lossdoctor.run.log import Log
 from lossdoctor.sources import axes
+from lossdoctor.sources import text_log_loose as loose
 from lossdoctor.sources.log_events import LogEvents
-from lossdoctor.sources.progress_bar import ProgressBar
+from lossdoctor.sources.progress_bar import ProgressBar, drawn
 from lossdoctor.sources.rows import Rows
 from lossdoctor.sources.text_lines import decode_head, lines, open_text, plain, run_name
 from lossdoctor.sources.text_log_blocks import Blocks
 from lossdoctor.sources.text_log_clock import Clock
-from lossdoctor.sources.text_log_line import Line, parse, parse_dict
+from lossdoctor.sources.text_log_line import Line, hinted, parse, parse_dict
+from lossdoctor.sources.text_log_tables import Tables
 from lossdoctor.sources.text_log_trainer import Plan, TrainerRow, closed, place
 
 _OTHER_FORMATS = frozenset((".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".py", ".ipynb", ".md", ".html", ".xml"))
@@ -41,7 +44,7 @@ _EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
 
 def looks_like(path: Path, head: bytes, limits: Limits = LIMITS) -> bool:
     """Whether a text file, of no other format by its name, holds a metric line or a log event in its first 4 MiB."""
-    if path.suffix.lower() in _OTHER_FORMATS or "\x00" in decode_head(head)[:1024]:
+    if path.suffix.lower() in _OTHER_FORMATS or "\x00" in decode_head(head).lstrip("\x00")[:1024]:
         return False
     try:
         with open_text(path, limits) as file:
@@ -95,7 +98,9 @@ class _Reader:
     bar: ProgressBar = field(default_factory=ProgressBar)
     clock: Clock = field(default_factory=Clock)
     blocks: Blocks = field(default_factory=Blocks)
+    tables: Tables = field(default_factory=Tables)
     trainer: list[TrainerRow] = field(default_factory=list)
+    loose: list[loose.Loose] = field(default_factory=list)
     planned_steps: int | None = None
     planned_epochs: float | None = None
     finished: bool = False
@@ -113,13 +118,18 @@ class _Reader:
 
     def feed(self, number: int, segment: str) -> None:
         """Take one segment in."""
-        text = plain(segment)
+        text = drawn(plain(segment))
+        if self.tables.feed(text):
+            return
         if "%|" in text and self.bar.feed(text):
             self._settle()
+            behind = text.rpartition("]")[2]
             if "{" in text:
                 self._metrics(number, text[text.index("{") :])
             elif "=" in text and self.blocks.feed(text, self.clock):
                 self._add_blocks()
+            elif behind.strip():
+                self._metrics(number, behind)
             return
         if self._metrics(number, text):
             return
@@ -135,13 +145,23 @@ class _Reader:
         return self.clock.step if self.clock.step is not None else self.bar.step
 
     def found_anything(self) -> bool:
-        return bool(self.rows.points or self.trainer or self.events.found())
+        return bool(self.rows.points or self.trainer or self.events.found() or self.loose or self.tables.take())
 
     def log(self, name: str) -> Log:
         steps: list[int] = []
-        notes, step_is = [], "epoch" if self.clock.by_epoch and self.rows.points else "step"
+        notes, step_is = [], "step"
         self.blocks.flush()
         self._add_blocks()
+        self._add_tables()
+        if told := self._add_loose():
+            notes.append(told)
+            step_is = "call"
+        elif self.rows.points and self.clock.by_epoch and (self.clock.header is not None or self.tables.by_epoch):
+            step_is = "epoch"
+            if (every := self.rows.crowded(_of_training)) is not None:
+                self.rows.count_rows(every)
+                step_is = "call"
+                notes.append(f"the log tells no step, and many rows an epoch: those with {every} are counted from 1")
         if self.trainer:
             placed = place(self.trainer, Plan(self.planned_steps, self.planned_epochs, self.bar.step, self.bar.total))
             if not self.rows.points:
@@ -163,7 +183,7 @@ class _Reader:
             events=events,
             faults=tuple(self._faults()),
             planned_steps=self.planned_steps or self.clock.plan() or (self.bar.total if self.trainer or not self.rows.points else None),
-            planned_epochs=self.planned_epochs or (float(self.clock.epochs) if self.clock.epochs else None),
+            planned_epochs=self.planned_epochs or (float(epochs) if (epochs := self.clock.epochs or self.tables.epochs) else None),
             finished=True if self.finished or self.early_stopped else None,
             early_stopped=self.early_stopped,
             reached_step=self._reached(step_is),
@@ -209,11 +229,9 @@ class _Reader:
         if self.blocks.feed(text, self.clock):
             self._add_blocks()
             return True
-        if not ("tep" in text or "ter" in text or "poch" in text or "pdate" in text or "STEP" in text or "EPOCH" in text):
-            return False
-        line = parse(text)
+        line = parse(text) if hinted(text) else None
         if line is None:
-            return False
+            return self._loose(number, text)
         at = self.clock.place(line)
         if not line.values:
             self.blocks.open(line, at)
@@ -222,6 +240,34 @@ class _Reader:
             return False
         self.rows.add(line.values, at, self.clock.epoch(line), _time(text))
         return True
+
+    def _loose(self, number: int, text: str) -> bool:
+        """Keep a line that holds a loss and no counter: where it belongs is known at the end."""
+        values = loose.read(text)
+        if values and len(self.loose) < self.limits.points:
+            step = None if self.clock.by_epoch else self.clock.step
+            self.loose.append(loose.Loose(number, values, step, self.clock.header, _time(text)))
+        return bool(values)
+
+    def _add_loose(self) -> str:
+        """Place the lines without a counter; the note to give where rows had to be counted."""
+        counted = bool(self.trainer) or self.rows.holds(_of_training)
+        placed = loose.placed(self.loose, counted=counted)
+        for one, at in placed or ():
+            self.rows.add(one.values, at, math.nan if one.epoch is None else float(one.epoch), one.time)
+        if placed is not None or len(self.loose) < 2:
+            return ""
+        counts: dict[str, int] = {}
+        for one in self.loose:
+            first = next(iter(one.values))
+            counts[first] = counts.get(first, 0) + 1
+            self.rows.add(one.values, max(counts.values()), math.nan if one.epoch is None else float(one.epoch), one.time)
+        return "the log tells no step: rows with a loss are counted from 1"
+
+    def _add_tables(self) -> None:
+        self.tables.flush()
+        for values, at, epoch in self.tables.take():
+            self.rows.add(values, at, epoch)
 
     def _add_dict(self, number: int, line: Line, time: float) -> None:
         epoch = math.nan if line.epoch is None else line.epoch
@@ -262,6 +308,10 @@ class _Reader:
         if cut := self.cut - bool(self.unended):
             found.append(Fault("long-line", self.path.name, f"{cut} lines were cut at {self.limits.text_line_bytes} characters"))
         return found
+
+
+def _of_training(name: str) -> bool:
+    return is_loss(name) and not is_of_evaluation(name)
 
 
 def _time(text: str) -> float:

@@ -25,6 +25,7 @@ class Clock:
     _base: int | None = None
     _epoch: int | None = None
     _inner: int = 0
+    _gap: int = 0
     _offset: int = 0
     _per_epoch: bool = False
     _ambiguous: bool = False
@@ -86,6 +87,13 @@ class Clock:
                     self._ambiguous = False
             elif self._epoch is None:
                 self._ambiguous = bool(self.epochs and self.epochs > 1)
+            self._epoch, self._inner = epoch, step
+        elif epoch is not None:
+            # Inside an epoch of unknown length the steps count on from the last one of the epoch before.
+            if self._epoch is not None and epoch > self._epoch and step < self._inner:
+                self._offset += self._inner + (0 if step else self._gap)
+            elif step > self._inner:
+                self._gap = step - self._inner
             self._epoch, self._inner = epoch, step
         if total:
             self.planned = total * self.epochs if self._per_epoch and self.epochs else None if self._per_epoch else total

@@ -30,20 +30,48 @@ _RATIO = re.compile(r"['\"](?:global_step/max_steps|iteration)['\"]: ['\"](\d{1,
 _PER_STEP = re.compile(r"(?<![\d.])(\d{1,12}(?:\.\d{1,12})?) ?ms/(?:iter|step|it)\b")
 
 _GAP = r"\s{0,20}"
+_COUNT = r"\d{1,3}(?:,\d{3}){1,4}(?!\d)|\d{1,15}"
 _COUNTER = re.compile(
     rf"(?<![\w/.-])(?:global[_ ]?step|num_updates|steps?|iterations?|iters?|updates?)(?:\((?:train|val)\))?"
-    rf"['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}(\d{{1,15}})(?:{_GAP}/{_GAP}(\d{{1,15}}))?(?![.\d]*\d){_GAP}[\])]?:?",
+    rf"['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}({_COUNT})(?:{_GAP}/{_GAP}({_COUNT}))?(?![.\d]*\d){_GAP}[\])]?:?",
     re.IGNORECASE,
 )
 _EPOCH = re.compile(
-    rf"(?<![\w/.-])epochs?(?:\(\w+\))?['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}(\d{{1,9}}(?:\.\d+)?)(?:{_GAP}/{_GAP}(\d{{1,9}}))?{_GAP}[\])]?"
+    rf"(?<![\w/.-])(?:epochs?|(?-i:[Ee]p)(?=[ :#\[]))(?:\(\w+\))?['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}(\d{{1,9}}(?:\.\d+)?)"
+    rf"(?:{_GAP}/{_GAP}(\d{{1,9}}))?{_GAP}[\])]?"
     rf"(?:[\s|:,]{{0,20}}\[?{_GAP}(?:batch{_GAP})?(\d{{1,12}}){_GAP}/{_GAP}(\d{{1,12}})(?:{_GAP}\({_GAP}\d+(?:\.\d+)?%\))?{_GAP}\]?)?",
     re.IGNORECASE,
 )
-_LEVEL = re.compile(r"\b(?:INFO|DEBUG|WARNING|NOTICE)\b:?|\[[^\[\]\d]{0,40}\]:?")
+# Counters that count only where there is no step: inside an epoch, or alone.
+_BATCH = re.compile(
+    rf"(?<![\w/.-])(?:mini-?)?(?:batch(?:es)?|split|chunk|shard)(?:[_ ]?(?:id|idx|index|no|num))?"
+    rf"['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}({_COUNT})(?:{_GAP}(?:/|of){_GAP}({_COUNT}))?(?![.\d]*\d){_GAP}[\])]?:?",
+    re.IGNORECASE,
+)
+_ALONE = re.compile(
+    rf"(?<![\w/.-])(?:episodes?|rounds?|generation|trial)['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}({_COUNT})"
+    rf"(?:{_GAP}(?:/|of){_GAP}({_COUNT}))?(?![.\d]*\d){_GAP}[\])]?:?",
+    re.IGNORECASE,
+)
+# XGBoost and LightGBM `[10]  train-rmse:0.5`, CatBoost `10:  learn: 0.6`.
+_BOOSTED = re.compile(r"^\s{0,8}(?:\[(\d{1,9})\]\s{1,20}(?=[^\s:]{1,80}(?: [^\s:]{1,40})?:)|(\d{1,9}):\s{1,20}(?=learn:))")
+_ESPNET = re.compile(r"(\d{1,6})epoch:(?:train|valid):\d{1,9}-(\d{1,9})batch:")
+_ESPNET_EPOCH = re.compile(r"(\d{1,6})epoch results:")
+_TIMM = re.compile(r"\bTrain: (\d{1,6}) \[\s{0,12}(\d{1,12})/(\d{1,12})\s{1,12}\([^)]{1,12}\)\]")
+# `epochs=3, lr=2e-4` after such a word, or without a result beside it, is what the run was told, not what it did.
+_SETTINGS = re.compile(r"\bNamespace\(|\b(?:config(?:uration)?s?|arg(?:ument)?s|hyper-?param(?:eter)?s|settings)\s{0,4}[:=]", re.IGNORECASE)
+_PLURAL = re.compile(r"epochs['\"]?\s{0,20}[:=]", re.IGNORECASE)
+_RESULT = re.compile(r"loss|acc|ppl|perplexity|reward|score|error|nll|bleu|auc|map", re.IGNORECASE)
+_SECTION = re.compile(
+    r"(?<![A-Za-z_/.-])(train(?:ing)?|val(?:id(?:ation)?)?|eval(?:uation)?|test(?:ing)?|dev)(?: set)?\s{0,4}[:|\])>-]", re.IGNORECASE
+)
+_BARE_LOSS = re.compile(r"(?:^|[_/ ])(?:loss|ppl|perplexity|nll)$", re.IGNORECASE)
+_LEVEL = re.compile(r"\b(?:INFO|DEBUG|WARNING|NOTICE)\b:?|\[(?!(?:train|valid|val|eval|test|dev)\w{0,10}\])[^\[\]\d]{0,40}\]:?")
+_HINTS = ("step", "iter", "epoch", "update", "ep ", "ep:", "ep[", "episode", "round", "batch", "generation", "trial", "train: ", "learn:")
 _METRIC = re.compile(
-    r"loss|^train$|^val$|(?:^|[_/ ])(?:lr|acc|ppl|nll|bpb|bpc|mse|mae|kl|f1|auc|wer|cer|map|iou)(?:$|[_/ @\d])"
-    r"|learning.?rate|accuracy|perplexity|grad|gnorm|reward|entropy|score",
+    r"loss|^train$|^val$|(?:^|[_/ ])(?:lr|acc|ppl|nll|bpb|bpc|mse|mae|kl|f1|auc|wer|cer|map|iou|rew)(?:$|[_/ @\d])"
+    r"|learning.?rate|accuracy|perplexity|grad|gnorm|reward|entropy|score|xent|rmse|return|^learn$|train.m?error$"
+    r"|(?-i:^[DG]_(?:[AB]|GAN|L1|real|fake))|^cycle_|^idt_",
     re.IGNORECASE,
 )
 _TRAINER = re.compile(r"loss|^eval_|^train_runtime$|learning_rate|grad_norm|perplexity|accuracy")
@@ -67,29 +95,73 @@ class Line:
     inner_total: int | None = None
 
 
+def hinted(text: str) -> bool:
+    """A cheap test that every line with a counter passes."""
+    lower = text.lower()
+    return text[:1] == "[" or any(map(lower.__contains__, _HINTS))
+
+
 def parse(text: str) -> Line | None:
-    """The counters and pairs of a plain line; None where it holds neither a counter nor an epoch."""
+    """The counters and pairs of a plain line; None where it holds neither a counter nor an epoch, or tells settings."""
     if len(text) > _LONGEST:
         return None
-    counter, epoch = _COUNTER.search(text), _EPOCH.search(text)
+    if (own := _of_one_framework(text)) is not None:
+        return own
+    counter, epoch, batch = _COUNTER.search(text), _EPOCH.search(text), None
+    if counter is None and epoch is None:
+        counter = _ALONE.search(text)
+    elif counter is None and epoch and not epoch[3]:
+        batch = _BATCH.search(text)
+        if batch and not batch[2]:
+            counter, batch = batch, None
     if counter is None and epoch is None:
         return None
-    spans = sorted(match.span() for match in (counter, epoch) if match)
+    spans = sorted(match.span() for match in (counter, epoch, batch) if match)
     rest, end = "", 0
     for start, stop in spans:
         rest += text[end:start] + " | "
         end = max(end, stop)
     rest += text[end:]
     values = _values(rest, text[: spans[-1][1]])
+    if _told(text, epoch, values):
+        return None
     return Line(
         values,
-        int(counter[1]) if counter else None,
-        int(counter[2]) if counter and counter[2] else None,
+        _count(counter[1]) if counter else None,
+        _count(counter[2]) if counter and counter[2] else None,
         float(epoch[1]) if epoch else None,
         int(epoch[2]) if epoch and epoch[2] else None,
-        int(epoch[3]) if epoch and epoch[3] else None,
-        int(epoch[4]) if epoch and epoch[4] else None,
+        _count(batch[1]) if batch else int(epoch[3]) if epoch and epoch[3] else None,
+        _count(batch[2]) if batch else int(epoch[4]) if epoch and epoch[4] else None,
     )
+
+
+def _count(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def _told(text: str, epoch: re.Match[str] | None, values: Mapping[str, float]) -> bool:
+    """Whether a line tells settings: `Configuration: epochs=3, lr=2e-4`."""
+    if epoch is None or not values:
+        return False
+    return bool(_SETTINGS.search(text)) or (_PLURAL.match(epoch[0]) is not None and not any(map(_RESULT.search, values)))
+
+
+def _of_one_framework(text: str) -> Line | None:
+    """Lines whose counters only one framework writes: boosting libraries, ESPnet, timm."""
+    if boosted := _BOOSTED.match(text):
+        values = pairs(text[boosted.end() :].replace("'s ", "_"))
+        named = {"train loss" if name == "learn" else "test loss" if name == "test" else name: value for name, value in values.items()}
+        return Line(named, int(boosted[1] or boosted[2])) if values else None
+    if "epoch" in text and (espnet := _ESPNET.search(text)):
+        return Line(pairs(text[espnet.end() :]), step=int(espnet[2]), epoch=float(espnet[1]))
+    if "epoch results" in text and (espnet := _ESPNET_EPOCH.search(text)):
+        # The means of training repeat the rows before; those of validation stand nowhere else.
+        values = {name: value for name, value in pairs(text[espnet.end() :]).items() if name.startswith("val/")}
+        return Line(values, epoch=float(espnet[1]))
+    if "Train: " in text and (timm := _TIMM.search(text)):
+        return Line(pairs(text[timm.end() :]), epoch=float(timm[1]), inner=int(timm[2]), inner_total=int(timm[3]))
+    return None
 
 
 def parse_dict(text: str) -> Line | None:
@@ -113,16 +185,39 @@ def parse_dict(text: str) -> Line | None:
 
 
 def pairs(text: str) -> dict[str, float]:
-    """The `key: value` and `key=value` pairs of a text, else its `key value` pairs; empty where no key is a metric's."""
+    """The `key: value` and `key=value` pairs of a text, else its `key value` pairs; empty where no key is a metric's.
+
+    Between pairs with a mark a loss may stand without one (flair's `loss 0.14 - samples/sec: 72`). Names after `val:`, `[valid]` and the
+    like become `val/...`.
+    """
     for pattern in (_PAIR, _SPACED):
-        found: dict[str, float] = {}
-        for match in pattern.finditer(text):
-            name, value = _name(match["key"], match["unit"]), number(match["value"])
-            if value is not None and axes.folded(name) not in _NOT_METRICS and not _FILE.search(name):
-                found.setdefault(name, value)
-        if any(map(_METRIC.search, found)):
-            return found
+        found = _found(pattern, text)
+        if not any(map(_METRIC.search, found)):
+            continue
+        if pattern is _PAIR and "oss" in text and not any("loss" in name.lower() for name in found):
+            found = {**{name: value for name, value in _found(_SPACED, text).items() if _BARE_LOSS.search(name)}, **found}
+        return _without_unused_loss(found)
     return {}
+
+
+def _found(pattern: re.Pattern[str], text: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    last, held_out = 0, False
+    for match in pattern.finditer(text):
+        if sections := _SECTION.findall(text, last, match.start("key")):
+            held_out = not sections[-1].lower().startswith("train")
+        last = match.end()
+        name, value = _name(match["key"], match["unit"]), number(match["value"])
+        if value is not None and axes.folded(name) not in _NOT_METRICS and not _FILE.search(name):
+            found.setdefault(_held_out(name) if held_out else name, value)
+    return found
+
+
+def _without_unused_loss(found: dict[str, float]) -> dict[str, float]:
+    """Lightning's bar shows `loss=nan` where the module returns none: another loss beside it that is a number is the one."""
+    if math.isnan(found.get("loss", 0.0)) and any("loss" in name and not math.isnan(value) for name, value in found.items()):
+        del found["loss"]
+    return found
 
 
 def _values(rest: str, head: str) -> dict[str, float]:
@@ -136,10 +231,13 @@ def _values(rest: str, head: str) -> dict[str, float]:
     if "| train |" in head:
         return {f"train/epoch_{name}": value for name, value in found.items()}
     if _EVALUATION.search(head):
-        return {
-            name if _OWN_SPLIT.search(name) or name in {"lr", "learning_rate"} else f"val/{name}": value for name, value in found.items()
-        }
+        return {_held_out(name): value for name, value in found.items()}
     return found
+
+
+def _held_out(name: str) -> str:
+    """The name of a value of an evaluation; a learning rate is of training wherever it is printed."""
+    return name if _OWN_SPLIT.search(name) or axes.folded(name) in {"lr", "learning_rate"} else f"val/{name}"
 
 
 def _name(key: str, unit: str | None) -> str:

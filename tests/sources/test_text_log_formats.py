@@ -1,0 +1,273 @@
+"""Logs as frameworks print them, a few lines each: which losses are found, at which steps."""
+
+from __future__ import annotations
+
+from io import StringIO
+from textwrap import dedent
+
+import pytest
+
+from lossdoctor.run import Run, build
+from lossdoctor.sources import text_log
+
+FORMATS = {
+    "thousands separators": (
+        """
+        iter:     900 loss: 1.9816 lr: 1.000e-04
+        iter:   1,000 loss: 1.9331 lr: 1.000e-04
+        iter:   1,100 loss: 1.8861 lr: 1.000e-04
+        """,
+        {"train/loss": ([900, 1000, 1100], [1.9816, 1.9331, 1.8861])},
+    ),
+    "a progress bar without its bar": (
+        """
+        Epoch 0:  97% 1651/1702 [13:00<00:24,  2.12it/s, loss=0.158, v_num=0, train_loss=0.149]
+        Epoch 0:  97% 1652/1702 [13:00<00:24,  2.12it/s, loss=0.157, v_num=0, train_loss=0.148]
+        """,
+        {"train/loss": ([1651, 1652], [0.158, 0.157])},
+    ),
+    "lightning's unused loss": (
+        """
+        Epoch 0:  10%|#    | 10/100 [00:10<01:00,  2.12it/s, loss=nan, v_num=0, reduced_train_loss=9.5]
+        Epoch 0:  20%|##   | 20/100 [00:20<01:00,  2.12it/s, loss=nan, v_num=0, reduced_train_loss=8.5]
+        """,
+        {"train/loss": ([10, 20], [9.5, 8.5])},
+    ),
+    "flair": (
+        """
+        2022-12-13 02:30:59,355 epoch 2 - iter 175/1750 - loss 0.14583619 - samples/sec: 72.37 - lr: 0.000039
+        2022-12-13 02:30:59,355 epoch 2 - iter 350/1750 - loss 0.14496740 - samples/sec: 75.81 - lr: 0.000039
+        2022-12-13 02:31:20,517 DEV : loss 0.16850201785564423 - f1-score (micro avg)  0.5871
+        """,
+        {"train/loss": ([175, 350], [0.14583619, 0.1449674]), "eval/loss": ([350], [0.16850201785564423])},
+    ),
+    "espnet": (
+        """
+        [PC] 2020-11-11 16:36:33,446 (trainer:486) INFO: 4epoch:train:3751-4125batch: iter_time=0.001, forward_time=0.005, loss=1.8, lr_0=0.1, train_time=0.014
+        [PC] 2020-11-11 16:36:38,446 (trainer:338) INFO: 4epoch results: [train] iter_time=0.001, loss=1.81, [valid] loss=1.9, time=1.2 seconds
+        [PC] 2020-11-11 16:36:38,663 (trainer:486) INFO: 5epoch:train:1-375batch: iter_time=0.001, forward_time=0.005, loss=1.7, lr_0=0.1, train_time=0.014
+        """,  # noqa: E501
+        {
+            "train/loss": ([4125, 4500], [1.8, 1.7]),
+            "eval/loss": ([4125], [1.9]),
+            "perf/data_wait_seconds": ([4125, 4500], [0.001, 0.001]),
+            "perf/step_seconds": ([4125, 4500], [0.014, 0.014]),
+        },
+    ),
+    "torchvision": (
+        """
+        Epoch: [1]  [  0/209]  eta: 0:02:06  lr: 0.000000  loss: 0.5737 (0.5737)  loss_mask: 0.4023 (0.4023)  time: 0.8938  data: 0.2370  max mem: 6450
+        Epoch: [1]  [ 10/209]  eta: 0:02:06  lr: 0.000000  loss: 0.5818 (0.6080)  loss_mask: 0.4273 (0.4273)  time: 0.6731  data: 0.0303  max mem: 6450
+        """,  # noqa: E501
+        {"train/loss": ([0, 10], [0.5737, 0.5818]), "perf/data_wait_seconds": ([0, 10], [0.237, 0.0303])},
+    ),
+    "timm": (
+        """
+        Train: 1 [   0/1251 (  0%)]  Loss:  6.94 (6.94)  Time: 3.20s,  320.1/s  (3.20s,  320.1/s)  LR: 1.000e-06  Data: 1.20 (1.20)
+        Train: 1 [  50/1251 (  4%)]  Loss:  6.91 (6.93)  Time: 0.30s,  320.1/s  (0.34s,  320.1/s)  LR: 1.000e-06  Data: 0.01 (0.03)
+        """,
+        {
+            "train/loss": ([0, 50], [6.94, 6.91]),
+            "perf/data_wait_seconds": ([0, 50], [1.2, 0.01]),
+            "perf/step_seconds": ([0, 50], [3.2, 0.3]),
+        },
+    ),
+    "the tutorial of pytorch": (
+        """
+        Epoch 0/24
+        ----------
+        train Loss: 0.5872 Acc: 0.7008
+        val Loss: 0.2270 Acc: 0.9150
+        Epoch 1/24
+        ----------
+        train Loss: 0.4901 Acc: 0.8074
+        val Loss: 0.2119 Acc: 0.9216
+        """,
+        {"train/loss": ([1, 2], [0.5872, 0.4901]), "eval/loss": ([1, 2], [0.227, 0.2119]), "train/accuracy": ([1, 2], [0.7008, 0.8074])},
+    ),
+    "train and validation both called loss": (
+        """
+        Epoch 1 | train: loss = 0.9, acc = 0.5 | val: loss = 1.1, acc = 0.4
+        Epoch 2 | train: loss = 0.7, acc = 0.6 | val: loss = 1.0, acc = 0.5
+        """,
+        {"train/loss": ([1, 2], [0.9, 0.7]), "eval/loss": ([1, 2], [1.1, 1.0]), "eval/accuracy": ([1, 2], [0.4, 0.5])},
+    ),
+    "no separators": (
+        """
+        step 10 | a 1.35e-05 | loss 8.2475
+        step 20 | a 1.45e-05 | loss 8.1475
+        """,
+        {"train/loss": ([10, 20], [8.2475, 8.1475])},
+    ),
+    "no counter at all": (
+        """
+        loss: 0.9239, acc: 56.88, test_acc: 67.63
+        loss: 0.9873, acc: 56.86, test_acc: 58.53
+        loss: 0.5803, acc: 57.29, test_acc: 69.08
+        """,
+        {"train/loss": ([1, 2, 3], [0.9239, 0.9873, 0.5803])},
+    ),
+    "a row for every batch, an epoch number alone": (
+        """
+        Epoch 1 - Batch loss: 12.1
+        Epoch 1 - Batch loss: 11.2
+        Epoch 1 - Batch loss: 10.3
+        Epoch 2 - Batch loss: 9.1
+        Epoch 2 - Batch loss: 8.2
+        Epoch 2 - Batch loss: 7.3
+        """,
+        {"train/loss": ([1, 2, 3, 4, 5, 6], [12.1, 11.2, 10.3, 9.1, 8.2, 7.3])},
+    ),
+    "steps that start again every epoch": (
+        """
+        epoch: 0, batch_id: 0, loss:0.50, avg_reader_cost: 0.001 sec, avg_batch_cost: 0.002 sec
+        epoch: 0, batch_id: 500, loss:0.40, avg_reader_cost: 0.001 sec, avg_batch_cost: 0.002 sec
+        epoch: 1, batch_id: 0, loss:0.30, avg_reader_cost: 0.001 sec, avg_batch_cost: 0.002 sec
+        epoch: 1, batch_id: 500, loss:0.20, avg_reader_cost: 0.001 sec, avg_batch_cost: 0.002 sec
+        """,
+        {"train/loss": ([0, 500, 1000, 1500], [0.5, 0.4, 0.3, 0.2]), "perf/data_wait_seconds": ([0, 500, 1000, 1500], [0.001] * 4)},
+    ),
+    "mxnet": (
+        """
+        INFO:root:Epoch[0] Batch [100]\tSpeed: 1252.24 samples/sec\tcross-entropy=0.71
+        INFO:root:Epoch[0] Batch [200]\tSpeed: 1252.24 samples/sec\tcross-entropy=0.69
+        """,
+        {"train/loss": ([100, 200], [0.71, 0.69])},
+    ),
+    "xgboost": (
+        """
+        [0]\ttrain-rmse:0.53\teval-rmse:0.61
+        [1]\ttrain-rmse:0.43\teval-rmse:0.55
+        """,
+        {"train/loss": ([0, 1], [0.53, 0.43]), "eval/loss": ([0, 1], [0.61, 0.55])},
+    ),
+    "lightgbm": (
+        """
+        [10]\ttraining's binary_logloss: 0.53\tvalid_1's binary_logloss: 0.61
+        [20]\ttraining's binary_logloss: 0.43\tvalid_1's binary_logloss: 0.55
+        """,
+        {"train/loss": ([10, 20], [0.53, 0.43]), "eval/loss": ([10, 20], [0.61, 0.55])},
+    ),
+    "opennmt": (
+        """
+        [2018-09-20 15:18:39,264 INFO] Step 50/20000; acc:  42.02; ppl: 65.01; xent: 4.17; lr: 0.00100; 2214/2168 tok/s;    950 sec
+        [2018-09-20 15:18:39,264 INFO] Step 100/20000; acc:  42.02; ppl: 64.03; xent: 4.16; lr: 0.00100; 2214/2168 tok/s;    950 sec
+        """,
+        {"train/loss": ([50, 100], [4.17, 4.16])},
+    ),
+    "cyclegan": (
+        """
+        (epoch: 1, iters: 100, time: 0.302, data: 0.201) D_A: 0.394 G_A: 0.302 cycle_A: 2.239 idt_A: 1.1
+        (epoch: 1, iters: 200, time: 0.302, data: 0.001) D_A: 0.294 G_A: 0.402 cycle_A: 1.239 idt_A: 0.9
+        (epoch: 2, iters: 100, time: 0.302, data: 0.001) D_A: 0.194 G_A: 0.502 cycle_A: 1.139 idt_A: 0.8
+        """,
+        {"D_A": ([100, 200, 300], [0.394, 0.294, 0.194]), "perf/step_seconds": ([100, 200, 300], [0.302] * 3)},
+    ),
+    "stable-baselines3": (
+        """
+        -----------------------------------------
+        | rollout/                |             |
+        |    ep_rew_mean          | -197.83     |
+        | time/                   |             |
+        |    iterations           | 1           |
+        |    total_timesteps      | 2048        |
+        -----------------------------------------
+        -----------------------------------------
+        | rollout/                |             |
+        |    ep_rew_mean          | -150.5      |
+        | time/                   |             |
+        |    iterations           | 2           |
+        |    total_timesteps      | 4096        |
+        | train/                  |             |
+        |    loss                 | 5.4595      |
+        -----------------------------------------
+        """,
+        {"reward": ([2048, 4096], [-197.83, -150.5]), "train/loss": ([4096], [5.4595])},
+    ),
+    "rllab": (
+        """
+        2020-12-08 21:40:50.119744  | GameScore/Average                -5.33333
+        2020-12-08 21:40:50.120008  | loss/Average                    0.5
+        2020-12-08 21:41:50.119744  | GameScore/Average                -4.33333
+        2020-12-08 21:41:50.120008  | loss/Average                    nan
+        """,
+        {"train/loss": ([1, 2], [0.5, float("nan")])},
+    ),
+    "ultralytics": (
+        """
+              Epoch    GPU_mem   box_loss   cls_loss   dfl_loss  Instances       Size
+             1/1000      17.2G        1.5        2.5        1.0         55        640: 100%|##########| 4/4 [01:28<00:00, 22.19
+                         Class     Images  Instances      Box(P          R      mAP50  mAP50-95): 100%|##########| 1/1 [00:09<0
+                           all        200        449        0.5        0.4        0.3        0.2
+
+              Epoch    GPU_mem   box_loss   cls_loss   dfl_loss  Instances       Size
+             2/1000      17.2G        1.4        2.0        0.9         65        640: 100%|##########| 4/4 [01:22<00:00, 20.68
+        """,
+        {"train/loss": ([1, 2], [5.0, 4.3]), "train/box_loss": ([1, 2], [1.5, 1.4]), "metrics/mAP50(B)": ([1], [0.3])},
+    ),
+    "episodes": (
+        """
+        Episode  50/400 | Average reward (100 ep): 22.6
+        Episode 100/400 | Average reward (100 ep): 20.3
+        """,
+        {"reward": ([50, 100], [22.6, 20.3])},
+    ),
+    "short for epoch": (
+        """
+          Ep 1/10 | Time: 274.14s | Loss: 0.4254 | Acc: 87.85%
+          Ep 2/10 | Time: 272.25s | Loss: 0.2694 | Acc: 90.27%
+        """,
+        {"train/loss": ([1, 2], [0.4254, 0.2694])},
+    ),
+    "text behind a bar": (
+        """
+         5%|#    | 10/200 [1:36:22<30:37:01, 580.11s/it]epoch: 11 loss: 0.706
+         10%|#    | 20/200 [2:36:22<30:37:01, 580.11s/it]epoch: 21 loss: 0.707
+        """,
+        {"train/loss": ([11, 21], [0.706, 0.707])},
+    ),
+}
+
+
+def read(text: str) -> Run:
+    (log,) = text_log.read(StringIO(dedent(text).lstrip("\n")))
+    return build(log)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_losses_and_steps(name: str) -> None:
+    text, wanted = FORMATS[name]
+    run = read(text)
+    for signal, (steps, values) in wanted.items():
+        found = run.signal(signal)
+        assert found is not None, f"{signal} is missing: {sorted(run.signals)}"
+        assert found.steps.tolist() == steps
+        assert found.values.tolist() == pytest.approx(values, nan_ok=True)
+
+
+def test_leading_nul_bytes_do_not_hide_a_log() -> None:
+    loss = read("\x00" * 500 + "\nstep 10 | loss 2.5\nstep 20 | loss 2.4\n").signal("train/loss")
+    assert loss is not None
+    assert loss.steps.tolist() == [10, 20]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Configuration: epochs=3, lr=2e-4, batch=4, accumulation=4",
+        "Namespace(batch_size=4, epochs=10, lr=0.1, loss_weight=0.5)",
+        "epochs: 20, learning_rate: 0.1",
+    ],
+)
+def test_settings_are_no_row(told: str) -> None:
+    run = read(f"{told}\nstep 10: loss=2.5, lr=1e-4\nstep 20: loss=2.4, lr=1e-4\n")
+    assert run.signals["train/learning_rate"].steps.tolist() == [10, 20]
+
+
+def test_a_summary_without_a_counter_is_no_second_row_of_training() -> None:
+    run = read("step 10: loss=2.5\nstep 20: loss=2.4\nloss: 2.45 (average)\nfinal loss 2.45\n")
+    assert run.signals["train/loss"].steps.tolist() == [10, 20]
+
+
+def test_ultralytics_plan_is_in_its_rows() -> None:
+    assert read(FORMATS["ultralytics"][0]).planned_epochs == 1000

@@ -6,69 +6,76 @@ import numpy as np
 
 from lossdoctor.model import Evidence, LogEvent, Skip
 from lossdoctor.run import Run
+from lossdoctor.run.ends import FATAL, ends_a_run, rank
 from lossdoctor.shapes.curve import loss_curve
 
 LEAST_ROWS = 3
-FATAL = (
-    "oom",
-    "host-oom",
-    "killed",
-    "sigkill",
-    "nccl-timeout",
-    "device-assert",
-    "cuda-error",
-    "no-space",
-    "hangup",
-    "dataloader-killed",
-    "preempted",
-    "sigterm",
-    "traceback",
-)
 
 
 def cliff(run: Run, *, missing_share: float) -> Evidence | Skip | None:
-    """The newest evidence of the run lies more than `missing_share` of the plan before its end, no source says that it ended by itself,
-    or the log ends in an error. A checkpoint's state always stops early and proves nothing by itself."""
-    if run.early_stopped:
-        return None
-    death = _death(run)
-    if run.finished and death is None:
-        return None
+    """The newest evidence of the run lies more than `missing_share` of the plan before its end and no source says that it ended by itself,
+    or a log ends in an error. A checkpoint's state always stops early and proves nothing by itself."""
     reached, planned = run.last_step, run.planned_steps
     # The last log may lie one logging interval before the end, and steps may be counted from 0.
-    short = planned is not None and planned - reached > max(missing_share * planned, _interval(run) + 1)
-    if death is None:
-        if planned is None:
-            return Skip("the planned number of steps is unknown", "keep training_args.bin or log max_steps; --set max_steps=N")
-        if not run.evidence_beyond_state:
-            return Skip(
-                "a checkpoint's state always ends where it was written; only event files, WandB or a log tell how the run ended",
-                "report_to=['tensorboard']",
-            )
-        if _rows(run) < LEAST_ROWS:
-            return Skip("too little was logged to say how the run ended", "log every few steps: logging_steps=10")
-        if not short or run.finished:
-            return None
-    elif planned is not None and not short and run.finished is not False:
+    slack = _interval(run) + 1
+    short = planned is not None and planned - reached > max(missing_share * planned, slack)
+    death = _death(run, max(missing_share * reached, slack))
+    if run.early_stopped or (run.finished and death is None):
         return None
-    elif planned is None and death.kind == "traceback" and _rows(run):
-        return Skip("the log holds a traceback, but the plan is unknown: it may have come after the training", "--set max_steps=N")
+    if death is not None and planned is not None and not short and run.finished is not False:
+        return None
+    if death is None and (owes_nothing := _silent_end(run)) is not None:
+        return owes_nothing
+    if death is None and not short:
+        return None
     loss = loss_curve(run)
     numbers = {
         "reached": reached, "planned": planned, "missing": 1 - reached / planned if planned else None,
         "death": death.kind if death else "unknown", "last_words": death.text[:200] if death else "",
-        "final_loss": float(loss.values[-1]) if len(loss) else None,
-        "interrupted": 1 if death is not None and death.kind == "interrupt" else 0, "has_loss": len(loss),
+        "final_loss": float(loss.values[-1]) if len(loss) else None, "has_loss": len(loss),
+        "interrupted": int(death is not None and death.kind == "interrupt") * (2 if short else 1),
+        "numeric": int(death is not None and death.kind not in FATAL),
+        "silent": int(death is None) * (2 if _printed_only(run) else 1),
     }  # fmt: skip
-    margin = (1 - reached / planned) / missing_share if planned and short else 3.0
+    margin = (1 - reached / planned) / missing_share if planned and short else 2
     return Evidence(numbers, ("train/loss",) if len(loss) else (), reached, ((reached, max(planned or reached, reached)),), margin=margin)
 
 
-def _death(run: Run) -> LogEvent | None:
-    """The last event that ends a run; an interrupt by the user counts as its own kind."""
-    fatal = [e for e in run.events if e.kind in FATAL or e.kind == "interrupt"]
-    specific = [e for e in fatal if e.kind != "traceback"]
-    return next(reversed(specific or fatal), None)
+def _silent_end(run: Run) -> Skip | None:
+    """Why nothing can be said of the end of a run of which no log tells how it died."""
+    if run.planned_steps is None:
+        return Skip("the planned number of steps is unknown", "keep training_args.bin or log max_steps; --set max_steps=N")
+    if not run.evidence_beyond_state:
+        return Skip(
+            "a checkpoint's state always ends where it was written; only event files, WandB or a log tell how the run ended",
+            "report_to=['tensorboard']",
+        )
+    if run.window:
+        return Skip("the log begins in the middle of the run: a part of a log owes nothing about its end", "keep the whole log")
+    if _rows(run) < LEAST_ROWS:
+        return Skip("too little was logged to say how the run ended", "log every few steps: logging_steps=10")
+    return None
+
+
+def _death(run: Run, beyond: float) -> LogEvent | None:
+    """The fatal message that tells most of those that training did not go on after, in the log itself or `beyond` it in another one.
+
+    A run that says it ended by itself was not killed by what came later: an upload that fails, a terminal that is closed.
+    """
+    if run.finished:
+        return None
+    fatal = [e for e in run.events if ends_a_run(e) and not e.numbers.get("went_on")]
+    last = [e for e in fatal if e.step is None or run.step_is != "step" or run.last_step - _last_step(e) <= beyond]
+    return min(reversed(last), key=rank, default=None)
+
+
+def _last_step(event: LogEvent) -> float:
+    return max(event.step or 0, event.numbers.get("last_step", 0))
+
+
+def _printed_only(run: Run) -> bool:
+    """Whether all that is known was printed: such a log may be cut out of a longer one, or be of a run that goes on."""
+    return all(source.kind in ("text", "trainer_state") for source in run.sources)
 
 
 def _rows(run: Run) -> int:

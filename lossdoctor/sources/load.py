@@ -159,7 +159,11 @@ def _run_of(text: Path, runs: Sequence[Log]) -> Log | None:
 
 
 def _with_console(run: Log, console: Sequence[Log]) -> Log:
-    """A WandB run with what its console printed, where its history is not there. The messages in it WandB's reader has read already."""
+    """A WandB run with what its console says of its end, and with what it printed where its history is not there. The messages in it
+    WandB's reader has read already."""
+    stopped = run.early_stopped or any(log.early_stopped for log in console)
+    ended = True if run.finished is None and any(log.finished for log in console) else run.finished
+    run = replace(run, early_stopped=stopped, finished=ended)
     printed = [log for log in console if log.points]
     if not printed or any(len(series.steps) > 1 for series in run.series):
         return run

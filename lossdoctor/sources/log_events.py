@@ -6,7 +6,8 @@
 | host-oom | the host's allocator or its out-of-memory killer; tried_mib where given |
 | killed | SIGKILL without a word on memory: bare `Killed`, exit code -9 or 137 (kernel, scheduler or user) |
 | dataloader-killed, sigterm, hangup, interrupt, preempted, time-limit, crash | a worker, SIGTERM, SIGHUP, Ctrl-C, the scheduler, SIGSEGV |
-| nccl-timeout (timeout_s, waited_s), nccl-error, device-assert, cuda-error | the collective library, a kernel's assertion, the driver |
+| nccl-timeout (timeout_s, waited_s), nccl-error, watchdog, device-assert, cuda-error | collectives, a watchdog, an assertion, the driver |
+| labels-masked | a data loader whose rows hold no label that is learned from |
 | no-space | the disk or the quota |
 | nan-message | a library's words on NaN or Inf |
 | loss-scale | reductions of the loss scale: from (the first), to (the last), lowest |
@@ -14,6 +15,7 @@
 | more-events | there were more different messages than are kept |
 
 Like messages (equal up to their digits) become one event with `count`, and the step and line of the last one in `last_step`, `last_line`.
+`raised` is 1 where the message is the exception that a traceback ends with, `went_on` is 1 where training moved on after the last of them.
 """
 
 from __future__ import annotations
@@ -72,16 +74,22 @@ def find(lines: Iterable[str], where: str) -> tuple[LogEvent, ...]:
     """
     events, bar = LogEvents(where), ProgressBar()
     step: int | None = None
+    moves = 0
     for number, line in enumerate(lines, 1):
         for segment in plain(line.rstrip("\r\n")).split("\r"):
             if not segment:
                 continue
+            before = step
             if bar.feed(segment):
                 step = bar.step
             elif "step" in segment or "iter" in segment or "Step" in segment or "num_updates" in segment:
                 counter = _COUNTER.search(segment)
                 step = int(counter[1]) if counter else step
-            events.feed(segment, number, step)
+            event = events.feed(segment, number, step)
+            moves = 0 if event else moves + (step != before)
+            # A bar that is closed by an exception is drawn once more.
+            if moves > 1:
+                events.progress(number)
     return events.found()
 
 
@@ -99,8 +107,16 @@ class _Seen:
     last_line: int = 0
     last_step: int | None = None
 
-    def event(self) -> LogEvent:
+    @property
+    def line(self) -> int:
+        """The line of the last one."""
+        return self.last_line or int(self.where.rpartition(":")[2])
+
+    def event(self, moved: int = 0) -> LogEvent:
+        """The event of the group; `moved` is the last line at which training moved on."""
         given = dict(self.numbers)
+        if moved > self.line:
+            given["went_on"] = 1.0
         if self.count > 1:
             given |= {"count": float(self.count), "last_line": float(self.last_line)}
             if self.last_step is not None:
@@ -116,6 +132,7 @@ class LogEvents:
     _groups: dict[tuple[str, str], _Seen] = field(default_factory=dict)
     _dropped: int = 0
     _trace: int = 0
+    _moved: int = 0
 
     def feed(self, line: str, number: int, step: int | None) -> LogEvent | None:
         """Look at one plain line; returns the event it holds, already counted."""
@@ -135,9 +152,13 @@ class LogEvents:
             kind = "traceback"
         return self._add(kind, start, number, step) if kind else None
 
+    def progress(self, number: int) -> None:
+        """Training moved on at this line: nothing that was said before it was the end."""
+        self._moved = number
+
     def found(self) -> tuple[LogEvent, ...]:
         """All events, in the order of their first line."""
-        events = tuple(seen.event() for seen in self._groups.values())
+        events = tuple(seen.event(self._moved) for seen in self._groups.values())
         if self._dropped:
             text = f"{self._dropped} further messages of other wordings"
             events += (LogEvent("more-events", text, self.where, numbers={"count": float(self._dropped)}),)
@@ -152,16 +173,18 @@ class LogEvents:
         if kind is None and not _TRACED_EXCEPTION.match(text):
             return None
         self._trace = 0
-        return self._add(kind or "traceback", text, number, step)
+        return self._add(kind or "traceback", text, number, step, raised=True)
 
-    def _add(self, kind: str, text: str, number: int, step: int | None) -> LogEvent:
+    def _add(self, kind: str, text: str, number: int, step: int | None, *, raised: bool = False) -> LogEvent:
         key = (kind, "" if kind == "loss-scale" else _DIGITS.sub("0", _STAMP.sub("", text))[:120])
-        given = numbers(kind, text)
+        given = numbers(kind, text) | ({"raised": 1.0} if raised else {})
         stamp = _STAMP.search(text)
         new = _Seen(kind, text[:_TEXT_CHARS], f"{self.where}:{number}", step, wall_time(stamp[0]) if stamp else None, given)
         seen = self._groups.get(key)
         if seen:
             seen.count, seen.last_line, seen.last_step = seen.count + 1, number, step
+            if raised:
+                seen.numbers["raised"] = 1.0
             if kind == "loss-scale" and "to" in given:
                 seen.numbers |= {"to": given["to"], "lowest": min(given["to"], seen.numbers.get("lowest", given["to"]))}
         elif len(self._groups) < _MOST_EVENTS:

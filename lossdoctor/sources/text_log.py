@@ -18,9 +18,11 @@ from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, LogEvent, Loss
 from lossdoctor.run.candidates import is_loss, is_of_evaluation
+from lossdoctor.run.ends import ends_a_run
 from lossdoctor.run.log import Log
 from lossdoctor.sources import axes
 from lossdoctor.sources import text_log_loose as loose
+from lossdoctor.sources.log_ending import Ending
 from lossdoctor.sources.log_events import LogEvents
 from lossdoctor.sources.progress_bar import ProgressBar, drawn
 from lossdoctor.sources.rows import Rows
@@ -35,10 +37,6 @@ _OTHER_FORMATS = frozenset((".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", 
 _SCANNED = 4 << 20
 _STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)")
 _PLANNED = re.compile(r"Total optimization steps\s{0,9}=\s{0,9}([\d,]{1,20})")
-# modded-nanogpt's time budget, Keras' and Lightning's callbacks: the run ended by its own rule.
-_STOPPED = re.compile(
-    r"\s{0,9}(?:stopping_early\b|Epoch \d{1,9}: early stopping|.{0,80}\bearly stopping (?:triggered|after|at)\b)", re.IGNORECASE
-)
 _EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
 
 
@@ -103,14 +101,16 @@ class _Reader:
     loose: list[loose.Loose] = field(default_factory=list)
     planned_steps: int | None = None
     planned_epochs: float | None = None
-    finished: bool = False
-    early_stopped: bool = False
+    closed: bool = False
+    ending: Ending = field(default_factory=Ending)
     cut: int = 0
     unended: int = 0
     events: LogEvents = field(init=False)
     rows: Rows = field(init=False)
     scales: list[tuple[int, float]] = field(default_factory=list)
     _waiting: int = 0
+    _printed: int = 0
+    _moves: int = 0
 
     def __post_init__(self) -> None:
         self.events = LogEvents(self.path.name)
@@ -118,6 +118,15 @@ class _Reader:
 
     def feed(self, number: int, segment: str) -> None:
         """Take one segment in."""
+        at, bar, printed = self.clock.step, self.bar.step, self._printed
+        self._take(number, segment)
+        self._moves += self.bar.step != bar
+        # A bar that is closed by an exception is drawn once more: its first move since then says nothing.
+        if self.clock.step != at or self._printed != printed or (self.bar.step != bar and self._moves > 1):
+            self.ending.progress()
+            self.events.progress(number)
+
+    def _take(self, number: int, segment: str) -> None:
         text = drawn(plain(segment))
         if self.tables.feed(text):
             return
@@ -136,7 +145,12 @@ class _Reader:
         event = self.events.feed(text, number, self.step)
         if event is None:
             self._settings(text)
-        elif event.kind == "loss-scale" and "to" in event.numbers and self.step is not None:
+            self.ending.feed(text)
+            return
+        self._moves = 0
+        if ends_a_run(event):
+            self.ending.died()
+        if event.kind == "loss-scale" and "to" in event.numbers and self.step is not None:
             self.scales.append((self.step, event.numbers["to"]))
 
     @property
@@ -184,8 +198,8 @@ class _Reader:
             faults=tuple(self._faults()),
             planned_steps=self.planned_steps or self.clock.plan() or (self.bar.total if self.trainer or not self.rows.points else None),
             planned_epochs=self.planned_epochs or (float(epochs) if (epochs := self.clock.epochs or self.tables.epochs) else None),
-            finished=True if self.finished or self.early_stopped else None,
-            early_stopped=self.early_stopped,
+            finished=True if self.closed or self.ending.finished or self.ending.early_stopped else None,
+            early_stopped=self.ending.early_stopped,
             reached_step=self._reached(step_is),
             started=self.rows.started,
             step_is=step_is,
@@ -276,9 +290,10 @@ class _Reader:
             self.rows.add(line.values, line.step if at is None else at, epoch, time)
             return
         closing = closed(line.values)
-        self.finished |= closing is not None
+        self.closed |= closing is not None
         if "loss" in line.values:
             self.bar.confirm()
+            self._printed += 1
         self.trainer.append(TrainerRow(number, closing or line.values, epoch, time, self.bar.step))
         self._waiting += 1
 
@@ -293,8 +308,6 @@ class _Reader:
             self.rows.add(values, at, epoch)
 
     def _settings(self, text: str) -> None:
-        if "top" in text and _STOPPED.match(text):
-            self.early_stopped = True
         if "Total optimization steps" in text and (match := _PLANNED.search(text)):
             self.planned_steps = int(match[1].replace(",", "")) or None
         elif "Num Epochs" in text and (match := _EPOCHS.search(text)) and len(match[1]) < 9:

@@ -7,8 +7,6 @@ from math import log
 import numpy as np
 import pytest
 
-from lossdoctor.model import LogEvent
-
 from .runs import EVERY, ROWS, cosine, learned, level, make, noisy, onset
 
 RATE = {"learning_rate": cosine()}
@@ -83,16 +81,6 @@ def test_sawtooth_is_structure_not_batch_noise():
     waves = learned(sigma=0.01) + 0.4 * ((np.arange(ROWS) % 12) / 12 - 0.5) * (AT > 0.1)
     assert level(make({"loss": waves, **RATE}), "sawtooth") in LOUD
     assert level(make({"loss": learned(sigma=0.25), **RATE}), "sawtooth") not in LOUD
-
-
-def test_cliff_needs_more_than_a_checkpoint():
-    cut = {"loss": learned(120), "learning_rate": cosine()[:120]}
-    assert level(make(cut, planned_steps=1000), "cliff") in LOUD
-    assert level(make(cut, planned_steps=1000, kind="trainer_state"), "cliff") == "skipped"
-    assert level(make(cut, planned_steps=1000, early_stopped=True), "cliff") == "healthy"
-    assert level(make(cut, planned_steps=600, finished=True), "cliff") == "healthy"
-    killed = LogEvent("killed", "Killed", "train.log")
-    assert level(make(cut, events=(killed,)), "cliff") in LOUD
 
 
 def test_slow_convergence_is_a_straight_line_and_a_decay_tail_is_not():

@@ -55,6 +55,17 @@ WORDINGS = [
     ("loss-scale", "[deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: 65536, reducing to 32768"),
     ("loss-scale", "Gradient overflow.  Skipping step, loss scaler 0 reducing loss scale to 1024.0"),
     ("traceback", "ValueError: bad value"),
+    ("watchdog", "Watchdog timed out after 600 s without a step, killing the process"),
+    ("watchdog", "Heartbeat monitor timed out! Process will be terminated after dumping debug info."),
+    ("crash", "terminate called after throwing an instance of 'c10::Error'"),
+    ("crash", "Aborted (core dumped)"),
+    ("crash", "./run.sh: line 3:  4242 Aborted                 python train.py"),
+    ("oom", "  what():  Error while calling cudaMalloc(&data, n) in file gpu_data.cpp:190. code: 2, reason: out of memory"),
+    ("labels-masked", "WARNING: tokenization mismatch: 312 vs. 313. (ignored)"),
+    ("labels-masked", "UserWarning: Could not find response key `### Answer:` in the following instance: ..."),
+    ("labels-masked", "This instance will be ignored in loss calculation. Note, if this happens often, ..."),
+    ("labels-masked", "Warning: all labels are -100, the loss of this batch is 0"),
+    ("labels-masked", "Batch 12 has no valid labels, skipping"),
 ]
 
 HARMLESS = [
@@ -69,6 +80,10 @@ HARMLESS = [
     "memory:  8.44GiB(13.20%)",
     "Process finished with exit code 0",
     "FutureWarning: this will raise an error in the future",
+    "The attention mask and the pad token id were not set.",
+    "Setting `ignore_index=-100` in the cross entropy loss",
+    "`use_cache=True` is incompatible with gradient checkpointing. Setting `use_cache=False`...",
+    "Some weights are ignored: all keys matched",
 ]
 
 
@@ -147,7 +162,7 @@ def test_a_traceback_keeps_its_last_line_and_its_frames_are_not_read() -> None:
         "after the end",
     ]
     (event,) = log_events.find(lines, "log")
-    assert event == LogEvent("traceback", "ValueError: bad thing", "log:6", 70)
+    assert event == LogEvent("traceback", "ValueError: bad thing", "log:6", 70, numbers={"raised": 1.0})
 
 
 def test_a_chained_exception_gives_both() -> None:

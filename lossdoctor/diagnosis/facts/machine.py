@@ -25,15 +25,17 @@ EVENT_KINDS = (
     "crash",
     "nccl-timeout",
     "nccl-error",
+    "watchdog",
     "device-assert",
     "cuda-error",
     "no-space",
     "nan-message",
     "loss-scale",
+    "labels-masked",
     "traceback",
 )
 
-_LIVING = frozenset({"event.nan-message", "event.loss-scale"})  # what a run says and goes on
+_LIVING = frozenset({"event.nan-message", "event.loss-scale", "event.labels-masked"})  # what a run says and goes on
 
 FACTS: Mapping[str, str] = {
     "memory_rise": "largest ratio of a memory reading's last tenth to its second tenth",

@@ -122,10 +122,14 @@ def _evals(run: Run) -> Curve:
 
 
 def _constant(stand: Stand) -> bool:
-    """Every row is the same, or as good as: even the batches of a converged model differ more."""
+    """Every row is the same, or as good as: even the batches of a converged model differ more. In a window of a log a training loss may
+    stand still because its progress bar repeats it."""
     spread = float(np.ptp(stand.curve.values))
     same = len(stand.curve) >= 5 and spread <= float(np.finfo(np.float32).eps) * stand.level
-    return same or (stand.ample and spread <= stand.limits.quiet / 2 * stand.level and stand.change.gain <= stand.limits.quiet / 2)
+    repeated = stand.run.window and stand.change.signal == "train/loss"
+    return (same and not repeated) or (
+        stand.ample and spread <= stand.limits.quiet / 2 * stand.level and stand.change.gain <= stand.limits.quiet / 2
+    )
 
 
 def _guessing(stand: Stand) -> bool:

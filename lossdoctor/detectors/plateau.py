@@ -126,7 +126,7 @@ def _constant(stand: Stand) -> bool:
     stand still because its progress bar repeats it."""
     spread = float(np.ptp(stand.curve.values))
     same = len(stand.curve) >= 5 and spread <= float(np.finfo(np.float32).eps) * stand.level
-    repeated = stand.run.window and stand.change.signal == "train/loss"
+    repeated = stand.run.window and stand.change.signal == "train/loss" and len(stand.curve) < stand.limits.rows
     return (same and not repeated) or (
         stand.ample and spread <= stand.limits.quiet / 2 * stand.level and stand.change.gain <= stand.limits.quiet / 2
     )

@@ -152,7 +152,7 @@ def _worth_opening(name: str) -> bool:
     if "trainer_state" in name or name.endswith(_LOG_NAMES):
         return True
     if name.endswith(".json"):
-        return any(word in name for word in ("state", "log", "metrics", "history"))
+        return any(word in name for word in ("state", "log", "metrics", "history", "loss"))
     return name.endswith(".txt") and any(word in name for word in ("log", "output", "train", "stdout", "stderr"))
 
 

@@ -1,4 +1,4 @@
-"""One JSON document as rows: a list of rows, Megatron's golden values, the metrics file that AllenNLP writes after an epoch.
+"""One JSON document as rows: a list of rows, a history, Megatron's golden values, the metrics file that AllenNLP writes after an epoch.
 
 Results of a whole run (`all_results.json`) hold no course of anything and are no log.
 """
@@ -10,34 +10,58 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lossdoctor.sources import axes, json_history
+
 Entry = Mapping[str, Any]
 _MEGATRON = re.compile(r'\{\s*"[^"]{1,200}"\s*:\s*\{\s*"(?:start_step|end_step|step_interval|values)"\s*:')
+# A list of rows that name no step: each is an epoch.
+_LOSSES = re.compile(r'\[\s*\{[^\[{]{0,2000}"[^"]{0,40}loss[^"]{0,40}"\s*:\s*(?:-?[\d.]|NaN|\[)', re.IGNORECASE)
 _LIST = re.compile(r'\[\s*\{[^\[{]{0,2000}"(?:step|global_step|iteration|iter|epoch)"\s*:')
 
 
 def looks_like(text: str) -> bool:
-    """Whether a document starts like one of the three kinds."""
+    """Whether a document starts like one of these kinds."""
     start = text.lstrip("\ufeff \t\r\n")
-    return bool(_MEGATRON.match(start) or _LIST.match(start)) or (
-        start.startswith("{") and '"training_epochs"' in text and '"training_loss"' in text
+    return (
+        bool(_MEGATRON.match(start) or _LIST.match(start) or _LOSSES.match(start))
+        or json_history.looks_like(start)
+        or (start.startswith("{") and '"training_epochs"' in text and '"training_loss"' in text)
     )
 
 
 def rows(text: str) -> list[Entry] | None:
-    """The rows of a document in order; None where it is none of the three kinds. Raises ValueError where it is no JSON."""
-    try:
-        document = json.loads(text.strip("\x00\ufeff \t\r\n"))
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    """The rows of a document in order; None where it is none of these kinds. Raises ValueError where it is no JSON."""
+    document = parse(text)
     if isinstance(document, list):
-        return [row for row in document if isinstance(row, dict)]
+        return list(_counted([row for row in document if isinstance(row, dict)]))
     if not isinstance(document, dict):
         return None
     if all(isinstance(curve, dict) and isinstance(curve.get("values"), dict) for curve in document.values()):
         return list(_golden(document))
     if "training_epochs" in document and "epoch" in document:
         return [{**document, "epoch": document["epoch"] + 1} if isinstance(document["epoch"], int) else document]
-    return None
+    return json_history.rows(document)
+
+
+def parse(text: str) -> Any:
+    """The document. Raises ValueError where it is no JSON."""
+    try:
+        return json.loads(text.strip("\x00\ufeff \t\r\n"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _counted(entries: list[Entry]) -> Iterator[Entry]:
+    """Rows as they are; where they name neither step nor epoch each is an epoch, and lists in it are the rows of that epoch."""
+    if any(axes.first(row, axes.STEP) or axes.first(row, axes.EPOCH) for row in entries):
+        yield from entries
+        return
+    count = 0
+    for row in entries:
+        several = json_history.rows(row) if any(isinstance(value, list) for value in row.values()) else None
+        for one in several or (row,):
+            count += 1
+            yield {**one, "epoch": count} if several is None else {**{k: v for k, v in one.items() if k != "epoch"}, "step": count}
 
 
 def _golden(document: Mapping[str, Mapping[str, Any]]) -> Iterator[Entry]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,11 +25,12 @@ from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault
 from lossdoctor.run.log import Log
-from lossdoctor.sources import axes, json_document
+from lossdoctor.sources import axes, json_document, json_history
 from lossdoctor.sources.files import read_bytes
 from lossdoctor.sources.interleaved import interleaved
 from lossdoctor.sources.rows import Rows, duration, number, whole
 from lossdoctor.sources.text_lines import decode_head, encoding, lines, open_text, run_name, text_of
+from lossdoctor.sources.text_log_trainer import closed
 
 _MODE = ("mode", "split", "phase", "stage", "subset")
 _EVALUATION = frozenset(("val", "valid", "validation", "eval", "evaluation", "test", "dev"))
@@ -36,6 +38,7 @@ _CLOCK = frozenset(("elapsed_time", "remaining_time", "eta", "elapsed"))
 _PROGRESS = frozenset(("percentage", "elapsed_time", "remaining_time"))
 _LOSSES = frozenset(("loss", "train_loss", "total_loss", "train/loss"))
 _NESTED = 3
+_RATIO = re.compile(r"(\d{1,15})/(\d{1,15})")
 _decode = msgspec.json.Decoder().decode
 
 
@@ -89,6 +92,8 @@ class _File:
     words: dict[str, int] = field(default_factory=dict)
     offset: int = 0
     inner: int = 0
+    early_stopped: bool = False
+    closed: bool = False
 
     def __post_init__(self) -> None:
         self.table = Rows(self.limits)
@@ -96,6 +101,8 @@ class _File:
     def add(self, entry: Mapping[str, Any]) -> None:
         """Take one object in."""
         values, evaluation = _flat(entry, self.words), _evaluation(entry)
+        if (closing := closed(values)) is not None:  # ms-swift writes the Trainer's closing row, whose loss is a mean
+            values, self.closed = dict(closing), True
         step_name, epoch_name, total_name = (axes.first(values, table) for table in (axes.STEP, axes.EPOCH, axes.TOTAL))
         step, epoch = whole(values.get(step_name or epoch_name or "")), values.get(epoch_name or "", math.nan)
         clock = axes.first(entry, axes.TIME)
@@ -167,9 +174,12 @@ def _document(path: Path, limits: Limits, data: bytes | None) -> _File:
     file = _File(path, limits)
     data = read_bytes(path, limits.json_bytes) if data is None else data
     try:
-        entries = json_document.rows(data.decode(encoding(data), errors="replace"))
+        text = data.decode(encoding(data), errors="replace")
+        entries = json_document.rows(text)
+        document = json_document.parse(text) if entries else None
     except ValueError:
         return file
+    file.early_stopped = isinstance(document, dict) and json_history.stopped_early(document)
     for entry in entries or ():
         file.add(entry)
     return file
@@ -189,7 +199,8 @@ def _log(file: _File, own: npt.NDArray[np.bool_] | None, name: str) -> Log:
         series=file.table.series(own),
         faults=file.faults(),
         planned_steps=None if file.by_epoch else total,
-        finished=True if total and (closing or steps[-1] >= total) else None,
+        finished=True if file.early_stopped or file.closed or (total and (closing or steps[-1] >= total)) else None,
+        early_stopped=file.early_stopped,
         reached_step=int(steps.max()),
         started=file.table.started,
         step_is="epoch" if file.by_epoch else "step",
@@ -219,11 +230,19 @@ def _flat(entry: Mapping[str, Any], words: dict[str, int], prefix: str = "", dep
         name = f"{prefix}{key}"
         if isinstance(value, dict) and depth < _NESTED:
             values |= _flat(value, words, f"{name}/", depth + 1)
+        elif isinstance(value, str) and (ratio := _RATIO.fullmatch(value)):
+            values |= _of(name, int(ratio[1]), int(ratio[2]))
         elif (given := _number(name, value)) is not None:
             values[name] = given
         elif value is not None and key not in _MODE:
             words[name] = words.get(name, 0) + 1
     return values
+
+
+def _of(name: str, at: int, total: int) -> dict[str, float]:
+    """`"global_step/max_steps": "5/200"` and `"iteration": "5/200"` of ms-swift: two numbers in one string."""
+    counted, slash, planned = name.partition("/")
+    return {counted: float(at), planned if slash else "max_steps": float(total)}
 
 
 def _number(name: str, value: Any) -> float | None:

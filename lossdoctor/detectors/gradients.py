@@ -117,7 +117,8 @@ def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> 
     late = norm.part(2 / 5, 1)
     median, peak = float(np.median(late.values)), float(norm.values.max())
     limit = tiny * max(1.0, abs(loss.end.value))
-    if loss.tail() < least or abs(loss.fall) > flat or median >= limit:
+    within = flat * abs(loss.start.value) + 2 * float(np.hypot(loss.start.error, loss.end.error))
+    if loss.tail() < least or abs(loss.start.value - loss.end.value) > within or median >= limit:
         return None
     numbers: dict[str, Scalar] = {
         "median": median, "peak": peak, "exactly_zero": peak == 0.0, "level": loss.tail(), "fall": loss.fall, "rows": len(norm),

@@ -75,10 +75,12 @@ def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
     if values.max() <= 0:
         return None
     kind = str(run.setting("lr_scheduler_type") or "").lower()
-    jumps = np.array(
-        [j for j in _jumps(rate, rise) if float(np.median(values[j : j + LASTS])) >= (values[j - 1] + values[j]) / 2], dtype=np.intp
-    )
+    jumps = _jumps(rate, rise)
     if not len(jumps) or "cycl" in kind or "plateau" in kind or _regular(rate, jumps):
+        return None
+    lasts = [float(np.median(values[j : j + LASTS])) >= (values[j - 1] + values[j]) / 2 for j in jumps]
+    jumps = jumps[np.array(lasts)]
+    if not len(jumps):
         return None
     tops = [float(values[j : j + max(3, len(values) // 20)].max()) for j in jumps]
     if "restart" in kind and min(tops) >= (1 - rise) * float(values.max()):

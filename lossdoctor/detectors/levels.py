@@ -51,3 +51,11 @@ def references(run: Run) -> tuple[Reference, ...]:
 def nearest(run: Run, level: float) -> Reference | None:
     """The reference next to a level; None where there is none."""
     return min(references(run), key=lambda reference: abs(reference.value - level), default=None)
+
+
+def knows_more(run: Run, reference: Reference) -> bool:
+    """Whether an accuracy contradicts guessing among this many classes: it ends at twice what guessing reaches, or more."""
+    signal = run.signal("eval/accuracy") or run.signal("train/accuracy")
+    if signal is None or reference.kind != "classes" or not len(signal.finite):
+        return False
+    return 1 >= float(signal.finite.values[-1]) >= 2 * exp(-reference.value)

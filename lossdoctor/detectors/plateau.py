@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from lossdoctor.detectors.curve import spoiled, warmup_end
-from lossdoctor.detectors.levels import Reference, log_vocabulary, nearest
+from lossdoctor.detectors.levels import Reference, knows_more, log_vocabulary, nearest
 from lossdoctor.measures.level import binned_medians
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -136,6 +136,8 @@ def _guessing(stand: Stand) -> bool:
     reference, limits = stand.reference, stand.limits
     if reference is None or not stand.still or not stand.far or stand.underway:
         return False
+    if knows_more(stand.run, reference):
+        return False
     if not reference.certain:
         nearest_level = min(abs(level / reference.value - 1) for level in (stand.level, stand.curve.start.value))
         if stand.curve.noise > limits.quiet * stand.level or nearest_level > limits.quiet / 2:
@@ -165,7 +167,13 @@ def _stuck(stand: Stand) -> bool:
     if stand.change.gain > 2 * stand.limits.fall:
         return False  # train learns: the evals are what is wrong
     few = min((c.rows for c in metrics), default=0) < 3 or stand.evals is None or reference is None or reference.kind != "classes"
-    if few or stand.evals is None or reference is None or max((c.gain for c in metrics), default=1.0) > stand.limits.fall:
+    if (
+        few
+        or stand.evals is None
+        or reference is None
+        or knows_more(stand.run, reference)
+        or max((c.gain for c in metrics), default=1.0) > stand.limits.fall
+    ):
         return False
     return stand.evals.gain <= stand.limits.fall and stand.evals.last >= stand.limits.near_chance * reference.value
 

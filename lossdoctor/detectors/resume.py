@@ -13,12 +13,31 @@ SOON = 40  # rows after a drop within which a schedule that began again has rise
 
 
 def resume_discontinuity(run: Run, *, sigmas: float, jump: float, rate_move: float) -> Evidence | None:
-    """A restart shows in the order of the steps (they fall back), in an epoch that falls back, in a learning rate that warms up again, or
-    in one that moves by `rate_move` of its peak where the level of the loss rises by `sigmas` standard errors and by `jump` of itself."""
+    """A restart shows in the order of the steps (they fall back), in an epoch that falls back, or in a learning rate that warms up again.
+
+    Or the log says that it was resumed, or the learning rate moves by `rate_move` of its peak, where the level of the loss rises by
+    `sigmas` standard errors and by `jump` of itself.
+    """
     loss = run.signal("train/loss")
     if loss is None or len(loss) < 6:
         return None
-    return _steps_break(run, loss) or _epoch_break(loss) or _rate_break(run, sigmas, jump, rate_move)
+    said = _said(run, sigmas, jump)
+    return _steps_break(run, loss) or _epoch_break(loss) or said or _rate_break(run, sigmas, jump, rate_move)
+
+
+def _said(run: Run, sigmas: float, jump: float) -> Evidence | None:
+    """The log says that it was resumed, and the level of the loss rises there."""
+    curve = loss_curve(run)
+    for event in run.events:
+        if event.kind == "resume" and event.step is not None:
+            at = int(np.searchsorted(curve.steps, event.step, side="right"))
+            shift, score = _shift(curve, int(curve.steps[at])) if at < len(curve) else (0.0, 0.0)
+            if score >= sigmas and shift >= jump:
+                before = int(curve.steps[max(at - 1, 0)])
+                return _evidence(
+                    run, "the log says so, and the loss level breaks", int(curve.steps[at]), before, 1, ("train/loss",), margin=3
+                )
+    return None
 
 
 def _steps_break(run: Run, loss: Signal) -> Evidence | None:

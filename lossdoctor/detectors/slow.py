@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossdoctor.detectors.curve import spoiled, steps_per_epoch
-from lossdoctor.detectors.levels import log_classes, nearest
+from lossdoctor.detectors.levels import knows_more, log_classes, nearest
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -97,7 +97,7 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
     known = reference is not None and reference.kind == "classes" and (log_classes(run) is not None or run.task == tasks.CLASSIFICATION)
     if reference is None or not known or level < level_share * reference.value or float(np.ptp(third)) > still * level:
         return None
-    if level > (1 + still) * reference.value or (end is not None and abs(end - level) > gap * level):
+    if knows_more(run, reference) or level > (1 + still) * reference.value or (end is not None and abs(end - level) > gap * level):
         return None
     numbers: dict[str, Scalar] = {
         "level": level,

@@ -120,6 +120,11 @@ _WORDINGS: Mapping[str, tuple[str, ...]] = {
         r"[Ee]xceeded (?:the |its )?(?:wall ?time|time limit)",
     ),
     "hangup": (r"SIGHUP\b", r"got signal: 1\b", r"Received 1 death signal", r"^Hangup\b"),
+    "resume": (
+        r"\b[Rr]esum(?:ed|ing) (?:training |the run |run )?(?:from|at)\b",
+        r"\b[Cc]ontinuing (?:training )?from (?:global step|step|checkpoint|epoch)\b",
+        r"\b(?:[Rr]estor(?:ed|ing)|[Ll]oad(?:ed|ing)) .{0,80}\b(?:to|and) resume\b",
+    ),
     "interrupt": (r"KeyboardInterrupt\b", r"\bSIGINT\b", r"got signal: 2\b", r"Received 2 death signal", r"^\^C"),
     "sigterm": (
         r"(?:[Rr]eceived|[Gg]ot|[Cc]aught|by|with) .{0,20}SIGTERM",
@@ -240,6 +245,8 @@ HINTS = (
     "core dumped",
     "us error",
     "DataLoader",
+    "esum",
+    "ontinuing",
 )
 
 

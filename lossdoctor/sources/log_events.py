@@ -7,6 +7,7 @@
 | killed | SIGKILL without a word on memory: bare `Killed`, exit code -9 or 137 (kernel, scheduler or user) |
 | dataloader-killed, sigterm, hangup, interrupt, preempted, time-limit, crash | a worker, SIGTERM, SIGHUP, Ctrl-C, the scheduler, SIGSEGV |
 | nccl-timeout (timeout_s, waited_s), nccl-error, watchdog, device-assert, cuda-error | collectives, a watchdog, an assertion, the driver |
+| resume | a trainer that goes on from a checkpoint |
 | labels-masked | a data loader whose rows hold no label that is learned from |
 | no-space | the disk or the quota |
 | nan-message | a library's words on NaN or Inf |

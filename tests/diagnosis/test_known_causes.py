@@ -39,7 +39,7 @@ KNOWN = [
     ("cliff-killed-wandb", "cliff", "killed"),
     # spike: outlier batch, instability; and a switch of the data
     ("loss-spike-bad-batches", "loss-spike", "outlier-batch"),
-    ("level-shift-data-switch", "loss-spike", "data-switch"),
+    ("level-shift-data-switch", "level-shift", "data-switch"),
     # the rest
     ("divergence-fine-tune", "divergence", "learning-rate"),
     ("divergence-ramp", "divergence", "learning-rate"),

@@ -1,4 +1,4 @@
-"""How busy the hardware was: GPU utilisation and model FLOPs utilisation."""
+"""How busy the hardware was: GPU utilisation, the time that steps wait for their data, and model FLOPs utilisation."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import named_curve
 
+WAIT = "perf/data_wait_seconds"
 IDLE = 5.0  # percent; a GPU of the machine that this run does not use
 
 
-def low_utilization(run: Run, *, busy: float, least_rows: int) -> Evidence | Skip | None:
-    """The 95th percentile of the utilisation of the busiest GPU stays below `busy` percent: even at its best the GPU waits.
+def low_utilization(run: Run, *, busy: float, least_rows: int, waiting: float, least_waits: int) -> Evidence | Skip | None:
+    """The steps wait for their data above a share `waiting` of their time; or the 95th percentile of the utilisation of the busiest GPU
+    stays below `busy` percent: even at its best the GPU waits.
 
     WandB logs every GPU of the machine, used or not, so that only the busiest tells.
     """
+    waits = _waits(run, share=waiting, least_rows=least_waits)
+    if isinstance(waits, Evidence):
+        return waits
     readings = {name: named_curve(run, name) for name in run.signals if name.startswith("gpu/") and name.endswith("/utilization")}
     readings = {name: curve for name, curve in readings.items() if len(curve) >= least_rows}
     if not readings:
+        if waits:
+            return None
         return Skip(
             f"fewer than {least_rows} values of the GPU utilisation were logged",
-            "WandB logs it by itself; else log torch.cuda.utilization()",
+            "WandB logs it by itself; else log torch.cuda.utilization(), or the time that each step waits for its data",
         )
     tops = {name: float(np.quantile(curve.values, 0.95)) for name, curve in readings.items()}
     name = max(tops, key=lambda key: tops[key])
@@ -29,6 +36,7 @@ def low_utilization(run: Run, *, busy: float, least_rows: int) -> Evidence | Ski
         return None
     curve = readings[name]
     numbers: dict[str, Scalar] = {
+        "kind": "utilization",
         "p95": tops[name],
         "median": float(np.median(curve.values)),
         "gpus_seen": len(readings),
@@ -44,6 +52,36 @@ def low_utilization(run: Run, *, busy: float, least_rows: int) -> Evidence | Ski
         margin=busy / max(tops[name], 1.0),
         points=len(curve),
     )
+
+
+def _waits(run: Run, *, share: float, least_rows: int) -> Evidence | bool:
+    """Evidence where the data take more than `share` of the step time; else whether both times were logged.
+
+    The first row holds the start of the workers, and one stall is no slow loader: the share is that without the first row and without
+    the longest wait.
+    """
+    wait, step = named_curve(run, WAIT), named_curve(run, "perf/step_seconds")
+    _, at_wait, at_step = np.intersect1d(wait.steps, step.steps, return_indices=True)
+    waited, took = wait.values[at_wait][1:], step.values[at_step][1:]
+    counted = (took > 0) & (waited >= 0) & (waited <= took)
+    waited, took, steps = waited[counted], took[counted], wait.steps[at_wait][1:][counted]
+    if len(took) < least_rows:
+        return False
+    usual = np.arange(len(took)) != int(np.argmax(waited))
+    found = float(waited[usual].sum() / took[usual].sum())
+    if found <= share:
+        return True
+    numbers: dict[str, Scalar] = {
+        "kind": "waits",
+        "wait_share": found,
+        "wait_seconds": float(waited[usual].mean()),
+        "step_seconds": float(took[usual].mean()),
+        "very_low": 0,
+        "signal": WAIT,
+        "rows": len(took),
+    }
+    span = (int(steps[0]), int(steps[-1]))
+    return Evidence(numbers, (WAIT, "perf/step_seconds"), span[0], (span,), margin=found / share, points=len(took))
 
 
 def low_mfu(run: Run, *, least: float) -> Evidence | Skip | None:

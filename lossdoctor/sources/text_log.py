@@ -11,8 +11,12 @@ import math
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
 
 from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
@@ -21,6 +25,7 @@ from lossdoctor.run.candidates import is_loss, is_of_evaluation
 from lossdoctor.run.log import Log
 from lossdoctor.sources import axes
 from lossdoctor.sources import text_log_loose as loose
+from lossdoctor.sources.log_ends import end_of
 from lossdoctor.sources.log_events import LogEvents
 from lossdoctor.sources.progress_bar import ProgressBar, drawn
 from lossdoctor.sources.rows import Rows
@@ -30,15 +35,13 @@ from lossdoctor.sources.text_log_clock import Clock
 from lossdoctor.sources.text_log_line import Line, hinted, parse, parse_dict
 from lossdoctor.sources.text_log_tables import Tables
 from lossdoctor.sources.text_log_trainer import Plan, TrainerRow, closed, place
+from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts
 
 _OTHER_FORMATS = frozenset((".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".py", ".ipynb", ".md", ".html", ".xml"))
 _SCANNED = 4 << 20
 _STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)")
 _PLANNED = re.compile(r"Total optimization steps\s{0,9}=\s{0,9}([\d,]{1,20})")
-# modded-nanogpt's time budget, Keras' and Lightning's callbacks: the run ended by its own rule.
-_STOPPED = re.compile(
-    r"\s{0,9}(?:stopping_early\b|Epoch \d{1,9}: early stopping|.{0,80}\bearly stopping (?:triggered|after|at)\b)", re.IGNORECASE
-)
+_ROWS_AFTER_AN_END = 1  # the last row may be printed behind the words
 _EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
 
 
@@ -63,22 +66,25 @@ def looks_like(path: Path, head: bytes, limits: Limits = LIMITS) -> bool:
 
 
 def read(source: Path | TextIO, limits: Limits = LIMITS) -> list[Log]:
-    """Read a log from a file or a stream (standard input); raises Unreadable where no line holds a metric or a known message."""
+    """Read a log from a file or a stream (standard input), one Log a training.
+
+    Raises Unreadable where no line holds a metric or a known message.
+    """
     if isinstance(source, Path):
         with open_text(source, limits) as text:
-            return [_read(text, source, run_name(source), limits)]
+            return _read(text, source, run_name(source), limits)
     # A pipe may hold any bytes, which the interpreter's own stdin refuses to decode.
     buffer = getattr(source, "buffer", None)
     if buffer is None:
-        return [_read(source, Path("-"), "stdin", limits)]
+        return _read(source, Path("-"), "stdin", limits)
     text = io.TextIOWrapper(buffer, encoding="utf-8", errors="replace", newline="")
     try:
-        return [_read(text, Path("-"), "stdin", limits)]
+        return _read(text, Path("-"), "stdin", limits)
     finally:
         text.detach()
 
 
-def _read(text: TextIO, path: Path, name: str, limits: Limits) -> Log:
+def _read(text: TextIO, path: Path, name: str, limits: Limits) -> list[Log]:
     reader = _Reader(path, limits)
     whole, number = True, 0
     for number, line, whole in lines(text, limits.text_line_bytes):
@@ -86,7 +92,7 @@ def _read(text: TextIO, path: Path, name: str, limits: Limits) -> Log:
         reader.cut += not whole
     if not whole:
         reader.unended = number
-    return reader.log(name)
+    return reader.logs(name)
 
 
 @dataclass(slots=True)
@@ -103,8 +109,7 @@ class _Reader:
     loose: list[loose.Loose] = field(default_factory=list)
     planned_steps: int | None = None
     planned_epochs: float | None = None
-    finished: bool = False
-    early_stopped: bool = False
+    ends: list[tuple[int, str]] = field(default_factory=list)
     cut: int = 0
     unended: int = 0
     events: LogEvents = field(init=False)
@@ -119,6 +124,9 @@ class _Reader:
     def feed(self, number: int, segment: str) -> None:
         """Take one segment in."""
         text = drawn(plain(segment))
+        self.rows.line = number
+        if end := end_of(text):
+            self.ends.append((number, end))
         if self.tables.feed(text):
             return
         if "%|" in text and self.bar.feed(text):
@@ -147,7 +155,8 @@ class _Reader:
     def found_anything(self) -> bool:
         return bool(self.rows.points or self.trainer or self.events.found() or self.loose or self.tables.take())
 
-    def log(self, name: str) -> Log:
+    def logs(self, name: str) -> list[Log]:
+        """One Log a training."""
         steps: list[int] = []
         notes, step_is = [], "step"
         self.blocks.flush()
@@ -167,6 +176,7 @@ class _Reader:
             if not self.rows.points:
                 step_is = placed.step_is
             for row, at in zip(self.trainer, placed.steps, strict=True):
+                self.rows.line = row.line
                 self.rows.add(row.values, at, row.epoch, row.time)
             notes.append(placed.note)
             steps = placed.steps
@@ -175,23 +185,60 @@ class _Reader:
         events = self._placed_events(steps, step_is)
         if not self.rows.points and not events:
             raise Unreadable(f"{self.path.name}: no line holds a metric with its step, and none a message that is known")
-        return Log(
+        log = Log(
             kind="text",
             path=self.path,
             name=name,
-            series=self.rows.series(),
             events=events,
             faults=tuple(self._faults()),
             planned_steps=self.planned_steps or self.clock.plan() or (self.bar.total if self.trainer or not self.rows.points else None),
             planned_epochs=self.planned_epochs or (float(epochs) if (epochs := self.clock.epochs or self.tables.epochs) else None),
-            finished=True if self.finished or self.early_stopped else None,
-            early_stopped=self.early_stopped,
             reached_step=self._reached(step_is),
             started=self.rows.started,
             step_is=step_is,
             framework="transformers" if self.trainer else "",
             notes=tuple(notes),
         )
+        return self._trainings(log)
+
+    def _trainings(self, log: Log) -> list[Log]:
+        """The log with its rows, as one Log a training."""
+        series = self.rows.series()
+        main, rate = main_series(series), rate_of(series)
+        if main is None:
+            return [self._ended(replace(log, series=series), np.empty(0, dtype=np.int64), 0, None)]
+        rows, lines_ = self.rows.rows_of(main.name), self.rows.lines()
+        order = np.argsort(lines_[rows], kind="stable")
+        told = lines_[rows][order]
+        if not bool((np.diff(rows) > 0).all()) or not np.array_equal(order, np.arange(len(rows))):
+            return [self._ended(replace(log, series=series), np.sort(told), 0, None)]
+        rates = beside(main, rate, rows, self.rows.rows_of(rate.name) if rate else rows)
+        first = starts(main.steps, main.values, main.epochs, rates)
+        if not first:
+            return [self._ended(replace(log, series=series), told, 0, None)]
+        edges = [0, *(int(told[row]) for row in first), None]
+        logs = []
+        for number, (begin, end) in enumerate(pairwise(edges), 1):
+            own = (lines_ >= (begin or 0)) & (True if end is None else lines_ < end)
+            part = replace(log, series=self.rows.series(own))
+            logs.append(self._ended(named(part, number, len(edges) - 1), told, begin or 0, end))
+        return logs
+
+    def _ended(self, log: Log, told: npt.NDArray[np.int64], begin: int, end: int | None) -> Log:
+        """How the training between two lines ended: `told` are the lines of its losses."""
+
+        def inside(line: float) -> bool:
+            return begin <= line and (end is None or line < end)
+
+        mine = told[[inside(line) for line in told]] if len(told) else told
+        said = {kind for line, kind in self.ends if inside(line) and int((mine > line).sum()) <= _ROWS_AFTER_AN_END}
+        events = []
+        for event in log.events:
+            line = event.numbers.get("last_line", float(event.where.rpartition(":")[2]) if ":" in event.where else math.inf)
+            if event.kind == "more-events" or inside(line):
+                numbers = {**event.numbers, "rows_after": float((mine > line).sum())} if math.isfinite(line) else event.numbers
+                events.append(replace(event, numbers=numbers))
+        return replace(log, events=tuple(events), finished=True if said else None, early_stopped="early" in said)
 
     def _reached(self, step_is: str) -> int | None:
         """The last step of any row, or where the Trainer's bar stopped after it."""
@@ -254,6 +301,7 @@ class _Reader:
         counted = bool(self.trainer) or self.rows.holds(_of_training)
         placed = loose.placed(self.loose, counted=counted)
         for one, at in placed or ():
+            self.rows.line = one.line
             self.rows.add(one.values, at, math.nan if one.epoch is None else float(one.epoch), one.time)
         if placed is not None or len(self.loose) < 2:
             return ""
@@ -261,6 +309,7 @@ class _Reader:
         for one in self.loose:
             first = next(iter(one.values))
             counts[first] = counts.get(first, 0) + 1
+            self.rows.line = one.line
             self.rows.add(one.values, max(counts.values()), math.nan if one.epoch is None else float(one.epoch), one.time)
         return "the log tells no step: rows with a loss are counted from 1"
 
@@ -276,7 +325,8 @@ class _Reader:
             self.rows.add(line.values, line.step if at is None else at, epoch, time)
             return
         closing = closed(line.values)
-        self.finished |= closing is not None
+        if closing is not None:
+            self.ends.append((number, "finished"))
         if "loss" in line.values:
             self.bar.confirm()
         self.trainer.append(TrainerRow(number, closing or line.values, epoch, time, self.bar.step))
@@ -293,8 +343,6 @@ class _Reader:
             self.rows.add(values, at, epoch)
 
     def _settings(self, text: str) -> None:
-        if "top" in text and _STOPPED.match(text):
-            self.early_stopped = True
         if "Total optimization steps" in text and (match := _PLANNED.search(text)):
             self.planned_steps = int(match[1].replace(",", "")) or None
         elif "Num Epochs" in text and (match := _EPOCHS.search(text)) and len(match[1]) < 9:

@@ -14,6 +14,7 @@ import re
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -31,6 +32,7 @@ from lossdoctor.sources.interleaved import interleaved
 from lossdoctor.sources.rows import Rows, duration, number, whole
 from lossdoctor.sources.text_lines import decode_head, encoding, lines, open_text, run_name, text_of
 from lossdoctor.sources.text_log_trainer import closed
+from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts
 
 _MODE = ("mode", "split", "phase", "stage", "subset")
 _EVALUATION = frozenset(("val", "valid", "validation", "eval", "evaluation", "test", "dev"))
@@ -67,7 +69,7 @@ def read(path: Path, limits: Limits = LIMITS, data: bytes | None = None) -> list
     runs = interleaved(file.steps, file.losses)
     count, name = max(runs) + 1, run_name(path)
     if count == 1:
-        return [_log(file, None, name)]
+        return _trainings(file, name)
     numbers = np.asarray(runs)
     return [_log(file, numbers == run, f"{name} ({run + 1} of {count})") for run in range(count)]
 
@@ -183,6 +185,22 @@ def _document(path: Path, limits: Limits, data: bytes | None) -> _File:
     for entry in entries or ():
         file.add(entry)
     return file
+
+
+def _trainings(file: _File, name: str) -> list[Log]:
+    """One Log a training of a file that one run after the other wrote into."""
+    whole_log = _log(file, None, name)
+    main, rate = main_series(whole_log.series), rate_of(whole_log.series)
+    if main is None:
+        return [whole_log]
+    rows = file.table.rows_of(main.name)
+    first = starts(main.steps, main.values, main.epochs, beside(main, rate, rows, file.table.rows_of(rate.name) if rate else rows))
+    if not first:
+        return [whole_log]
+    edges = [0, *(int(rows[at]) for at in first), len(file.steps)]
+    numbers = np.arange(len(file.steps))
+    parts = [_log(file, (numbers >= begin) & (numbers < end), name) for begin, end in pairwise(edges)]
+    return [named(part, number, len(parts)) for number, part in enumerate(parts, 1)]
 
 
 def _log(file: _File, own: npt.NDArray[np.bool_] | None, name: str) -> Log:

@@ -52,18 +52,19 @@ class Ending:
     _said: list[str] = field(default_factory=list)
     _went_on: set[str] = field(default_factory=set)
 
-    def feed(self, text: str) -> None:
-        """Look at one plain line."""
+    def feed(self, text: str) -> str:
+        """Look at one plain line: what it says of an end, `early` or `finished`, else nothing."""
         if self._dead or len(text) > _LONGEST or not any(map(text.__contains__, _HINTS)):
-            return
+            return ""
         stopped, finished = says_stopped(text), says_finished(text)
         if not (stopped or finished):
-            return
+            return ""
         wording = _DIGITS.sub("0", text.strip())
         self._said.append(wording)
         if wording not in self._went_on:
             self.early_stopped |= stopped
             self.finished |= finished
+        return "early" if stopped else "finished"
 
     def progress(self) -> None:
         """Training went on: nothing that was said before was its end."""

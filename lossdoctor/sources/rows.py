@@ -35,9 +35,11 @@ class Rows:
     limits: Limits
     count: int = 0
     points: int = 0
+    line: int = 0  # where the rows that are added stand in their log
     reached: int | None = None
     started: float | None = None
     _columns: dict[str, _Column] = field(default_factory=dict)
+    _lines: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, values: Mapping[str, float], step: int, epoch: float = math.nan, time: float = math.nan) -> None:
         """Append a row: one value a name at a step; epoch and time (seconds since the Unix epoch) are NaN where unknown."""
@@ -55,6 +57,7 @@ class Rows:
             column.epochs.append(epoch)
             column.times.append(time)
             column.rows.append(self.count)
+        self._lines.append(self.line)
         self.count += 1
         if self.reached is None or step > self.reached:
             self.reached = step
@@ -64,6 +67,15 @@ class Rows:
     def holds(self, wanted: Callable[[str], bool]) -> bool:
         """Whether there is a column of such a name."""
         return any(map(wanted, self._columns))
+
+    def lines(self) -> npt.NDArray[np.int64]:
+        """Where each row stands in the log, shape (count,)."""
+        return np.asarray(self._lines, dtype=np.int64)
+
+    def rows_of(self, name: str) -> npt.NDArray[np.int64]:
+        """The numbers of the rows that hold a value of this name; empty for an unknown one."""
+        column = self._columns.get(name)
+        return np.asarray(column.rows if column else (), dtype=np.int64)
 
     def crowded(self, wanted: Callable[[str], bool]) -> str | None:
         """The first such column whose step mostly stays from one row to the next: an epoch number beside the loss of every batch."""

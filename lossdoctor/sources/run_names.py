@@ -39,7 +39,7 @@ def _is_vague(name: str) -> bool:
 
 def _told(runs: Sequence[Sequence[Log]], root: Path) -> list[str]:
     """What tells runs of one name apart."""
-    for tell in (_where, _called):
+    for tell in (_training, _where, _called):
         told = [tell(members, root) for members in runs]
         if len(set(told)) == len(told):
             return told
@@ -67,6 +67,11 @@ def _where(members: Sequence[Log], root: Path) -> str:
     first = members[0].path
     place = first.parent if first.is_file() else first
     return place.relative_to(root).as_posix() if place.is_relative_to(root) and place != root else first.name
+
+
+def _training(members: Sequence[Log], _: Path) -> str:
+    """Which of the trainings of one log it is."""
+    return str(members[0].extra.get("training", ""))
 
 
 def _called(members: Sequence[Log], _: Path) -> str:

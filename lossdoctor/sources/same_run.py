@@ -33,6 +33,8 @@ _LOOKED_AT = 1000  # of the steps that were logged twice and differ, at most twi
 
 def same_run(one: Log, other: Log) -> bool:
     """Whether two logs with curves are of the same run."""
+    if one.path == other.path and one.extra.get("training") != other.extra.get("training"):
+        return False
     if one.kind == other.kind and one.kind in {"trainer_state", "wandb", "wandb_api", "tensorboard"}:
         return is_copy(one, other)
     clock = _clock_apart(one, other)

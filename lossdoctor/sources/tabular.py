@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from lossdoctor.run.log import Floats, Ints, Log, Series
 from lossdoctor.sources import axes
 from lossdoctor.sources.tabular_cells import Known, Table, cells_of, delimiter_of, load, number_of, numeric_header
 from lossdoctor.sources.text_lines import decode_head, open_text, run_name, text_of
+from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts
 
 _WANDB_BAND = re.compile(r"__(?:MIN|MAX)$")
 
@@ -52,8 +54,26 @@ def read(path: Path, metric: Mapping[str, str] | None = None, limits: Limits = L
     if not (_has_axis(table.header) or _has_loss(table.header) or wanted.keys() & set(table.header)):
         raise Unreadable(f"{path.name}: no step, epoch or loss column; name them: --metric step=COLUMN --metric train/loss=COLUMN")
     runs = _wandb_runs(table.header) or {run_name(path): {name: name for name in table.header}}
-    logs = [_log(table, path, wanted, run, columns) for run, columns in runs.items()]
+    logs = [log for run, columns in runs.items() for log in _trainings(_log(table, path, wanted, run, columns), len(runs))]
     return [log for log in logs if log.points] or logs[:1]
+
+
+def _trainings(log: Log, runs: int) -> list[Log]:
+    """One Log a training of a table that one run after the other was appended to; only where all columns have a value in every row."""
+    main, rate = main_series(log.series), rate_of(log.series)
+    if main is None or runs > 1 or any(not np.array_equal(one.steps, main.steps) for one in log.series):
+        return [log]
+    rows = np.arange(len(main.steps))
+    first = starts(main.steps, main.values, main.epochs, beside(main, rate, rows, rows))
+    if not first:
+        return [log]
+    edges = [0, *first, len(rows)]
+    parts = []
+    for begin, end in pairwise(edges):
+        own = slice(begin, end)
+        cut = (replace(s, steps=s.steps[own], values=s.values[own], epochs=s.epochs[own], times=s.times[own]) for s in log.series)
+        parts.append(replace(log, series=tuple(cut)))
+    return [named(part, number, len(parts)) for number, part in enumerate(parts, 1)]
 
 
 def _log(table: Table, path: Path, metric: Mapping[str, str], run: str, names: Mapping[str, str]) -> Log:

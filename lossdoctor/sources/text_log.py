@@ -11,8 +11,12 @@ import math
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
 
 from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
@@ -32,6 +36,7 @@ from lossdoctor.sources.text_log_clock import Clock
 from lossdoctor.sources.text_log_line import Line, hinted, parse, parse_dict
 from lossdoctor.sources.text_log_tables import Tables
 from lossdoctor.sources.text_log_trainer import Plan, TrainerRow, closed, place
+from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts
 
 _OTHER_FORMATS = frozenset((".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".py", ".ipynb", ".md", ".html", ".xml"))
 _SCANNED = 4 << 20
@@ -61,22 +66,25 @@ def looks_like(path: Path, head: bytes, limits: Limits = LIMITS) -> bool:
 
 
 def read(source: Path | TextIO, limits: Limits = LIMITS) -> list[Log]:
-    """Read a log from a file or a stream (standard input); raises Unreadable where no line holds a metric or a known message."""
+    """Read a log from a file or a stream (standard input), one Log a training.
+
+    Raises Unreadable where no line holds a metric or a known message.
+    """
     if isinstance(source, Path):
         with open_text(source, limits) as text:
-            return [_read(text, source, run_name(source), limits)]
+            return _read(text, source, run_name(source), limits)
     # A pipe may hold any bytes, which the interpreter's own stdin refuses to decode.
     buffer = getattr(source, "buffer", None)
     if buffer is None:
-        return [_read(source, Path("-"), "stdin", limits)]
+        return _read(source, Path("-"), "stdin", limits)
     text = io.TextIOWrapper(buffer, encoding="utf-8", errors="replace", newline="")
     try:
-        return [_read(text, Path("-"), "stdin", limits)]
+        return _read(text, Path("-"), "stdin", limits)
     finally:
         text.detach()
 
 
-def _read(text: TextIO, path: Path, name: str, limits: Limits) -> Log:
+def _read(text: TextIO, path: Path, name: str, limits: Limits) -> list[Log]:
     reader = _Reader(path, limits)
     whole, number = True, 0
     for number, line, whole in lines(text, limits.text_line_bytes):
@@ -84,7 +92,7 @@ def _read(text: TextIO, path: Path, name: str, limits: Limits) -> Log:
         reader.cut += not whole
     if not whole:
         reader.unended = number
-    return reader.log(name)
+    return reader.logs(name)
 
 
 @dataclass(slots=True)
@@ -103,6 +111,7 @@ class _Reader:
     planned_epochs: float | None = None
     closed: bool = False
     ending: Ending = field(default_factory=Ending)
+    ends: list[tuple[int, str]] = field(default_factory=list)
     cut: int = 0
     unended: int = 0
     events: LogEvents = field(init=False)
@@ -128,6 +137,7 @@ class _Reader:
 
     def _take(self, number: int, segment: str) -> None:
         text = drawn(plain(segment))
+        self.rows.line = number
         if self.tables.feed(text):
             return
         if "%|" in text and self.bar.feed(text):
@@ -145,7 +155,8 @@ class _Reader:
         event = self.events.feed(text, number, self.step)
         if event is None:
             self._settings(text)
-            self.ending.feed(text)
+            if said := self.ending.feed(text):
+                self.ends.append((number, said))
             return
         self._moves = 0
         if ends_a_run(event):
@@ -161,7 +172,8 @@ class _Reader:
     def found_anything(self) -> bool:
         return bool(self.rows.points or self.trainer or self.events.found() or self.loose or self.tables.take())
 
-    def log(self, name: str) -> Log:
+    def logs(self, name: str) -> list[Log]:
+        """One Log a training."""
         steps: list[int] = []
         notes, step_is = [], "step"
         self.blocks.flush()
@@ -181,6 +193,7 @@ class _Reader:
             if not self.rows.points:
                 step_is = placed.step_is
             for row, at in zip(self.trainer, placed.steps, strict=True):
+                self.rows.line = row.line
                 self.rows.add(row.values, at, row.epoch, row.time)
             notes.append(placed.note)
             steps = placed.steps
@@ -189,23 +202,59 @@ class _Reader:
         events = self._placed_events(steps, step_is)
         if not self.rows.points and not events:
             raise Unreadable(f"{self.path.name}: no line holds a metric with its step, and none a message that is known")
-        return Log(
+        log = Log(
             kind="text",
             path=self.path,
             name=name,
-            series=self.rows.series(),
             events=events,
             faults=tuple(self._faults()),
             planned_steps=self.planned_steps or self.clock.plan() or (self.bar.total if self.trainer or not self.rows.points else None),
             planned_epochs=self.planned_epochs or (float(epochs) if (epochs := self.clock.epochs or self.tables.epochs) else None),
-            finished=True if self.closed or self.ending.finished or self.ending.early_stopped else None,
-            early_stopped=self.ending.early_stopped,
             reached_step=self._reached(step_is),
             started=self.rows.started,
             step_is=step_is,
             framework="transformers" if self.trainer else "",
             notes=tuple(notes),
         )
+        return self._trainings(log)
+
+    def _trainings(self, log: Log) -> list[Log]:
+        """The log with its rows, as one Log a training."""
+        series = self.rows.series()
+        main, rate = main_series(series), rate_of(series)
+        if main is None:
+            return [self._ended(replace(log, series=series), np.empty(0, dtype=np.int64), 0, None)]
+        rows, lines_ = self.rows.rows_of(main.name), self.rows.lines()
+        order = np.argsort(lines_[rows], kind="stable")
+        told = lines_[rows][order]
+        if not bool((np.diff(rows) > 0).all()) or not np.array_equal(order, np.arange(len(rows))):
+            return [self._ended(replace(log, series=series), np.sort(told), 0, None)]
+        rates = beside(main, rate, rows, self.rows.rows_of(rate.name) if rate else rows)
+        first = starts(main.steps, main.values, main.epochs, rates)
+        if not first:
+            return [self._ended(replace(log, series=series), told, 0, None)]
+        edges = [0, *(int(told[row]) for row in first), None]
+        logs = []
+        for number, (begin, end) in enumerate(pairwise(edges), 1):
+            own = (lines_ >= (begin or 0)) & (True if end is None else lines_ < end)
+            part = replace(log, series=self.rows.series(own))
+            logs.append(self._ended(named(part, number, len(edges) - 1), told, begin or 0, end))
+        return logs
+
+    def _ended(self, log: Log, told: npt.NDArray[np.int64], begin: int, end: int | None) -> Log:
+        """How the training between two lines ended: `told` are the lines of its losses."""
+
+        def inside(line: float) -> bool:
+            return begin <= line and (end is None or line < end)
+
+        events = tuple(event for event in log.events if event.kind == "more-events" or inside(_last_line(event)))
+        if end is None:
+            finished, early = self.closed or self.ending.finished, self.ending.early_stopped
+        else:
+            last = max((int(line) for line in told if inside(line)), default=begin)
+            said = {kind for line, kind in self.ends if inside(line) and line > last}
+            finished, early = bool(said), "early" in said
+        return replace(log, events=events, finished=True if finished or early else None, early_stopped=early)
 
     def _reached(self, step_is: str) -> int | None:
         """The last step of any row, or where the Trainer's bar stopped after it."""
@@ -268,6 +317,7 @@ class _Reader:
         counted = bool(self.trainer) or self.rows.holds(_of_training)
         placed = loose.placed(self.loose, counted=counted)
         for one, at in placed or ():
+            self.rows.line = one.line
             self.rows.add(one.values, at, math.nan if one.epoch is None else float(one.epoch), one.time)
         if placed is not None or len(self.loose) < 2:
             return ""
@@ -275,6 +325,7 @@ class _Reader:
         for one in self.loose:
             first = next(iter(one.values))
             counts[first] = counts.get(first, 0) + 1
+            self.rows.line = one.line
             self.rows.add(one.values, max(counts.values()), math.nan if one.epoch is None else float(one.epoch), one.time)
         return "the log tells no step: rows with a loss are counted from 1"
 
@@ -290,7 +341,9 @@ class _Reader:
             self.rows.add(line.values, line.step if at is None else at, epoch, time)
             return
         closing = closed(line.values)
-        self.closed |= closing is not None
+        if closing is not None:
+            self.closed = True
+            self.ends.append((number, "finished"))
         if "loss" in line.values:
             self.bar.confirm()
             self._printed += 1
@@ -321,6 +374,13 @@ class _Reader:
         if cut := self.cut - bool(self.unended):
             found.append(Fault("long-line", self.path.name, f"{cut} lines were cut at {self.limits.text_line_bytes} characters"))
         return found
+
+
+def _last_line(event: LogEvent) -> float:
+    """The line of the log at which a message was last said; infinite where it is unknown."""
+    line = event.numbers.get("last_line")
+    where = event.where.rpartition(":")[2]
+    return line if line is not None else float(where) if where.isdecimal() else math.inf
 
 
 def _of_training(name: str) -> bool:

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lossdoctor.model import LogEvent
+
 from .runs import EVERY, ROWS, cosine, learned, level, make, noisy, onset, outcome
 
 AT = 120
@@ -104,3 +106,9 @@ def test_a_very_long_run_is_judged_by_medians_of_bins():
     assert level(run, "level-shift") == "warning"
     assert abs((onset(run, "level-shift") or 0) - 30_000) <= 24
     assert level(run, "epoch-stairs") == "healthy"
+
+
+def test_a_resume_that_the_log_tells_of_and_a_level_that_breaks_there_is_named():
+    event = LogEvent("resume", "Resuming from last.ckpt", "train.log:130", step=AT * EVERY)
+    assert level(make({"loss": shifted(0.6)}, events=(event,)), "resume-discontinuity") == "warning"
+    assert level(make({"loss": learned()}, events=(event,)), "resume-discontinuity") == "healthy"

@@ -57,6 +57,10 @@ WORDINGS = [
     ("nan-message", "RuntimeError: probability tensor contains either `inf`, `nan` or element < 0"),
     ("loss-scale", "[deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: 65536, reducing to 32768"),
     ("loss-scale", "Gradient overflow.  Skipping step, loss scaler 0 reducing loss scale to 1024.0"),
+    (
+        "loss-scale",
+        "2024-01-01 12:00:00 | INFO | fairseq.trainer | NOTE: gradient overflow detected, ignoring gradient, setting loss scale to: 64.0",
+    ),
     ("traceback", "ValueError: bad value"),
     ("watchdog", "Watchdog timed out after 600 s without a step, killing the process"),
     ("watchdog", "Heartbeat monitor timed out! Process will be terminated after dumping debug info."),

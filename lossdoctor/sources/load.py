@@ -13,7 +13,7 @@ from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault, Loss, Scalar, Setting, SourceNote
 from lossdoctor.run import Log, Run, build
 from lossdoctor.run.names import canonical
-from lossdoctor.sources import trainer_state
+from lossdoctor.sources import families, trainer_state
 from lossdoctor.sources.discover import Found, discover, wandb_home
 from lossdoctor.sources.merge import Group, group
 from lossdoctor.sources.run_names import names
@@ -192,14 +192,16 @@ def _try(read: Callable[[], list[Log]], path: Path, faults: list[Fault]) -> list
 
 
 def _loaded(logs: Sequence[Log], older: Mapping[int, tuple[Log, ...]], path: Path, choices: Choices, limits: Limits) -> Loaded:
-    groups, left = group(logs)
-    called = names([one.members for one in groups], path)
-    alone = len(groups) == 1
-    states = [{state.path.parent for state in _state_files(one, older)} for one in groups]
+    groups, left = group([piece for log in logs for piece in families.split(log)])
+    together = families.families(groups)
+    called = families.named(together, names([family.groups[0].members for family in together], path))
+    alone = len(together) == 1 and together[0].one_log
+    states = [{state.path.parent for state in _state_files(one, older)} for one, _, _ in called]
     runs = []
-    for one, name, own in zip(groups, called, states, strict=True):
+    for (one, name, notes), own in zip(called, states, strict=True):
         foreign = set().union(*states) - own
-        runs.append(_run(one, name, older, path, choices, limits, alone=alone, foreign=foreign))
+        run = _run(one, name, older, path, choices, limits, alone=alone, foreign=foreign)
+        runs.append(replace(run, notes=(*run.notes, *notes)))
     return Loaded(tuple(runs), ignored=tuple((str(log.path), "holds no values and belongs to no run here") for log in left))
 
 

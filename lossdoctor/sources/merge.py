@@ -44,7 +44,7 @@ def group(logs: Sequence[Log]) -> tuple[list[Group], list[Log]]:
     """
     homes: list[list[Log]] = []
     for log in sorted((one for one in logs if _has_curve(one)), key=lambda one: -one.points):
-        _put(log, homes, lambda member, log=log: same_run(log, member))  # type: ignore[misc]
+        _put(log, homes, lambda member, log=log: not _siblings(log, member) and same_run(log, member))  # type: ignore[misc]
     left: list[Log] = []
     curves = len(homes)
     for log in logs:
@@ -72,6 +72,11 @@ def _put(log: Log, homes: list[list[Log]], belongs: Callable[[Log], bool]) -> No
         fitting[0].append(log)
     else:
         homes.append([log])
+
+
+def _siblings(one: Log, other: Log) -> bool:
+    """Whether two logs are trainings of one file: never the same one, however alike their losses are."""
+    return one.path == other.path and one.kind == other.kind and one.kind != "tensorboard"
 
 
 def _has_curve(log: Log) -> bool:

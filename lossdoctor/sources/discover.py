@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,8 +25,11 @@ _NOT_LOGS = {
     "expected.toml",
 }  # fmt: skip
 _LOG_NAMES = (".csv", ".tsv", ".jsonl", ".log", ".out", ".err")
+_WORDS_OF_LOGS = ("log", "output", "train", "stdout", "stderr", "score", "loss", "history", "progress")
 _HEAD = 1 << 16
 _SNIFF = 64
+_MOST_DOCUMENTS = 20
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 _REPORT = re.compile(rb'\s*(?:\{\s*"schema_version":\s*\d|<!doctype html>.{0,4000}<title>[^<]*lossdoctor</title>)', re.DOTALL)
 
 
@@ -40,6 +43,7 @@ class Found:
     tables: list[Path] = field(default_factory=list)
     json_lines: list[Path] = field(default_factory=list)
     texts: list[Path] = field(default_factory=list)
+    documents: list[Path] = field(default_factory=list)
     ignored: list[tuple[Path, str]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -48,11 +52,23 @@ def discover(path: Path, limits: Limits = LIMITS) -> Found:
     """Classify the regular files at or below `path`; symbolic links that lead out of it are listed, never followed."""
     found = Found()
     if path.is_dir():
+        documents = []
         for one in _walk(path, found, limits):
             _file(one, found, named=False)
+            if one.name.lower() == "readme.md" or one.suffix.lower() == ".ipynb":
+                documents.append(one)
+        if not (found.states or found.events or found.wandb or found.tables or found.json_lines or found.texts):
+            _only_documents(documents, found, limits)
     else:
         _file(path, found, named=True)
     return found
+
+
+def _only_documents(documents: Sequence[Path], found: Found, limits: Limits) -> None:
+    """Model cards and notebooks tell of a training where nothing else does."""
+    from lossdoctor.sources import embedded
+
+    found.documents += [one for one in documents[:_MOST_DOCUMENTS] if embedded.looks_like(one, limits)]
 
 
 def wandb_home(path: Path) -> Path:
@@ -127,7 +143,9 @@ def _file(path: Path, found: Found, *, named: bool) -> None:
         found.events.append(path)
     elif name.endswith(".wandb") or name == "wandb-history.jsonl" or name in _WANDB_MARKS or _is_wandb_config(path):
         found.wandb.append(path)
-    elif named or _worth_opening(name):
+    elif name.endswith(_ARCHIVES):
+        _archive(path, found, named=named)
+    elif named or _worth_opening(name.removesuffix(".gz")):
         _by_content(path, name, found, named=named)
     elif "." not in name and _is_event_file(path):
         found.events.append(path)
@@ -153,7 +171,7 @@ def _worth_opening(name: str) -> bool:
         return True
     if name.endswith(".json"):
         return any(word in name for word in ("state", "log", "metrics", "history", "loss"))
-    return name.endswith(".txt") and any(word in name for word in ("log", "output", "train", "stdout", "stderr"))
+    return name.endswith(".txt") and any(word in name for word in _WORDS_OF_LOGS)
 
 
 def _by_content(path: Path, name: str, found: Found, *, named: bool) -> None:
@@ -168,6 +186,13 @@ def _by_content(path: Path, name: str, found: Found, *, named: bool) -> None:
         found.states.append(path)
     else:
         _tabular_or_text(path, first, found, named=named)
+
+
+def _archive(path: Path, found: Found, *, named: bool) -> None:
+    if named:
+        found.faults.append(Fault("archive", path.name, "an archive, no log: unpack it and give the directory", Loss.FATAL))
+    else:
+        found.ignored.append((path, "an archive: unpack it to have its logs read"))
 
 
 def _report(path: Path, found: Found, *, named: bool) -> None:
@@ -202,12 +227,20 @@ def _tabular_or_text(path: Path, first: bytes, found: Found, *, named: bool) -> 
         found.json_lines.append(path)
     elif text_log.looks_like(path, first):
         found.texts.append(path)
+    elif (named or text_log.is_plain(path, first)) and _holds_a_curve(path):
+        found.documents.append(path)
     elif named:
         known = "trainer_state.json, event file, .wandb, CSV, JSON lines, text log"
         detail = f"not a training log that lossdoctor knows ({known})"
         found.faults.append(Fault("unknown-format", path.name, detail, Loss.FATAL))
     else:
         found.ignored.append((path, "no training log"))
+
+
+def _holds_a_curve(path: Path) -> bool:
+    from lossdoctor.sources import embedded
+
+    return embedded.looks_like(path)
 
 
 def _why_unreadable(path: Path) -> tuple[str, bool]:

@@ -139,6 +139,11 @@ def _others(path: Path, found: Found, faults: list[Fault], choices: Choices, lim
             said = _try(lambda: text_log.read(text, limits), text, faults)  # noqa: B023
             logs += said if _run_of(text, runs) is None else []
             runs = [_with_console(run, said) if run is _run_of(text, runs) else run for run in runs]
+    if found.documents:
+        from lossdoctor.sources import embedded
+
+        for document in found.documents:
+            logs += _try(lambda: embedded.read(document, limits), document, faults)  # noqa: B023
     return [*logs, *runs]
 
 

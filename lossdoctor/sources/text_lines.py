@@ -15,7 +15,7 @@ from typing import TextIO
 
 from lossdoctor.errors import PathMissing, Unreadable
 from lossdoctor.limits import Limits
-from lossdoctor.sources.files import LFS_HEADER
+from lossdoctor.sources.files import GZIP, LFS_HEADER, Unpacked
 from lossdoctor.sources.regular_file import open_regular
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -70,6 +70,9 @@ def open_text(path: Path, limits: Limits) -> TextIO:
             raise Unreadable(f"{path.name}: a git-lfs pointer, not the file itself: run git lfs pull")
         if size > limits.file_bytes:
             raise Unreadable(f"{path.name}: {size} bytes, over the limit of {limits.file_bytes}")
+        if start.startswith(GZIP):
+            packed = Unpacked(file, path.name, limits.file_bytes)
+            return io.TextIOWrapper(packed, encoding=encoding(packed.peek(len(LFS_HEADER))), errors="replace", newline="")
     except BaseException:
         file.close()
         raise
@@ -148,5 +151,5 @@ def plain(line: str) -> str:
 
 def run_name(path: Path) -> str:
     """What to call the run of a log file: its stem, or its directory where the file name is one of the usual ones."""
-    stem = path.stem
+    stem = Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
     return path.absolute().parent.name or stem if stem.lower() in _GENERIC else stem

@@ -45,9 +45,14 @@ _PLANNED = re.compile(r"Total optimization steps\s{0,9}=\s{0,9}([\d,]{1,20})")
 _EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
 
 
+def is_plain(path: Path, head: bytes) -> bool:
+    """Whether a file is text, and of no other format by its name."""
+    return path.suffix.lower() not in _OTHER_FORMATS and "\x00" not in decode_head(head).lstrip("\x00")[:1024]
+
+
 def looks_like(path: Path, head: bytes, limits: Limits = LIMITS) -> bool:
     """Whether a text file, of no other format by its name, holds a metric line or a log event in its first 4 MiB."""
-    if path.suffix.lower() in _OTHER_FORMATS or "\x00" in decode_head(head).lstrip("\x00")[:1024]:
+    if not is_plain(path, head):
         return False
     try:
         with open_text(path, limits) as file:
@@ -170,7 +175,7 @@ class _Reader:
         return self.clock.step if self.clock.step is not None else self.bar.step
 
     def found_anything(self) -> bool:
-        return bool(self.rows.points or self.trainer or self.events.found() or self.loose or self.tables.take())
+        return bool(self.rows.points or self.trainer or self.events.found() or self.loose or self.tables.found())
 
     def logs(self, name: str) -> list[Log]:
         """One Log a training."""

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lossdoctor.run.candidates import is_loss
+from lossdoctor.run.names import canonical
 from lossdoctor.sources import axes
 from lossdoctor.sources.rows import number, whole
 
@@ -56,6 +59,10 @@ class Tables:
             return True
         return self._of_detector(text)
 
+    def found(self) -> bool:
+        """Whether there is a table, open or finished."""
+        return bool(self._ready or _is_training(self._open))
+
     def flush(self) -> None:
         """End the open table."""
         self._close()
@@ -85,6 +92,8 @@ class Tables:
         if self._epoch is not None:
             self._ready.append((values, self._epoch, float(self._epoch)))
             self._epoch = None
+            return
+        if not _is_training(values):
             return
         counter = axes.first(values, axes.STEP)
         step = whole(values.pop(counter)) if counter else None
@@ -121,3 +130,8 @@ class Tables:
             value = number(cell)
             if name.lower() not in _NO_COLUMN and value is not None:
                 self._open[f"train/{name if 'loss' in name else f'{name}_loss'}"] = value
+
+
+def _is_training(values: Mapping[str, float]) -> bool:
+    """Whether a table is of a training, not of settings: it counts steps, or holds a loss or a reward."""
+    return axes.first(values, axes.STEP) is not None or any(is_loss(name) or canonical(name)[0] == "reward" for name in values)

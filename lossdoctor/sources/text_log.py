@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import sys
 from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -36,7 +37,7 @@ from lossdoctor.sources.text_log_clock import Clock
 from lossdoctor.sources.text_log_line import Line, hinted, parse, parse_dict
 from lossdoctor.sources.text_log_tables import Tables
 from lossdoctor.sources.text_log_trainer import Plan, TrainerRow, closed, place
-from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts
+from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts, within
 
 _OTHER_FORMATS = frozenset((".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".py", ".ipynb", ".md", ".html", ".xml"))
 _SCANNED = 4 << 20
@@ -252,11 +253,11 @@ class _Reader:
         def inside(line: float) -> bool:
             return begin <= line and (end is None or line < end)
 
-        events = tuple(event for event in log.events if event.kind == "more-events" or inside(_last_line(event)))
+        last = max((int(line) for line in told if inside(line)), default=begin)
+        events = log.events if begin == 0 and end is None else tuple(within(log.events, begin, last, sys.maxsize if end is None else end))
         if end is None:
             finished, early = self.closed or self.ending.finished, self.ending.early_stopped
         else:
-            last = max((int(line) for line in told if inside(line)), default=begin)
             said = {kind for line, kind in self.ends if inside(line) and line > last}
             finished, early = bool(said), "early" in said
         return replace(log, events=events, finished=True if finished or early else None, early_stopped=early)
@@ -379,13 +380,6 @@ class _Reader:
         if cut := self.cut - bool(self.unended):
             found.append(Fault("long-line", self.path.name, f"{cut} lines were cut at {self.limits.text_line_bytes} characters"))
         return found
-
-
-def _last_line(event: LogEvent) -> float:
-    """The line of the log at which a message was last said; infinite where it is unknown."""
-    line = event.numbers.get("last_line")
-    where = event.where.rpartition(":")[2]
-    return line if line is not None else float(where) if where.isdecimal() else math.inf
 
 
 def _of_training(name: str) -> bool:

@@ -6,17 +6,19 @@ level. Where the epochs go on, or the loss stays at the level that was reached, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from lossdoctor.model import LogEvent
 from lossdoctor.run.log import Floats, Ints, Log, Series
 from lossdoctor.run.names import canonical
 
 _EDGE = 3  # rows that tell the level at either end of a training: fewer are one outlier away from the opposite
 _LEAST = 2
+_COUNTED = ("count", "last_line", "last_step")
 
 
 def starts(steps: Ints, values: Floats, epochs: Floats, rates: Floats) -> list[int]:
@@ -108,3 +110,31 @@ def named(log: Log, number: int, count: int) -> Log:
     return replace(
         log, name=f"{log.name} (training {number} of {count})", series=series, reached_step=reached, notes=(*log.notes, note), extra=extra
     )
+
+
+def _line(event: LogEvent) -> int:
+    line = event.where.rpartition(":")[2]
+    return int(line) if line.isdigit() else 0
+
+
+def within(events: Iterable[LogEvent], begin: int, last: int, after: int) -> Iterator[LogEvent]:
+    """The events from line `begin` on and before `after`, as seen from the training whose last row is at line `last`.
+
+    Of like messages the first and the last line are known: they may belong to two trainings.
+    """
+    for event in events:
+        first = _line(event)
+        final = int(event.numbers.get("last_line", first))
+        if not (begin <= first < after or begin <= final < after):
+            continue
+        seen = final if begin <= final < after else first
+        numbers = {
+            name: number
+            for name, number in event.numbers.items()
+            if name not in ("went_on", *(_COUNTED if final != seen or first < begin else ()))
+        }
+        where = event.where if begin <= first else f"{event.where.rpartition(':')[0]}:{final}"
+        step = event.step if begin <= first else event.numbers.get("last_step")
+        yield replace(
+            event, where=where, step=None if step is None else int(step), numbers={**numbers, "went_on": 1.0} if seen < last else numbers
+        )

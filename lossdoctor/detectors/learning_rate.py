@@ -165,9 +165,10 @@ def no_warmup(
 
 
 def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> bool:
-    """Whether an Adam run at `absurd_rate` or more shows a first gradient norm `norm_fall` times the usual one."""
+    """Whether a run that is known to use Adam, at `absurd_rate` or more, shows a first gradient norm `norm_fall` times the usual one."""
     norm = named_curve(run, "train/grad_norm")
-    optimizer = str(run.setting("optim") or "adam").lower()
+    default = "adamw" if run.framework == "transformers" else ""
+    optimizer = str(run.setting("optim") or default).lower()
     if peak < absurd_rate or "adam" not in optimizer or len(norm) < 12:
         return False
     return float(norm.values[0]) >= norm_fall * float(np.median(norm.values[len(norm) // 4 :]))

@@ -9,20 +9,19 @@ from lossdoctor.measures.level import Floats, rolling_median, sigma
 from lossdoctor.measures.oscillation import Peak, autocorrelation, strongest_period
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 ROWS, CYCLES, CLIP = 24, 6, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
 
 
 def sawtooth(
-    run: Run, *, amplitude: float, against_drop: float, chance: float, share: float, full_batch_amplitude: float, eval_jitter: float
+    run: Run, *, amplitude: float, against_drop: float, chance: float, share: float, full_batch_amplitude: float
 ) -> Evidence | None:
-    """Three kinds of structure tell oscillation from batch noise.
+    """Two kinds of structure tell oscillation from batch noise.
 
     Waves: a periodogram line that white noise would reach with probability `chance`, holding `share` of the variance (the learning
     rate's own cycle needs a hundredth of that proof). Full-batch training (one step an epoch) has no batch noise at all, so any roughness
-    is instability. And the eval loss is computed on the same rows each time: where it jitters by `eval_jitter` of its level, weights move
-    too far. Amplitudes are p95 - p5 of the detrended loss against its level, and against the total drop.
+    is instability. Amplitudes are p95 - p5 of the detrended loss against its level, and against the total drop.
     """
     whole = loss_curve(run)
     curve = whole.after(warmup_end(run))
@@ -35,10 +34,10 @@ def sawtooth(
     swing, spread = float(high - low), sigma(rest)
     if level <= 0 or spread <= 0 or swing < amplitude / 4 * abs(whole.start.value):
         return None
-    interval, per_epoch, jitter = float(np.median(np.diff(curve.steps))), steps_per_epoch(run), _eval_jitter(run)
+    interval, per_epoch = float(np.median(np.diff(curve.steps))), steps_per_epoch(run)
     numbers: dict[str, Scalar] = {
         "swing": swing, "level": level, "relative": swing / level, "against_total_drop": swing / drop if drop > 0 else None,
-        "autocorrelation": autocorrelation(rest), "rows": len(curve), "eval_jitter_found": jitter,
+        "autocorrelation": autocorrelation(rest), "rows": len(curve),
         "period_steps": None, "cycles": None, "period_epochs": None,
     }  # fmt: skip
     wave = _wave(run, curve, np.clip(rest, -CLIP * spread, CLIP * spread), chance, share)
@@ -49,8 +48,6 @@ def sawtooth(
         margin, kind = wave.share / share, "waves"
     elif run.step_is == "step" and per_epoch is not None and round(per_epoch) <= 1 and swing >= full_batch_amplitude * level:
         margin, kind = swing / (full_batch_amplitude * level), "full-batch"
-    elif jitter is not None and jitter >= eval_jitter and swing >= 2 * amplitude * level and curve.fall > -jitter:
-        margin, kind = jitter / eval_jitter, "eval-jitter"
     if not kind:
         return None
     first, last = int(curve.steps[0]), int(curve.steps[-1])
@@ -72,9 +69,3 @@ def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float) -> 
         own is not None and own.share > 0.5 and own.chance <= chance and abs(own.period / len(rate) * len(rest) / peak.period - 1) < 1 / 4
     )
     return peak if cyclic and peak.chance <= 100 * chance else None
-
-
-def _eval_jitter(run: Run) -> float | None:
-    """Noise of the eval loss against its level; None for fewer than 6 evals."""
-    curve = next((curve_of(signal) for signal in run.eval_losses() if len(signal) >= ROWS // 4), None)
-    return curve.noise / (abs(float(np.median(curve.values))) or 1.0) if curve is not None and len(curve) else None

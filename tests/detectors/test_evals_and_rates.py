@@ -89,6 +89,14 @@ def test_no_warmup_matters_where_the_loss_jumped():
     assert level(make({"loss": jumped, "learning_rate": cosine()}), "no-warmup") == "healthy"
 
 
+def test_a_first_step_thrown_far_is_judged_where_adam_is_known():
+    thrown = {"loss": learned(), "learning_rate": np.full(ROWS, 5e-2), "grad_norm": np.where(np.arange(ROWS) == 0, 20.0, 1.0)}
+    assert level(make(thrown, settings={"optim": "adamw_torch"}), "no-warmup") in LOUD
+    assert level(make(thrown, framework="transformers"), "no-warmup") in LOUD
+    assert level(make(thrown, settings={"optim": "sgd"}), "no-warmup") not in LOUD
+    assert level(make(thrown), "no-warmup") not in LOUD
+
+
 def test_a_schedule_that_ends_before_the_run():
     short = np.where(AT < 0.35, 1e-3 * (1 - AT / 0.35), 0.0)
     short[:10] = np.linspace(0, 1e-3, 10)

@@ -10,27 +10,10 @@ import numpy as np
 from lossdoctor.measures.bootstrap import Level, half_width, one_row, prediction, tail_level
 from lossdoctor.measures.level import Floats
 from lossdoctor.model import Diagnosis, MetricDelta
+from lossdoctor.run.direction import direction
 
 EVAL_TAIL = 0.25
 TRAIN_TAIL = 0.1
-_LOWER = ("loss", "perplexity", "ppl", "wer", "cer", "mae", "mse", "rmse", "error", "bpb", "bpc")
-_HIGHER = (
-    "acc",
-    "accuracy",
-    "f1",
-    "bleu",
-    "rouge",
-    "precision",
-    "recall",
-    "auc",
-    "map",
-    "mcc",
-    "exact_match",
-    "reward",
-    "margins",
-    "r2",
-    "iou",
-)
 _NOT_QUALITY = ("runtime", "per_second", "samples", "epoch", "steps", "tokens", "time", "model_preparation")
 
 
@@ -65,18 +48,16 @@ def _delta(metric: Metric, bases: Sequence[Level]) -> MetricDelta:
         prediction(values) if len(bases) > 2 else max((half_width(metric.level, b) for b in bases), key=lambda w: -1.0 if w is None else w)
     )
     change = metric.level.value - base
-    wanted = direction(metric.signal)
-    better = None if wanted == 0 or change == 0 else (change > 0) == (wanted > 0)
+    way = wanted(metric.signal)
+    better = None if way == 0 or change == 0 else (change > 0) == (way > 0)
     return MetricDelta(metric.name, metric.signal, base, metric.level.value, noise, None if noise is None else abs(change) > noise, better)
 
 
-def direction(signal: str) -> int:
-    """-1 where less is better, 1 where more is, 0 where nobody can say."""
-    words = signal.lower().replace("-", "_").split("/")[-1]
-    parts = {word.rstrip("0123456789") or word for word in words.split("_")} | set(words.split("_"))
-    if words == "hours" or parts & set(_LOWER):
+def wanted(signal: str) -> int:
+    """-1 where less is better, 1 where more is, 0 where nobody can say: of the machine's speed and the hours too."""
+    if signal == "hours":
         return -1
-    return 1 if parts & set(_HIGHER) or words in _HIGHER or signal.startswith("perf/") else 0
+    return 1 if signal.startswith("perf/") else direction(signal)
 
 
 def _metrics(diagnosis: Diagnosis) -> Iterator[Metric]:
@@ -102,6 +83,6 @@ def _eval_metrics(name: str, values: Floats) -> Iterator[Metric]:
     level = tail_level(values, EVAL_TAIL)
     if level is not None:
         yield Metric(f"final {words}", name, level)
-    if (wanted := direction(name)) != 0 and len(values) > 1 and level is not None:
-        best = float(values.min() if wanted < 0 else values.max())
+    if (way := direction(name)) != 0 and len(values) > 1 and level is not None:
+        best = float(values.min() if way < 0 else values.max())
         yield Metric(f"best {words}", name, one_row(best, values, EVAL_TAIL))

@@ -19,12 +19,13 @@ WIDTHS = ((30, 5), (7, 3), (0, 1))  # evals from which on, and the window of the
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Where an eval curve bottoms and what it ends at. `sigmas`: the rise in standard errors; `later_above`: the least of the later
-    evals over the minimum; `trend`: Mann-Kendall z since the minimum."""
+    """Where an eval curve bottoms and what it ends at. `lowest`: the eval as logged there, `minimum`: the smoothed one; `sigmas`: the
+    rise in standard errors; `later_above`: the least of the later evals over the minimum; `trend`: Mann-Kendall z since the minimum."""
 
     signal: str
     step: int
     epoch: float | None
+    lowest: float
     minimum: float
     final: float
     rise: float
@@ -89,7 +90,8 @@ def turn_of(signal: Signal) -> Turn | None:
     floor, later = max(abs(minimum), curve.quantum) or 1.0, smooth[low + 1 :]
     epoch = float(signal.in_order.epochs[best])
     return Turn(
-        signal.name, int(curve.steps[best]), epoch if np.isfinite(epoch) else None, minimum, final, (final - minimum) / floor,
+        signal.name, int(curve.steps[best]), epoch if np.isfinite(epoch) else None, float(values[best]), minimum, final,
+        (final - minimum) / floor,
         (final - minimum) / error if error else np.inf, len(later), int((later > minimum).sum()),
         (float(later.min()) - minimum) / floor if len(later) else 0.0, n, int(curve.steps[-1]),
         curve.between(int(curve.steps[low]), np.inf).trend()[1],
@@ -123,8 +125,9 @@ def _evidence(run: Run, turn: Turn, rise: float) -> Evidence:
     then = train.between(-np.inf, turn.step)
     train_then = then.tail() if len(then) else None
     train_end = train.tail() if len(train) else None
+    risen = (turn.final - turn.lowest) / (abs(turn.lowest) or 1.0)
     numbers: dict[str, Scalar] = {
-        "minimum": turn.minimum, "final": turn.final, "rise_found": turn.rise, "best_step": turn.step,
+        "minimum": turn.lowest, "final": turn.final, "rise_found": risen, "best_step": turn.step,
         "best_epoch": turn.epoch if run.step_is != "epoch" else None, "evals": turn.rows, "later_evals": turn.later,
         "later_higher": turn.later_higher, "sigmas_found": min(turn.sigmas, 10**6), "best_share": turn.step / max(run.last_step, 1),
         "train_at_best": train_then, "train_end": train_end,

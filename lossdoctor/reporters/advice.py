@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from lossdoctor.model import CheckpointAdvice, Diagnosis, Finding, Fix, Loss, State, Verdict, Vital
-from lossdoctor.reporters.wording import change, in_words, number, sentence
+from lossdoctor.numerals import number
+from lossdoctor.reporters.wording import change, in_words, sentence
 
 MOST_STEPS = 3
 DO_NOW, LOG_NEXT = "What to do now", "What to log next time"

@@ -45,7 +45,7 @@ def _same(value: float) -> float:
 
 
 def _round(value: float) -> float:
-    return float(f"{value:.4g}") if math.isfinite(value) else value
+    return float(f"{value:.6g}") if math.isfinite(value) else value
 
 
 def _rewriter(bases: tuple[str, ...]) -> Callable[[str, str], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lossdoctor.reporters.wording import number
+from lossdoctor.numerals import number
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,35 +7,13 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from lossdoctor.model import Baseline, Diagnosis, Finding, MetricDelta, RuleNote, Scalar, Severity, Verdict
+from lossdoctor.numerals import number
 
 CURVES_ARE_SILENT = "Curves cannot show silent bugs: look at samples of the model's output as well."
 LOSS_OF_A_POLICY = "In reinforcement learning the loss says little, and one near 0 is normal: judge the reward and the KL."
 VERDICT_WORDS = {Verdict.PASS: "PASS", Verdict.WARN: "WARN", Verdict.FAIL: "FAIL", Verdict.INCONCLUSIVE: "INCONCLUSIVE"}
 VERDICT_ORDER = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.PASS)
 SEVERITY_WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
-
-
-def number(value: Scalar, digits: int = 4) -> str:
-    """A scalar with `digits` significant digits: 0.0002 as 0.0002, 3.2e-07 as 3.2e-7, counts in full."""
-    if value is None:
-        return "unknown"
-    if isinstance(value, bool):
-        return "True" if value else "False"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int):
-        return str(value)
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if value == int(value) and abs(value) < 10**digits:
-        return str(int(value))
-    if 10**digits <= abs(value) < 1e7:
-        return str(round(value))
-    text = f"{value:.{digits}g}"
-    if "e" in text:
-        mantissa, exponent = text.split("e")
-        return f"{mantissa}e{int(exponent)}"
-    return text
 
 
 def likelihood(share: float) -> str:

@@ -8,31 +8,11 @@ import numpy as np
 
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
+from lossdoctor.run.direction import direction
 from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
 
 SURE = 3.0  # standard errors, or the z of a trend: one chance in 700
 FEWEST = 3  # rows; of two nothing tells the noise
-
-_HIGHER = (
-    "accuracy",
-    "acc",
-    "f1",
-    "auc",
-    "bleu",
-    "rouge",
-    "map",
-    "iou",
-    "dice",
-    "precision",
-    "recall",
-    "r2",
-    "reward",
-    "ndcg",
-    "psnr",
-    "ssim",
-    "em",
-)
-_LOWER = ("wer", "cer", "perplexity", "ppl", "error", "mae", "mse", "rmse")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +59,6 @@ def change_of(curve: Curve, name: str, sign: int = -1) -> Change | None:
     )  # fmt: skip
 
 
-def direction(name: str) -> int | None:
-    """1 where a higher value of this metric is better, -1 where a lower one is, None where its name does not tell."""
-    words = name.lower().replace("/", "_").replace("@", "_").split("_")
-    if any(word in _LOWER or word.startswith("loss") for word in words):
-        return -1
-    return 1 if any(word.startswith(_HIGHER) for word in words) else None
-
-
 def loss_change(run: Run) -> Change | None:
     """Of the training loss."""
     return change_of(loss_curve(run), "train/loss")
@@ -102,9 +74,11 @@ def metric_changes(run: Run) -> tuple[Change, ...]:
     """Of every eval metric (and of the reward) whose name tells which way is better."""
     found = []
     for name, signal in run.signals.items():
-        wanted = (name.startswith("eval/") and not name.endswith("loss")) or (run.task == tasks.RL and _is_reward(signal))
-        sign = direction(name.removeprefix("eval/")) if wanted else None
-        change = change_of(curve_of(signal), name, sign) if sign is not None else None
+        if run.task == tasks.RL and _is_reward(signal):
+            sign = 1
+        else:
+            sign = direction(name) if name.startswith("eval/") and not name.endswith("loss") else 0
+        change = change_of(curve_of(signal), name, sign) if sign else None
         found += [change] if change is not None else []
     return tuple(found)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from lossdoctor.numerals import number
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import curve_of, loss_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
 from lossdoctor.vitals.progress import settled
-from lossdoctor.vitals.words import number, of_rows, percent
+from lossdoctor.vitals.words import of_rows, percent
 
 STEADY = 12  # rows that show a spike or a wave
 EVALS = 3  # that show a turn

@@ -5,12 +5,13 @@ from __future__ import annotations
 from math import hypot, isfinite
 
 from lossdoctor.model import Scalar
+from lossdoctor.numerals import number
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
 from lossdoctor.vitals.change import SURE, Change, eval_change, loss_change, metric_changes, reward_change
-from lossdoctor.vitals.words import number, of_rows, percent, said, sentence
+from lossdoctor.vitals.words import of_rows, percent, said, sentence
 
 LEAST = 0.03  # of the first level: less is no progress that a reader would sign
 FEW = 8  # rows of a loss; below it the end of the curve is a row or two

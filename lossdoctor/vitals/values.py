@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossdoctor.numerals import number
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import curve_of, loss_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
 from lossdoctor.vitals.change import reward_change
-from lossdoctor.vitals.words import number, of_rows
+from lossdoctor.vitals.words import of_rows
 
 
 def finite(run: Run) -> Answer:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lossdoctor.compare import Axis, Side, compare
 from lossdoctor.compare.axes import place
 from lossdoctor.compare.curves import lay, part
-from lossdoctor.compare.metrics import deltas, direction
+from lossdoctor.compare.metrics import deltas, wanted
 from lossdoctor.compare.model import Parting
 from lossdoctor.errors import UsageError
 from lossdoctor.model import Cost, Diagnosis, Finding, RuleNote, SeriesView, Setting, Severity, Verdict
@@ -128,17 +128,6 @@ def test_units_of_loss_and_steps_do_not_matter(scale: float, offset: float, stre
     assert moved.parts_at == pytest.approx((plain.parts_at - 1) * stretch, abs=0.02 * n * stretch)
 
 
-@pytest.mark.parametrize(
-    ("signal", "wanted"),
-    [
-        ("eval/loss", -1), ("eval/code/loss", -1), ("eval/perplexity", -1), ("eval/wer", -1), ("eval/accuracy", 1), ("eval/f1_macro", 1),
-        ("eval/rouge1", 1),        ("eval/mean_token_accuracy", 1), ("perf/tokens_per_second", 1), ("hours", -1), ("eval/entropy", 0),
-    ],
-)  # fmt: skip
-def test_direction(signal: str, wanted: int) -> None:
-    assert direction(signal) == wanted
-
-
 def test_speed_figures_of_an_eval_are_no_metric() -> None:
     one = side(np.array([1.0, 2.0]), signal="eval/runtime").diagnosis
     assert deltas(one, [one]) == ()
@@ -158,3 +147,8 @@ def test_settings_and_findings_side_by_side() -> None:
     assert [(row.name, row.values) for row in result.settings] == [("bf16", (True, 1, None))]
     assert (result.same_settings, result.partial_settings) == (0, ("lr_scheduler_type", "seed"))
     assert [(row.rule, row.states) for row in result.findings] == [(note, ("error", "healthy", "crashed"))]
+
+
+@pytest.mark.parametrize(("signal", "way"), [("perf/tokens_per_second", 1), ("hours", -1), ("eval/loss", -1), ("eval/entropy", 0)])
+def test_what_is_wanted_of_a_metric(signal: str, way: int) -> None:
+    assert wanted(signal) == way

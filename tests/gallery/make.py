@@ -2,7 +2,7 @@
 
     python -m tests.gallery.make        writes it anew (make gallery)
 
-Versions are left out, paths are relative and floats have four digits, so a file changes only where a diagnosis does.
+Versions are left out, paths are relative and floats have six digits, so a file changes only where a diagnosis does.
 """
 
 from __future__ import annotations

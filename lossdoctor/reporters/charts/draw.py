@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from lossdoctor.numerals import number
 from lossdoctor.reporters.charts.layout import MAIN, NARROW, ROW, Size, bracket_rows, clear_place, mark_labels, share, spread, step_label
 from lossdoctor.reporters.charts.palette import LIGHT
 from lossdoctor.reporters.charts.panel import Line, Panel, Shade
 from lossdoctor.reporters.charts.pen import Pen
 from lossdoctor.reporters.charts.scale import Scale
-from lossdoctor.reporters.wording import number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

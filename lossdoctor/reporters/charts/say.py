@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lossdoctor.numerals import number
 from lossdoctor.reporters.charts.panel import Line, Panel
-from lossdoctor.reporters.wording import number
 
 
 def describe(panel: Panel) -> str:

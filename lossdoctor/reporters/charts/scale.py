@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lossdoctor.reporters.wording import number
+from lossdoctor.numerals import number
 
 _LOG_FROM = 60.0
 _ROOM = 0.06

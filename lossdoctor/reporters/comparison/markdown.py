@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lossdoctor.compare import Comparison
+from lossdoctor.numerals import number
 from lossdoctor.reporters.comparison import words
 from lossdoctor.reporters.markdown import escape
 from lossdoctor.reporters.options import Options
-from lossdoctor.reporters.wording import number
 
 
 def markdown(comparison: Comparison, options: Options) -> str:

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from lossdoctor.compare import Comparison
+from lossdoctor.numerals import number
 from lossdoctor.reporters.comparison import words
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.terminal.console import ascii_only, cells, paint
-from lossdoctor.reporters.wording import number
 
 _STATE_STYLE = {"error": "red", "warning": "yellow", "note": "blue"}
 _CELL = 28

@@ -8,7 +8,8 @@ from pathlib import PurePath
 from lossdoctor.compare import Axis, Comparison
 from lossdoctor.compare.model import Parting, Versus
 from lossdoctor.model import Diagnosis, MetricDelta, Scalar
-from lossdoctor.reporters.wording import counted, hours, number
+from lossdoctor.numerals import number
+from lossdoctor.reporters.wording import counted, hours
 
 AXES = {Axis.STEP: "step", Axis.EPOCH: "epoch", Axis.SAMPLES: "sample", Axis.TOKENS: "token", Axis.HOURS: "hour"}
 

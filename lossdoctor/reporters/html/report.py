@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossdoctor.model import Diagnosis
+from lossdoctor.numerals import number
 from lossdoctor.reporters import wording
 from lossdoctor.reporters.advice import setting_code
 from lossdoctor.reporters.charts.palette import DARK, LIGHT
@@ -104,7 +105,7 @@ def environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters.update(
-        number=wording.number,
+        number=number,
         hours=wording.hours,
         likelihood=wording.likelihood,
         sentence=wording.sentence,

@@ -9,6 +9,7 @@ from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
+from lossdoctor.vitals.change import SURE
 
 HOW = "transformers >= 4.38 logs grad_norm by itself; elsewhere log what clip_grad_norm_ returns"
 
@@ -65,7 +66,8 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     """The norm leaves its early stable level: it ends `factor` times above it, it bursts, or nothing clips a norm that is always large.
 
     A burst is a norm `burst` times the run's lower quartile; bursts count when they are `burst_share` of the rows, or a few of them go
-    with trouble of the loss. Norms below `absolute` are never called exploding: a small norm that grows tenfold is still small.
+    with trouble of the loss. Norms below `absolute` are never called exploding: a small norm that grows tenfold is still small. Half of
+    `factor` will do where the loss ends at twice its best: two signs of one thing.
     """
     norm = named_curve(run, "train/grad_norm")
     if len(norm) < 8:
@@ -78,7 +80,7 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     high = values >= max(burst * usual, factor * absolute)
     trouble = _with_loss_trouble(run, steady, values >= max(factor * usual, factor * absolute / 2))
     kinds = {
-        "staying": late >= max(factor * reference, absolute),
+        "staying": late >= max(factor / (2 if _doubled(loss_curve(run)) else 1) * reference, absolute),
         "bursts": float(high.mean()) >= burst_share and int(high.sum()) >= 3,
         "bursts with loss trouble": trouble >= 3,
         "large and not clipped": run.number("max_grad_norm") == 0 and median >= burst * absolute / 2,
@@ -87,7 +89,7 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     if kind is None:
         return None
     ratio = late / reference if kind == "staying" else peak / usual
-    hits = np.flatnonzero(values >= (factor * reference if kind == "staying" else factor * usual))
+    hits = np.flatnonzero(values >= (min(factor * reference, late) if kind == "staying" else factor * usual))
     onset = int(steady.steps[hits[0]]) if len(hits) else int(steady.steps[0])
     numbers: dict[str, Scalar] = {
         "early": early, "median": median, "late": late, "peak": peak, "ratio": ratio,
@@ -97,6 +99,14 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     }  # fmt: skip
     margin = max(1.0, ratio / factor if kind == "staying" else float(high.mean()) / burst_share)
     return Evidence(numbers, ("train/grad_norm",), onset, ((onset, int(steady.steps[-1])),), margin=margin, points=len(steady))
+
+
+def _doubled(loss: Curve) -> bool:
+    """Whether a loss ends at twice its best level or more, beyond its noise."""
+    if len(loss) < 12:
+        return False
+    best, end = loss.best, loss.end
+    return end.value >= 2 * best.value > 0 and end.value - best.value > SURE * float(np.hypot(best.error, end.error))
 
 
 def _with_loss_trouble(run: Run, norm: Curve, high: np.ndarray) -> int:

@@ -1,4 +1,4 @@
-"""The training loss stands still, and high."""
+"""The loss stands still: high, or where a fall would have been seen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lossdoctor.measures.level import binned_medians
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
-from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
+from lossdoctor.shapes.curve import Curve, curve_of, named_curve, steadiest_loss
 from lossdoctor.vitals.change import Change, change_of, eval_change, metric_changes
 from lossdoctor.vitals.progress import FEW, settled
 
@@ -97,7 +97,8 @@ def plateau(
     score of guessing (within `fall` of it; with an unknown number of classes only for a curve whose noise is below `quiet` of its level
     and that starts or ends within half of that), `vocabulary_share` of ln(vocabulary), `high_level` nats for a language model of unknown
     vocabulary, `untrained` nats for any, every row the same, an accuracy that does not move while the loss stays above `near_chance` of
-    guessing, or a real fall within the first `quick` share of the run and nothing since.
+    guessing, or a real fall within the first `quick` share of the run and nothing since. Where nobody knows the level, a
+    reader is warned of rows that would have shown a fall and show none.
     """
     limits = Limits(fall, near_chance, vocabulary_share, high_level, untrained, quiet, quick, rows)
     stand = _stand(run, limits)
@@ -110,7 +111,7 @@ def plateau(
 
 
 def _stand(run: Run, limits: Limits) -> Stand | None:
-    evals, train = _evals(run), loss_curve(run)
+    evals, train = _evals(run), steadiest_loss(run)
     curve, name = (evals, "eval/loss") if len(evals) > len(train) else (train, "train/loss")
     change = change_of(curve, name)
     return Stand(run, curve, change, eval_change(run), limits) if change is not None else None
@@ -190,6 +191,25 @@ def _fell_at_once(stand: Stand) -> bool:
     return stand.ample and still and top / 2 <= stand.level <= (1 - limits.fall) * top
 
 
+def _nothing(stand: Stand) -> bool:
+    """From the first rows of a run on, a fall would have been seen, and there was none, nor in any eval or metric, at a level that is not
+    known to be that of a model which had learned its task before."""
+    if _learned_before(stand):
+        return False
+    better = max((c.gain for c in metric_changes(stand.run)), default=0.0)
+    fall = stand.limits.fall
+    sure = stand.change.excludes(fall) and (stand.evals is None or stand.evals.excludes(fall)) and better <= fall
+    return sure and stand.ample and stand.far and not stand.underway
+
+
+def _learned_before(stand: Stand) -> bool:
+    """Whether the level is one that only a trained model reaches: far below guessing, or what a language model scores on text it reads."""
+    reference, limits = stand.reference, stand.limits
+    language = stand.run.task == tasks.LANGUAGE_MODEL and stand.level < limits.high_level
+    return language or (reference is not None and reference.certain and stand.level < limits.near_chance * reference.value)
+
+
+NOTHING = "nothing was learned that these rows could show"
 REASONS: dict[str, Callable[[Stand], bool]] = {
     "every row is the same": _constant,
     "it is what guessing scores": _guessing,
@@ -198,6 +218,7 @@ REASONS: dict[str, Callable[[Stand], bool]] = {
     "no language model that learns its task stays there": _foreign,
     "neither the eval loss nor the accuracy has moved": _stuck,
     "it fell within the first steps and has not moved since": _fell_at_once,
+    NOTHING: _nothing,
 }
 
 
@@ -223,6 +244,7 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
         "of_vocabulary": stand.level / vocabulary if vocabulary else None,
         "rows": len(curve),
         "reason": reason,
+        "known": int(reason != NOTHING),
         "what": "eval" if stand.change.signal.startswith("eval") else "training",
     }
     return Evidence(numbers, (stand.change.signal,), first, ((first, int(curve.steps[-1])),), margin=3 if chance else 2, points=len(curve))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from lossdoctor.model import Setting, SourceNote
-from lossdoctor.run.candidates import sums_of_parts
+from lossdoctor.run.candidates import assumed, sums_of_parts
 from lossdoctor.run.log import Log, Series
 from lossdoctor.run.names import CLOSING, canonical, in_company
 from lossdoctor.run.run import Run, Signal
@@ -33,6 +33,9 @@ def build(
     `settings` are already merged, in order of trust; `metric` maps a canonical signal to the column that holds it, over the alias table.
     """
     signals = _signals(log.series, {raw: signal for signal, raw in (metric or {}).items()})
+    taken = assumed(signals)
+    named = {one.raw_name for one in taken.values()}
+    signals = {key: one for key, one in signals.items() if key not in named} | taken
     by_name = {s.name: s for s in settings}
     planned = log.planned_steps if log.planned_steps is not None and 0 < log.planned_steps < MAX_PLAN else None
     epochs = log.planned_epochs if log.planned_epochs is not None and 0 < log.planned_epochs < 1e6 else None
@@ -44,7 +47,8 @@ def build(
         planned_steps=planned or _plan_from_epochs(signals, epochs, log.step_is), planned_epochs=epochs,
         reached_step=log.reached_step, finished=True if closing else log.finished, early_stopped=log.early_stopped,
         evidence_beyond_state=log.kind != "trainer_state",
-        best_step=log.best_step, step_is=log.step_is, framework=log.framework, task=task_of(signals, by_name), notes=log.notes,
+        best_step=log.best_step, assumed_loss=bool(taken), step_is=log.step_is,
+        framework=log.framework, task=task_of(signals, by_name), notes=log.notes,
     )  # fmt: skip
 
 

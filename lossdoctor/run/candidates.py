@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,11 +29,15 @@ _NO_LOSS = frozenset(
 )  # fmt: skip
 _MACHINE = ("perf/", "gpu/", "host/", "process/", "system/", "timing", "train/learning_rate", "train/step_loss_max", "train/nonfinite")
 _EVALUATION = frozenset(("dev", "eval", "evaluation", "test", "val", "valid", "validation"))
+_TRAINING = frozenset(("train", "training"))
 _TOTAL = frozenset(("all", "full", "overall", "sum", "total"))
 _ADVERSARY = re.compile(r"(?:^|[/_. ])(?:d|disc|discriminator|critic|dis|netd)(?:[/_. ]|$|loss)")
 _GENERATOR = re.compile(r"(?:^|[/_. ])(?:g|gen|generator|netg)(?:[/_. ]|$|loss)")
 _OF_DETECTORS = re.compile(r"(train|val)/(box|cls|dfl|obj|seg|pose|kobj|giou|l1|angle|rle|sem)_loss")
 _SUMMED = {"train": "train/loss", "val": "eval/loss"}
+
+ROWS_A_WEIGHT = 4  # rows for each weight that is fitted: fewer fit anything
+TWENTY = 20  # a sum leaves less than this part of the total's deviation
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,47 @@ def candidates(signals: Mapping[str, Signal]) -> tuple[Signal, ...]:
     """The losses of training that no table knows: totals first, then as logged. The known `train/loss` is none of them."""
     found = [one for one in loss_like(signals) if one.name != "train/loss" and not is_of_evaluation(one.name)]
     return tuple(sorted(found, key=lambda one: not _TOTAL & _tokens(one.name)))
+
+
+def assumed(signals: Mapping[str, Signal]) -> dict[str, Signal]:
+    """`train/loss`, and `eval/loss` of the same name, of a run that logs no known loss but one that can hardly be anything else.
+
+    It is the only candidate, the only one that is called a total, or the one that the others make up by a weighted sum. Two networks that
+    play against each other have no such loss.
+    """
+    found = candidates(signals)
+    if "train/loss" in signals or adversaries(one.name for one in found):
+        return {}
+    totals = [one for one in found if _TOTAL & _tokens(one.name)]
+    lead = found[0] if len(found) == 1 else totals[0] if len(totals) == 1 else _weighted_sum(found)
+    if lead is None:
+        return {}
+    made = {"train/loss": replace(lead, name="train/loss")}
+    evals = [one for one in loss_like(signals) if is_of_evaluation(one.name)]
+    held_out = [one for one in evals if _tokens(one.name) - _EVALUATION == _tokens(lead.name) - _TRAINING]
+    if "eval/loss" not in signals and len(held_out) == 1:
+        made["eval/loss"] = replace(held_out[0], name="eval/loss")
+    return made
+
+
+def _weighted_sum(told: Sequence[Signal]) -> Signal | None:
+    """The one signal that is a sum of two or more others with positive weights, but for a twentieth of its own deviation; weights may be
+    annealed, so no sum is exact."""
+    explained = []
+    for total in told:
+        others = [one for one in told if one is not total and np.array_equal(one.steps, total.steps) and np.isfinite(one.values).all()]
+        if len(total) <= ROWS_A_WEIGHT * len(others) or not np.isfinite(total.values).all():
+            continue
+        weights: np.ndarray = np.empty(0)
+        while len(others) >= 2:
+            columns = np.stack([one.values for one in others], axis=1)
+            weights = np.linalg.lstsq(columns, total.values, rcond=None)[0]
+            if (weights > 0).all():
+                break
+            others = [one for one, weight in zip(others, weights, strict=True) if weight > 0]
+        if len(others) >= 2 and float(np.std(total.values - columns @ weights)) * TWENTY <= float(np.std(total.values)):
+            explained.append(total)
+    return explained[0] if len(explained) == 1 else None
 
 
 def is_loss(name: str) -> bool:

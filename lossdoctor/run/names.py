@@ -395,6 +395,12 @@ def plain(raw: str) -> str:
     return re.sub(r"[\s-]+", "_", raw.strip().lower())
 
 
+def is_epoch_mean(raw: str) -> bool:
+    """Whether a raw name is that of the training loss of a whole epoch: Lightning logs `train_loss_epoch` beside `train_loss_step`."""
+    name = plain(raw)
+    return "epoch" in name and _FLAT.get(name, ("", 0))[0] == "train/loss"
+
+
 def in_company(logged: Iterable[str]) -> dict[str, str]:
     """Raw name -> signal for the names that mean something only beside others of the same log: `data` and `time` of torchvision."""
     folded: dict[str, str] = {}

@@ -87,7 +87,7 @@ class Run:
     `planned_steps` is what the run set out to do (None if unknown), `reached_step` the newest evidence of a step, `finished` whether the
     sources say that it ended by itself (None if they do not say), `complete_evidence` whether anything beyond a checkpoint's state tells
     of the end. `step_is` names the x axis: step, epoch, or call. `foreign_checkpoints` are the steps of checkpoints of other runs in its
-    directory.
+    directory. `assumed_loss`: no table knows the column that is taken for `train/loss`.
     """
 
     name: str
@@ -106,6 +106,7 @@ class Run:
     evidence_beyond_state: bool = False
     best_step: int | None = None
     foreign_checkpoints: tuple[int, ...] = ()
+    assumed_loss: bool = False
     step_is: str = "step"
     framework: str = ""
     task: str = ""

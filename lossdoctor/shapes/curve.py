@@ -14,12 +14,14 @@ from lossdoctor.measures.pieces import Piece, drawn, straight_pieces
 from lossdoctor.measures.trend import mann_kendall, theil_sen
 from lossdoctor.run import Run, Signal
 from lossdoctor.run.log import Ints
+from lossdoctor.run.names import is_epoch_mean
 
 KNOTS = 200  # medians that stand for the rows of a long curve
 EIGHTHS = 8  # a level is the median of an eighth of the rows: what a reader takes for "the start" and "the end"
 BIC = 3.0  # numbers that a straight piece adds: two of its line, one where it begins
 NARROW, SOME = 3, 12  # window of the rolling median of a short curve, and rows from which on one is taken
 WIDE, MANY = 5, 40  # the same of a longer one
+FEW_MEANS = 5  # means over epochs; fewer say little of their noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,13 @@ def curve_of(signal: Signal) -> Curve:
 def loss_curve(run: Run) -> Curve:
     """The training loss of a run, empty where there is none."""
     return named_curve(run, "train/loss")
+
+
+def steadiest_loss(run: Run) -> Curve:
+    """The training loss, or its means over whole epochs where the run logs both and their levels are known better."""
+    rows = loss_curve(run)
+    means = [curve_of(s) for name, s in run.signals.items() if name != "train/loss" and is_epoch_mean(name) and len(s) >= FEW_MEANS]
+    return min((rows, *means), key=lambda curve: curve.start.error) if len(rows) else rows
 
 
 def named_curve(run: Run, name: str) -> Curve:

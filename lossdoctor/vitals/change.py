@@ -9,7 +9,7 @@ import numpy as np
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
 from lossdoctor.run.direction import direction
-from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
+from lossdoctor.shapes.curve import Curve, curve_of, steadiest_loss
 
 SURE = 3.0  # standard errors, or the z of a trend: one chance in 700
 FEWEST = 3  # rows; of two nothing tells the noise
@@ -61,7 +61,7 @@ def change_of(curve: Curve, name: str, sign: int = -1) -> Change | None:
 
 def loss_change(run: Run) -> Change | None:
     """Of the training loss."""
-    return change_of(loss_curve(run), "train/loss")
+    return change_of(steadiest_loss(run), "train/loss")
 
 
 def eval_change(run: Run) -> Change | None:

@@ -44,6 +44,9 @@ def level(run: Run) -> Answer:
         return unknown(says, "Compare with the reward of a baseline policy, or log the success rate of an eval.", {"reward": reward.last})
     main: Signal | None = run.signal("train/loss") or next(run.eval_losses(), None)
     curve = curve_of(main) if main is not None else loss_curve(run)
+    if main is not None and run.assumed_loss:
+        says = f"{main.raw_name} was taken for the training loss: no other column can be it, but nothing says what it measures."
+        return unknown(says, f"If that is right, say so: --metric train/loss={main.raw_name}.")
     if not len(curve):
         return unknown("There is no loss whose level could be judged.", "Log the training loss.")
     low, high = float(curve.values.min()), float(curve.values.max())

@@ -65,6 +65,13 @@ def test_gradients_that_climb_and_warmup_norms():
     assert level(make({**BASE, "grad_norm": burst}), "exploding-gradients") not in LOUD
 
 
+def test_a_norm_needs_less_growth_where_the_loss_grows_with_it():
+    grown = np.abs(noisy(0.5 + 5 * AT**2, 0.05))
+    assert level(make({**BASE, "grad_norm": grown}), "exploding-gradients") == "healthy"
+    rising = noisy(np.concatenate([np.linspace(3, 1, 50), np.linspace(1, 4, len(AT) - 50)]), 0.02)
+    assert level(make({**BASE, "loss": rising, "grad_norm": grown}), "exploding-gradients") in LOUD
+
+
 def test_gradients_that_vanish_while_the_loss_is_high():
     gone = np.maximum(1.0 * np.exp(-60 * AT), 1e-6)
     assert (

@@ -40,9 +40,10 @@ def test_the_name_says_something_else(name: str) -> None:
 
 
 def test_candidates_are_of_training_and_totals_come_first() -> None:
-    run = run_of(**{"ret loss": FALLING, "overall_loss": FALLING, "val_g_loss": FALLING, "lr": FALLING})
-    assert [one.name for one in run.loss_candidates()] == ["overall_loss", "ret loss"]
-    assert [one.name for one in run.loss_like()] == ["ret loss", "overall_loss", "val_g_loss"]
+    run = run_of(**{"ret loss": FALLING, "overall_loss": FALLING, "sum_loss": FALLING, "val_g_loss": FALLING, "lr": FALLING})
+    assert [one.name for one in run.loss_candidates()] == ["overall_loss", "sum_loss", "ret loss"]
+    assert [one.name for one in run.loss_like()] == ["ret loss", "overall_loss", "sum_loss", "val_g_loss"]
+    assert not run.assumed_loss
     assert is_of_evaluation("val_g_loss")
 
 
@@ -50,6 +51,41 @@ def test_the_known_loss_is_loss_like_and_no_candidate() -> None:
     run = run_of(loss=FALLING, val_loss=FALLING, loss_ce=FALLING)
     assert {one.name for one in run.loss_like()} == {"train/loss", "eval/loss", "loss_ce"}
     assert [one.name for one in run.loss_candidates()] == ["loss_ce"]
+
+
+MANY = np.arange(1, 65)
+KL = np.sqrt(MANY / 64)
+
+
+@pytest.mark.parametrize(
+    ("columns", "lead", "held_out"),
+    [
+        ({"ctc_loss": FALLING, "lr": FALLING}, "ctc_loss", None),
+        ({"mlm_loss": FALLING, "valid_mlm_loss": FALLING}, "mlm_loss", "valid_mlm_loss"),
+        ({"ret loss": FALLING, "overall_loss": FALLING}, "overall_loss", None),
+        ({"ret loss": FALLING, "ctc_loss": FALLING}, None, None),
+        ({"d_loss": FALLING, "g_loss": FALLING, "total_loss_g": FALLING}, None, None),
+    ],
+)
+def test_the_only_loss_or_the_only_total_is_taken(columns: dict[str, object], lead: str | None, held_out: str | None) -> None:
+    run = run_of(**columns)
+    assert run.assumed_loss == (lead is not None)
+    for name, raw in (("train/loss", lead), ("eval/loss", held_out)):
+        signal = run.signal(name)
+        assert (signal.raw_name if signal else None) == raw
+        assert raw not in run.signals
+
+
+def test_a_weighted_sum_of_the_others_is_taken() -> None:
+    parts = {"loss_recon": np.exp(-MANY / 9), "loss_kl": KL, "loss_mmd": np.cos(MANY)}
+    total = parts["loss_recon"] + 0.05 * np.linspace(0.9, 1, 64) * KL  # the weight is annealed
+    logged = {**parts, "loss_vae": total}
+    run = build(Log("csv", Path("x.csv"), "x", tuple(Series.of(name, MANY, values) for name, values in logged.items())))
+    found = run.signal("train/loss")
+    assert found is not None
+    assert found.raw_name == "loss_vae"
+    few = build(Log("csv", Path("x.csv"), "x", tuple(Series.of(name, MANY[:9], values[:9]) for name, values in logged.items())))
+    assert few.signal("train/loss") is None
 
 
 def test_parts_add_up_to_the_last_printed_digit() -> None:

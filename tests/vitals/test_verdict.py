@@ -81,11 +81,11 @@ def test_a_run_that_learned_and_ended_at_its_best_passes() -> None:
     [
         ([2.5], {"learning", "kept"}),  # one row
         ([1.60, 1.58, 1.61, 1.56], {"learning", "kept"}),  # four rows that fell by less than their noise
-        (noisy(np.full(100, 2.26), 0.01), {"learning"}),  # a hundred rows that stand still at a level that tells nothing
+        (noisy(np.full(100, 2.26), 0.01), {"learning"}),  # a hundred rows that stand still at a level that a trained model reaches
     ],
 )
 def test_what_nobody_could_sign_is_inconclusive(values: list[float], unknown: set[str]) -> None:
-    d = judged(make({"loss": np.array(values)}))
+    d = judged(make({"loss": np.array(values)}, settings={"lora_r": 16}))
     assert d.verdict is Verdict.INCONCLUSIVE
     assert {v.name for v in d.vitals if v.decisive and v.state is State.UNKNOWN} == unknown
     assert all(v.wanted for v in d.vitals if v.name in unknown)
@@ -101,6 +101,28 @@ def test_a_learning_rate_alone_is_no_health() -> None:
     d = judged(make({"learning_rate": cosine()}))
     assert d.verdict is Verdict.INCONCLUSIVE
     assert "No loss was found" in d.headline
+
+
+def test_rows_that_would_have_shown_a_fall_and_show_none_are_a_warning() -> None:
+    d = judged(make({"loss": noisy(np.full(100, 1.26), 0.01)}))
+    assert (d.verdict, d.findings[0].rule) == (Verdict.WARN, "plateau")
+    assert judged(make({"loss": noisy(np.full(100, 1.26), 1.0)})).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_loss_that_only_a_name_suggests_is_judged_but_never_passed() -> None:
+    d = judged(make({"ctc_loss": np.concatenate([learned(), learned()[-1] * np.linspace(1, 9, 60)])}))
+    assert (d.verdict, d.findings[0].rule) == (Verdict.FAIL, "divergence")
+    d = judged(make({"a_loss": learned(), "b_loss": learned()}))
+    assert d.verdict is Verdict.INCONCLUSIVE
+    assert "it may be a_loss, b_loss" in d.headline
+
+
+def test_means_over_epochs_show_a_plateau_that_noisy_rows_hide() -> None:
+    rows, epochs = np.arange(1, 321) * 10, np.arange(1, 21) * 160
+    means = noisy(np.full(20, 1.7), 0.005)
+    noise = noisy(np.full(320, 1.7), 1.2)
+    assert states(make({"train_loss_step": (rows, noise)}))["learning"] == "unknown"
+    assert states(make({"train_loss_step": (rows, noise), "train_loss_epoch": (epochs, means)}))["learning"] == "bad"
 
 
 def test_a_loss_nobody_named_is_said_by_name_and_never_passed() -> None:

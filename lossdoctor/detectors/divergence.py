@@ -16,6 +16,7 @@ from lossdoctor.shapes.curve import Curve, Level, curve_of
 from lossdoctor.shapes.jumps import jumps
 
 TENTH = 10  # rows of this share of the run are its end
+EIGHT, MANY = 8, 12  # rows whose order is evidence, and rows from which on their noise is known
 COARSE = 25  # medians that show whether a level goes up once or wanders
 
 
@@ -44,10 +45,11 @@ class Loss:
 def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, blow_up: float, long_share: float) -> Evidence | None:
     """Compare where the loss ends, and where it dwells, with its best level before.
 
-    Four shapes count. It ends `rise` above its best by `sigmas` standard errors, having given back `share_of_fall` of what was won
+    Five shapes count. It ends `rise` above its best by `sigmas` standard errors, having given back `share_of_fall` of what was won
     (in logarithms, so that a tiny wiggle near zero is none). Its last rows climb above `blow_up` times the level before them. Its last
-    finite rows before a NaN do. It dwells above `blow_up` times its best so far for `long_share` of the run. A jump that comes back, or
-    that leads to a new level below the start, is a spike or a shift: other rules name it.
+    finite rows before a NaN do. It dwells above `blow_up` times its best so far for `long_share` of the run. Too few rows to tell their
+    noise fall one by one, then rise one by one. A jump that comes back, or that leads to a new level below the start, is a spike or a
+    shift: other rules name it.
     """
     limits = Limits(rise, sigmas, share_of_fall, blow_up, long_share)
     for signal in [s for s in (run.signal("train/loss"), *run.eval_losses()) if s is not None]:
@@ -66,6 +68,7 @@ def _shapes(run: Run, curve: Curve, limits: Limits, *, ends_in_nan: bool) -> Ite
     if ends_in_nan:
         yield from _climbs(curve, limits, "climb to NaN", least=1)
     yield from _lost(run, curve, limits)
+    yield from _turned(curve, limits)
     yield from _climbs(curve, limits, "climbing")
     yield from _dwells(curve, limits)
 
@@ -87,6 +90,21 @@ def _lost(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
         if lasting and not _wanders(level, best.value, end.value) and not _stepped(run, curve, won, best, end):
             margin = (end.value - best.value) / (limits.rise * abs(best.value)) if best.value else limits.blow_up
             yield Loss(low, best.value, end.value, "drift", margin)
+
+
+def _turned(curve: Curve, limits: Limits) -> Iterator[Loss]:
+    """Few rows that fall one by one and then rise one by one, and lose most of what was won.
+
+    Their noise is unknown, but their order tells: of the n! orders of n rows, 2^(n-1) fall and then rise; at eight rows one in 315.
+    """
+    values, n = curve.values, len(curve)
+    low = int(np.argmin(values))
+    ordered = bool((np.diff(values[: low + 1]) < 0).all() and (np.diff(values[low:]) > 0).all())
+    if not EIGHT <= n < MANY or not 2 <= low < n - 2 or not ordered:
+        return
+    best, end = float(values[low]), float(values[-1])
+    if end >= limits.blow_up * best > 0 and _given_back(float(values[0]), best, end) >= 1 / 2:
+        yield Loss(low, best, end, "turn", end / (limits.blow_up * best))
 
 
 def _beyond(best: Level, end: Level, limits: Limits, quantum: float) -> bool:

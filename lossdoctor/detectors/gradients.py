@@ -120,13 +120,16 @@ def _with_loss_trouble(run: Run, norm: Curve, high: np.ndarray) -> int:
 
 
 def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> Evidence | Skip | None:
-    """The median norm is below `tiny` (of the loss, where that is large) while the loss, above `least`, gets no better than by `flat`."""
+    """The median norm is below `tiny` while the loss, above `least`, gets no better than by `flat`.
+
+    `tiny` is of the root of the loss where that is large: a squared error has gradients of its root.
+    """
     norm, loss = named_curve(run, "train/grad_norm"), loss_curve(run)
     if len(norm) < 5 or len(loss) < 5:
         return Skip("fewer than 5 gradient norms", HOW)
     late = norm.part(2 / 5, 1)
     median, peak = float(np.median(late.values)), float(norm.values.max())
-    limit = tiny * max(1.0, abs(loss.end.value))
+    limit = tiny * max(1.0, float(np.sqrt(abs(loss.end.value))))
     within = flat * abs(loss.start.value) + 2 * float(np.hypot(loss.start.error, loss.end.error))
     if loss.tail() < least or abs(loss.start.value - loss.end.value) > within or median >= limit:
         return None

@@ -45,13 +45,16 @@ def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
 
 
 def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | Skip | None:
-    """The learning rate falls below `floor` of its peak with more than `left` of the plan (or of the run) still to come."""
+    """The learning rate falls below `floor` of its peak with more than `left` of the plan (or of the run) still to come.
+
+    A rate that steps down from a level it had kept, and not to 0, is a schedule of steps: its last step is no end.
+    """
     rate = _rate(run)
     if rate is None:
         return NO_RATE
     peak = float(rolling_median(rate.values, 5).max())  # a burst of a row or two is no peak
     ended = _ended_at(rate, floor * peak)
-    if ended is None or peak <= 0:
+    if ended is None or peak <= 0 or _stepped_down(rate, ended):
         return None
     first, last = int(rate.steps[0]), max(int(rate.steps[-1]), run.planned_steps or 0, 1)
     rest = (last - ended) / max(last - first, 1)
@@ -185,6 +188,13 @@ def _ended_at(rate: Curve, floor: float) -> int | None:
     if not len(above) or above[-1] >= len(rate) - 1:
         return None
     return int(rate.steps[above[-1] + 1])
+
+
+def _stepped_down(rate: Curve, ended: int) -> bool:
+    """Whether the rate, which ends above 0, fell in one step from a level that it had kept for three rows."""
+    row = int(np.searchsorted(rate.steps, ended))
+    before = rate.values[max(0, row - 3) : row]
+    return len(before) == 3 and float(np.ptp(before)) == 0 and float(rate.values[-1]) > 0
 
 
 def _leading(zero: np.ndarray, share: float) -> bool:

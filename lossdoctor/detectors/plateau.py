@@ -16,7 +16,7 @@ from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import Curve, curve_of, named_curve, steadiest_loss
 from lossdoctor.vitals.change import Change, change_of, eval_change, metric_changes
-from lossdoctor.vitals.progress import FEW, settled
+from lossdoctor.vitals.progress import FEW, FEWEST, settled
 
 LARGEST = 13  # nats; ln of the largest vocabularies in use is 12.5
 COARSE = 25  # medians that show since when it stands still
@@ -86,6 +86,12 @@ class Stand:
         half = self.run.planned_steps is not None and 2 * self.run.last_step >= self.run.planned_steps
         return half or settled(self.run) or self.ample
 
+    def pinned(self, level: float) -> bool:
+        """Whether some whole epochs, or a window from the middle of a run, lie on a level row by row."""
+        later = self.run.window or self.run.step_is == "epoch"
+        near = bool((np.abs(self.curve.values - level) <= self.limits.quiet / 2 * level).all())
+        return later and near and len(self.curve) >= FEWEST
+
 
 def plateau(
     run: Run, *, fall: float, near_chance: float, vocabulary_share: float, high_level: float, untrained: float,
@@ -135,7 +141,7 @@ def _constant(stand: Stand) -> bool:
 
 def _guessing(stand: Stand) -> bool:
     reference, limits = stand.reference, stand.limits
-    if reference is None or not stand.still or not stand.far or stand.underway:
+    if reference is None or not stand.still or stand.underway or not (stand.far or stand.pinned(reference.value)):
         return False
     if knows_more(stand.run, reference):
         return False
@@ -164,19 +170,13 @@ def _foreign(stand: Stand) -> bool:
 
 def _stuck(stand: Stand) -> bool:
     metrics = [c for c in metric_changes(stand.run) if c.signal.startswith("eval/") and abs(c.first) <= 1]
-    reference = stand.reference
-    if stand.change.gain > 2 * stand.limits.fall:
-        return False  # train learns: the evals are what is wrong
-    few = min((c.rows for c in metrics), default=0) < 3 or stand.evals is None or reference is None or reference.kind != "classes"
-    if (
-        few
-        or stand.evals is None
-        or reference is None
-        or knows_more(stand.run, reference)
-        or max((c.gain for c in metrics), default=1.0) > stand.limits.fall
-    ):
+    reference, evals, fall = stand.reference, stand.evals, stand.limits.fall
+    if evals is None or reference is None or reference.kind != "classes" or min((c.rows for c in metrics), default=0) < 3:
         return False
-    return stand.evals.gain <= stand.limits.fall and stand.evals.last >= stand.limits.near_chance * reference.value
+    chance = stand.limits.near_chance * reference.value
+    if stand.change.gain > 2 * fall or stand.level < chance:
+        return False  # train learns, or has learned: the evals are what is wrong
+    return not knows_more(stand.run, reference) and max(c.gain for c in metrics) <= fall and evals.gain <= fall and evals.last >= chance
 
 
 def _fell_at_once(stand: Stand) -> bool:

@@ -59,21 +59,10 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
     """
     scale = named_curve(run, "train/loss_scale")
     told = _floor_event(run.events) or _deep_events(run.events, floor, halvings)
-    if len(scale) < 6:
-        if told is None:
+    if len(scale) < 6 or bool((scale.values <= floor).all()):  # too few rows to see a fall, or a window that begins in it
+        if told is None and len(scale) < 6:
             return Skip("no loss scale was logged", "log scaler.get_scale() as loss_scale") if _precision(run) in (None, "fp16") else None
-        lowest = told.numbers.get("lowest", floor)
-        events = sum(e.kind == "loss-scale" for e in run.events)
-        numbers = {
-            "scale_before": told.numbers.get("from"),
-            "scale_lowest": lowest,
-            "halvings_found": events,
-            "from_step": told.step,
-            "low_share": None,
-            "at_end": 1,
-            "rows": events,
-        }
-        return Evidence(numbers, (), told.step, (), margin=2.0, points=events)
+        return _told(run, told, floor) if told is not None else None
     values = scale.values
     low = values <= floor
     last_high = np.flatnonzero(~low)
@@ -114,6 +103,21 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
     )
 
 
+def _told(run: Run, first: LogEvent, floor: float) -> Evidence:
+    """What the log's own words say of the fall."""
+    events = sum(int(e.numbers.get("count", 1)) for e in run.events if e.kind == "loss-scale")
+    numbers: dict[str, Scalar] = {
+        "scale_before": first.numbers.get("from"),
+        "scale_lowest": first.numbers.get("lowest", floor),
+        "halvings_found": events,
+        "from_step": first.step,
+        "low_share": None,
+        "at_end": 1,
+        "rows": events,
+    }
+    return Evidence(numbers, (), first.step, (), margin=2.0, points=events)
+
+
 def _precision(run: Run) -> str | None:
     """fp16, bf16 or fp32 as the settings tell; the flags win over names."""
     for name in ("fp16", "bf16"):
@@ -131,7 +135,8 @@ def _floor_event(events: tuple[LogEvent, ...]) -> LogEvent | None:
 
 
 def _deep_events(events: tuple[LogEvent, ...], floor: float, halvings: int) -> LogEvent | None:
-    """The first line of a row of `halvings` reductions that ends at the floor or below; DeepSpeed writes one line for each."""
+    """The first line of a row of reductions by `halvings` powers of two that ends at the floor or below."""
     falls = [e for e in events if e.kind == "loss-scale" and "lowest" in e.numbers]
-    deep = [e for e in falls if e.numbers["lowest"] <= floor]
-    return falls[0] if deep and len(falls) >= halvings else None
+    lowest = min((e.numbers["lowest"] for e in falls), default=floor * 2)
+    highest = max((e.numbers.get("from", e.numbers["lowest"]) for e in falls), default=0.0)
+    return falls[0] if lowest <= floor and highest >= lowest * 2**halvings else None

@@ -58,6 +58,8 @@ def _waiting(text: str) -> dict[str, float]:
 
 def _scale(text: str) -> dict[str, float]:
     before, after = (_float(match[1]) if match else None for match in (_BEFORE.search(text), _AFTER.search(text)))
+    if before is None and after is not None:
+        before = 2 * after  # fairseq names the new scale only; it halves
     found = {} if before is None else {"from": before}
     return found | ({} if after is None else {"to": after, "lowest": after})
 

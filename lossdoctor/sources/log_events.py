@@ -145,7 +145,7 @@ class LogEvents:
             return None
         if self._trace:
             return self._traced(text, number, step)
-        start = text.lstrip()
+        start = text.lstrip().removeprefix("| WARNING: ")  # fairseq before 0.9
         if start.startswith(_SOURCE_CODE):
             return None
         kind = kind_of(text)

@@ -19,7 +19,7 @@ from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault
 from lossdoctor.run.log import Floats, Ints, Log, Series
-from lossdoctor.sources import axes
+from lossdoctor.sources import axes, tabular_long
 from lossdoctor.sources.tabular_cells import Known, Table, cells_of, delimiter_of, load, number_of, numeric_header
 from lossdoctor.sources.text_lines import decode_head, open_text, run_name, text_of
 from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts
@@ -43,13 +43,16 @@ def looks_like(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, metric: Mapping[str, str] | None = None, limits: Limits = LIMITS, data: bytes | None = None) -> list[Log]:
-    """Read one table (or its `data`), one Log a run: an export of several WandB runs holds several.
+    """Read one table (or its `data`), one Log a run: an export of several WandB or MLflow runs holds several.
 
     `metric` (column -> signal) may name the `step` and `epoch` columns, and lets a table in that has no column of a known name.
     Raises Unreadable where there is no header, no row or no usable column.
     """
     with open_text(path, limits) if data is None else text_of(data) as text:
         table = load(text, path, limits)
+    if tabular_long.columns(table.header) and not metric:
+        with open_text(path, limits) if data is None else text_of(data) as text:
+            return tabular_long.read(text, path, run_name(path), limits)
     wanted = dict(metric or {})
     if not (_has_axis(table.header) or _has_loss(table.header) or wanted.keys() & set(table.header)):
         raise Unreadable(f"{path.name}: no step, epoch or loss column; name them: --metric step=COLUMN --metric train/loss=COLUMN")

@@ -151,13 +151,17 @@ class _Reader:
             behind = text.rpartition("]")[2]
             if "{" in text:
                 self._metrics(number, text[text.index("{") :])
-            elif "=" in text and self.blocks.feed(text, self.clock):
+                return
+            if "=" in text and self.blocks.feed(text, self.clock):
                 self._add_blocks()
-            elif behind.strip():
-                self._metrics(number, behind)
+            if behind.strip() and not self._metrics(number, behind, drawn_at=self.bar.step):
+                self._message(number, behind.lstrip())
             return
-        if self._metrics(number, text):
-            return
+        if not self._metrics(number, text):
+            self._message(number, text)
+
+    def _message(self, number: int, text: str) -> None:
+        """Take in what a line says in words: an event, a setting, an end."""
         event = self.events.feed(text, number, self.step)
         if event is None:
             self._settings(text)
@@ -288,8 +292,8 @@ class _Reader:
             placed.append(replace(event, step=max((place for place in (row, bar) if place is not None), default=None), numbers=numbers))
         return tuple(placed)
 
-    def _metrics(self, number: int, text: str) -> bool:
-        """Take a row in; False where the segment is none."""
+    def _metrics(self, number: int, text: str, drawn_at: int | None = None) -> bool:
+        """Take a row in, of where a bar before it stood; False where the segment is none."""
         if "': " in text or '": ' in text:
             line = parse_dict(text)
             if line is not None:
@@ -300,7 +304,7 @@ class _Reader:
             return True
         line = parse(text) if hinted(text) else None
         if line is None:
-            return self._loose(number, text)
+            return self._loose(number, text, drawn_at)
         at = self.clock.place(line)
         if not line.values:
             self.blocks.open(line, at)
@@ -310,16 +314,17 @@ class _Reader:
         self.rows.add(line.values, at, self.clock.epoch(line), _time(text))
         return True
 
-    def _loose(self, number: int, text: str) -> bool:
+    def _loose(self, number: int, text: str, drawn_at: int | None) -> bool:
         """Keep a line that holds a loss and no counter: where it belongs is known at the end."""
-        values = loose.read(text)
+        values, size = loose.read(text)
         if values and len(self.loose) < self.limits.points:
-            step = None if self.clock.by_epoch else self.clock.step
-            self.loose.append(loose.Loose(number, values, step, self.clock.header, _time(text)))
+            step = (drawn_at if self.clock.header is None else None) if self.clock.by_epoch else self.clock.step
+            self.loose.append(loose.Loose(number, values, step, self.clock.header, _time(text), size))
         return bool(values)
 
     def _add_loose(self) -> str:
         """Place the lines without a counter; the note to give where rows had to be counted."""
+        self.loose = loose.by_size(self.loose)
         counted = bool(self.trainer) or self.rows.holds(_of_training)
         placed = loose.placed(self.loose, counted=counted)
         for one, at in placed or ():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lossdoctor.run.candidates import is_loss, is_of_evaluation
 from lossdoctor.run.names import canonical
@@ -18,29 +18,37 @@ _STAMP = r"\[?(?:\d{2,4}[-/]\d\d[-/]\d{2,4}[ T,]{1,2})?\d\d:\d\d:\d\d[.,\d]{0,8}
 _PREFIX = re.compile(rf"^\s{{0,20}}(?:{_STAMP}|[-|:]|\[?(?:INFO|DEBUG|WARNING)\]?:?|\s){{0,12}}")
 _HELD_OUT = re.compile(r"(?:val(?:id(?:ation)?)?|eval(?:uation)?|test(?:ing)?|dev)\b", re.IGNORECASE)
 _OWN = re.compile(r"(?:train|val|valid|validation|eval|test|dev)", re.IGNORECASE)
+# `Processing |######| (391/391) Data: 0.002s | Batch: 0.31s | ETA: 0:00:01 | Loss: 0.52 | top1: 81.0`: the package `progress`.
+_BAR = re.compile(r"^\s{0,8}[^|]{0,40}\|[# ]{1,200}\|\s{0,4}\(?\d{1,12}/(?P<size>\d{1,12})\)?")
 _LEAD = 24
 _LONGEST = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Loose:
-    """The values of such a line, and the step (of a counter) or epoch (of a header, counted from 1) that was named last before it."""
+    """The values of such a line, the step (of a counter) or epoch (of a header, counted from 1) that was named last before it, and how
+    many batches the bar counts that it stands behind."""
 
     line: int
     values: Mapping[str, float]
     step: int | None
     epoch: int | None
     time: float
+    size: int | None = None
 
     @property
     def held_out(self) -> bool:
         return all(is_of_evaluation(name) for name in self.values)
 
 
-def read(text: str) -> dict[str, float]:
-    """The values of a line that begins with a loss or a reward, its names with the split that it begins with; empty for any other."""
+def read(text: str) -> tuple[dict[str, float], int | None]:
+    """The values of a line that begins with a loss or a reward, its names with the split that it begins with, and the batches that a bar
+    before it counts; empty for any other line."""
     if len(text) > _LONGEST or not any(map(text.lower().__contains__, _HINTS)):
-        return {}
+        return {}, None
+    if "|" in text and (bar := _BAR.match(text)):
+        found = pairs(text[bar.end() :])
+        return (found, int(bar["size"])) if any(map(is_loss, found)) else ({}, None)
     said = text[_PREFIX.match(text).end() :]  # type: ignore[union-attr]
     found = pairs(said)
     first = next(iter(found), "")
@@ -49,10 +57,19 @@ def read(text: str) -> dict[str, float]:
         or said.find(first.removeprefix("val/")) > _LEAD
         or not any(is_loss(name) or canonical(name)[0] == "reward" for name in found)
     ):
-        return {}
-    if _HELD_OUT.match(said):
-        return {name if _OWN.match(name) else f"val/{name}": value for name, value in found.items()}
-    return found
+        return {}, None
+    return (_of_split(found) if _HELD_OUT.match(said) else found), None
+
+
+def _of_split(values: Mapping[str, float]) -> dict[str, float]:
+    return {name if _OWN.match(name) else f"val/{name}": value for name, value in values.items()}
+
+
+def by_size(lines: Iterable[Loose]) -> list[Loose]:
+    """The lines, those of evaluations said to be so: where bars count batches, training is the first of an epoch."""
+    told = list(lines)
+    training = next((one.size for one in told if one.size is not None), None)
+    return [one if one.size in (None, training) else replace(one, values=_of_split(one.values)) for one in told]
 
 
 def placed(lines: Iterable[Loose], *, counted: bool) -> list[tuple[Loose, int]] | None:
@@ -61,6 +78,11 @@ def placed(lines: Iterable[Loose], *, counted: bool) -> list[tuple[Loose, int]] 
     Where rows with counters hold the losses (`counted`), only evaluations are taken: a summary would be a second row of the same step.
     """
     kept = [one for one in lines if one.held_out or not counted]
+    named = [row for row, one in enumerate(kept) if one.step is not None or one.epoch is not None]
+    if (
+        not counted and named and (first := kept[named[0]].epoch) and first > 1
+    ):  # a window: what precedes the first header is of the one before
+        kept[: named[0]] = [replace(one, epoch=first - 1) for one in kept[: named[0]]]
     if not counted and any(one.step is None and one.epoch is None for one in kept):
         return None
     found: dict[tuple[int, tuple[str, ...]], tuple[Loose, int]] = {}

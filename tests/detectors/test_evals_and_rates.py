@@ -72,6 +72,19 @@ def test_a_norm_needs_less_growth_where_the_loss_grows_with_it():
     assert level(make({**BASE, "loss": rising, "grad_norm": grown}), "exploding-gradients") in LOUD
 
 
+def test_a_rate_that_steps_down_from_a_level_has_not_ended():
+    steps = np.repeat([1e-2, 1e-3, 1e-4, 1e-5], ROWS // 4)
+    assert level(make({**BASE, "learning_rate": steps}), "schedule-ended-early") == "healthy"
+    decayed = np.concatenate([np.linspace(1e-2, 1e-5, ROWS // 2), np.full(ROWS // 2, 1e-5)])
+    assert level(make({**BASE, "learning_rate": decayed}), "schedule-ended-early") in LOUD
+    assert level(make({**BASE, "learning_rate": np.repeat([1e-2, 0.0], ROWS // 2)}), "schedule-ended-early") in LOUD
+
+
+def test_a_large_norm_of_a_huge_loss_has_not_vanished():
+    huge = {"loss": noisy(np.full(ROWS, 4e8), 1e8), "grad_norm": noisy(np.full(ROWS, 9e5), 1e5)}
+    assert level(make(huge), "vanishing-gradients") == "healthy"
+
+
 def test_gradients_that_vanish_while_the_loss_is_high():
     gone = np.maximum(1.0 * np.exp(-60 * AT), 1e-6)
     assert (

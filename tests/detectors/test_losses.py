@@ -77,6 +77,33 @@ def test_plateau_at_chance_but_not_convergence():
     assert level(converged, "plateau") not in LOUD
 
 
+def test_few_epochs_or_a_window_need_every_row_at_the_level_of_guessing():
+    few = [2.3086, 2.2973, 2.3083, 2.3027, 2.3045, 2.3057]
+    assert level(make({"loss": few}, every=1, step_is="epoch"), "plateau") in LOUD
+    assert level(make({"loss": few}), "plateau") not in LOUD  # the first rows of a run
+    later = (np.arange(200, 206), few)
+    assert level(make({"loss": later}), "plateau") in LOUD
+    assert level(make({"loss": (later[0], [2.36, 2.30, 2.31, 2.28, 2.31, 2.3])}), "plateau") not in LOUD
+
+
+def test_a_plateau_is_none_where_train_has_learned_and_the_evals_have_not():
+    signals = {"loss": np.full(4, 0.0035), "eval_loss": [0.3, 1.1, 1.8, 4.3], "eval_accuracy": [0.0, 0.0, 0.0, 0.0]}
+    assert level(make(signals, every=1, step_is="epoch"), "plateau") not in LOUD
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([15.5, 13.0, 3.8, 2.39, 1.43, 5.82, 7.05, 10.03], True),
+        ([15.5, 13.0, 3.8, 2.39, 1.43, 5.82, 4.05, 10.03], False),  # out of order
+        ([15.5, 13.0, 3.8, 2.39, 1.43, 1.5, 1.6, 1.7], False),  # hardly anything is lost
+        ([3.8, 2.39, 1.43, 5.82, 7.05, 10.03], False),  # six rows come in such an order once in twenty
+    ],
+)
+def test_few_rows_that_fall_and_then_rise_in_order_diverge(values, found):
+    assert (level(make({"loss": values}, every=55), "divergence") in LOUD) == found
+
+
 def test_sawtooth_is_structure_not_batch_noise():
     waves = learned(sigma=0.01) + 0.4 * ((np.arange(ROWS) % 12) / 12 - 0.5) * (AT > 0.1)
     assert level(make({"loss": waves, **RATE}), "sawtooth") in LOUD

@@ -49,6 +49,22 @@ def scale(*parts: tuple[float, int]) -> np.ndarray:  # type: ignore[type-arg]
     return np.concatenate([np.full(rows, value) for value, rows in parts])
 
 
+def test_a_window_that_begins_below_the_floor_is_judged_by_what_the_log_says():
+    falls = tuple(
+        LogEvent(
+            "loss-scale",
+            "| WARNING: overflow detected",
+            f"x:{n}",
+            n,
+            numbers={"from": 2.0**-n, "to": 2.0 ** (-n - 1), "lowest": 2.0 ** (-n - 1)},
+        )
+        for n in range(3, 9)
+    )
+    low = 2.0 ** -np.arange(4, 10)
+    assert level(make({"loss": 14 - np.arange(6.0), "loss_scale": low}, events=falls), "loss-scale-collapse") == "warning"
+    assert level(make({"loss": 14 - np.arange(6.0), "loss_scale": low}, events=falls[:2]), "loss-scale-collapse") == "healthy"
+
+
 def test_a_loss_scale_at_its_floor_is_a_warning_from_its_first_fall():
     falling = 65536.0 / 2.0 ** np.arange(1, 17)
     values = np.concatenate((np.full(100, 65536.0), falling, np.full(ROWS - 116, 1.0)))

@@ -100,6 +100,26 @@ def test_wandb_export_of_two_runs(tmp_path: Path) -> None:
     assert logs[1].series[0].values.tolist() == [3.5]
 
 
+def test_a_long_table_of_two_runs(tmp_path: Path) -> None:
+    told = (
+        '"Run","Run ID","metric","step","timestamp","value"\n'
+        '"calm-fox","a1","loss","10","1761884192934","2.5"\n'
+        '"calm-fox","a1","val_loss","10","1761884192935","2.6"\n'
+        '"calm-fox","a1","loss","20","1761884246039","1.5"\n'
+        '"wise-owl","b2","loss","10","1761884192934","3.5"\n'
+        '"wise-owl","b2","loss","x","1761884192934","3.5"\n'
+    )
+    path = tmp_path / "loss.csv"
+    path.write_text(told)
+    first, second = tabular.read(path)
+    assert {s.name: (s.steps.tolist(), s.values.tolist()) for s in first.series} == {
+        "loss": ([10, 20], [2.5, 1.5]),
+        "val_loss": ([10], [2.6]),
+    }
+    assert [s.times.tolist() for s in second.series] == [[1761884192.934]]
+    assert kinds(second) == ["bad-row"]
+
+
 def test_tensorboard_export_is_named_by_its_file(tmp_path: Path) -> None:
     log = one(write(tmp_path, "Wall time,Step,Value\n1714564800.5,10,2.5\n1714564801.5,20,2.25\n", "run-3-tag-train_loss.csv"))
     assert series(log, "train_loss").times.tolist() == [1714564800.5, 1714564801.5]

@@ -85,6 +85,31 @@ FORMATS = {
         """,
         {"train/loss": ([1, 2], [0.5872, 0.4901]), "eval/loss": ([1, 2], [0.227, 0.2119]), "train/accuracy": ([1, 2], [0.7008, 0.8074])},
     ),
+    "two bars of the package progress, the second one of evaluation, in a window": (
+        """
+        Processing |################################| (391/391) Data: 0.001s | Batch: 0.31s | ETA: 0:00:01 | Loss: 0.9000 | top1: 61.0
+        Processing |################################| (79/79) Data: 0.001s | Batch: 0.11s | ETA: 0:00:01 | Loss: 1.1000 | top1: 55.0
+        Epoch: [7 | 164] LR: 0.1
+        Processing |################                | (200/391) Data: 0.001s | Batch: 0.31s | ETA: 0:00:09 | Loss: 0.8500 | top1: 63.0
+        Processing |################################| (391/391) Data: 0.001s | Batch: 0.31s | ETA: 0:00:01 | Loss: 0.8000 | top1: 65.0
+        Processing |################################| (79/79) Data: 0.001s | Batch: 0.11s | ETA: 0:00:01 | Loss: 1.2000 | top1: 54.0
+        """,
+        {"train/loss": ([6, 7], [0.9, 0.8]), "eval/loss": ([6, 7], [1.1, 1.2])},
+    ),
+    "a tensor printed behind a bar": (
+        """
+         29%|##9       | 192/658 [02:39<06:15,  1.24it/s]loss tensor(0.6868, device='cuda:0', grad_fn=<BinaryCrossEntropyBackward>)
+         30%|###       | 197/658 [02:44<06:07,  1.26it/s]loss tensor(0.6876, device='cuda:0', grad_fn=<BinaryCrossEntropyBackward>)
+        """,
+        {"train/loss": ([192, 197], [0.6868, 0.6876])},
+    ),
+    "an overflow that DeepSpeed prints behind a bar": (
+        """
+         14%|#4        | 378/2724 [13:58:09<86:18:35, 132.44s/it][2023-06-07 22:16:00,018] [INFO] [loss_scaler.py:181:update_scale] [deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: 64, reducing to 32
+         14%|#4        | 379/2724 [14:00:21<86:09:52, 132.28s/it][2023-06-07 22:18:11,762] [INFO] [loss_scaler.py:181:update_scale] [deepspeed] OVERFLOW! Rank 0 Skipping step. Attempted loss scale: 32, reducing to 16
+        """,  # noqa: E501
+        {"train/loss_scale": ([378, 379], [32.0, 16.0])},
+    ),
     "train and validation both called loss": (
         """
         Epoch 1 | train: loss = 0.9, acc = 0.5 | val: loss = 1.1, acc = 0.4

@@ -14,7 +14,8 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     """Between the first and the last third of the evals, train falls by `train_fall` while eval gains at most `ratio` of that.
 
     Eval must not move by more than `most` anywhere. Fewer than `evals` evals must be twice as clear. Both losses are compared over the
-    same stretch: what train won before the first eval proves nothing about evals that came later.
+    same stretch: what train won before the first eval proves nothing about evals that came later. Where no eval is as good as the first
+    one, that stretch is all from the first eval on.
     """
     signal = next(iter(run.eval_losses()), None)
     curve, train = named_curve(run, signal.name if signal is not None else "eval/loss"), loss_curve(run)
@@ -28,6 +29,8 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     first, last = float(np.median(curve.values[:third])), float(np.median(curve.values[-third:]))
     beside = np.interp(curve.steps, train.at, train.level)  # where train stood when each eval was made
     early, late = float(np.median(beside[:third])), float(np.median(beside[-third:]))
+    if float(curve.values[0]) < float(curve.values[1:].min()):
+        early, late = float(beside[0]), float(beside[-1])  # never as good as at first: what train has won since then says enough
     fell = (early - late) / abs(early) if early else 0.0
     gained = (first - last) / (abs(first) or 1.0)
     furthest = float(np.max(np.abs(curve.values / curve.values[0] - 1))) if curve.values[0] else 0.0

@@ -176,6 +176,8 @@ def _stuck(stand: Stand) -> bool:
     chance = stand.limits.near_chance * reference.value
     if stand.change.gain > 2 * fall or stand.level < chance:
         return False  # train learns, or has learned: the evals are what is wrong
+    if all(c.rows >= FEWEST and np.ptp(named_curve(stand.run, c.signal).values) == 0 for c in metrics):
+        return True  # the same answer for every input
     return not knows_more(stand.run, reference) and max(c.gain for c in metrics) <= fall and evals.gain <= fall and evals.last >= chance
 
 

@@ -65,7 +65,12 @@ def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     if not turns:
         return Skip("fewer than 3 evaluations with a finite loss", "evaluate every 5-10 % of the steps (eval_steps)")
     worst = max(turns, key=lambda turn: turn.rise)
-    beyond_noise = worst.sigmas >= sigmas or worst.trend >= 3 or (worst.later_above > 0 and worst.later >= 3 and _train_since(run, worst) <= -0.25) or (worst.later_above >= rise and _train_since(run, worst) <= -rise)
+    beyond_noise = (
+        worst.sigmas >= sigmas
+        or worst.trend >= 3
+        or (worst.later_above > 0 and worst.later >= 3 and _train_since(run, worst) <= -0.25)
+        or (worst.later_above >= rise and _train_since(run, worst) <= -rise)
+    )
     if worst.later < 2 or worst.rise < rise or not beyond_noise or _forgives(run):
         return None
     return worst if _train_since(run, worst) <= 0 else None  # train rises as well: divergence

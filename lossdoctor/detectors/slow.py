@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from math import exp, log
+
 import numpy as np
 
 from lossdoctor.detectors.curve import spoiled, steps_per_epoch
-from lossdoctor.detectors.levels import knows_more, log_classes, nearest
+from lossdoctor.detectors.levels import knows_more, log_classes, log_vocabulary, nearest
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
-from lossdoctor.vitals.progress import FEW, main_curve, settled
+from lossdoctor.vitals.progress import FEW, FEWEST, main_curve, settled
 
 TWENTIETH = 20  # of the rows: the very start and the very end
+USUAL_VOCABULARY = 32_000  # the smallest of those that language models use now; of a larger one guessing scores more
 FEW_ROWS = 15  # below it the shape of a curve is a guess
 
 
@@ -85,8 +88,13 @@ def _evidence(curve: Curve, name: str, start: float, end: float, margin: float, 
 
 
 def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> Evidence | Skip | None:
-    """The eval loss rests (within `still` over its last third) above `level_share` of what guessing scores, train within `gap` of it: the
-    classes are known, or the first eval was a guess."""
+    """The loss ends above `level_share` of what guessing scores.
+
+    Of a classifier the eval loss, at rest (within `still` over its last third) and train within `gap` of it: the classes are known, or the
+    first eval was a guess. Of a language model whose run came to its end the training loss: word frequencies alone score as much.
+    """
+    if run.task == tasks.LANGUAGE_MODEL:
+        return _no_language(run, level_share, still)
     evals = max((curve_of(signal) for signal in run.eval_losses()), key=len, default=None)
     if evals is None or len(evals) < 4:
         return Skip("fewer than 4 evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
@@ -104,12 +112,30 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
         "chance": reference.value,
         "chance_name": reference.name,
         "of_chance": level / reference.value,
-        "at_chance": level >= (1 - still) * reference.value,
+        "kind": "chance" if level >= (1 - still) * reference.value else "rest",
         "train": end,
         "evals": len(evals),
+        "what": "eval",
     }
     span = (int(evals.steps[0]), int(evals.steps[-1]))
     return Evidence(numbers, ("eval/loss",), span[0], (span,), margin=2, points=len(evals))
+
+
+def _no_language(run: Run, share: float, still: float) -> Evidence | Skip | None:
+    curve, reference = loss_curve(run), log_vocabulary(run) or log(USUAL_VOCABULARY)
+    if len(curve) < FEWEST or not settled(run):
+        return Skip("the run has not come to its end, or has fewer than 5 rows of the training loss")
+    if spoiled(run):
+        return None
+    level = curve.end.value
+    if level < share * reference or curve.best.value < (1 - still) * level - 3 * curve.end.error:
+        return None  # it has been better: divergence
+    numbers: dict[str, Scalar] = {
+        "level": level, "chance": reference, "chance_name": f"ln {round(exp(reference))}", "of_chance": level / reference,
+        "kind": "chance" if level >= (1 - still) * reference else "words", "train": None, "evals": 0, "what": "training",
+    }  # fmt: skip
+    span = (int(curve.steps[0]), int(curve.steps[-1]))
+    return Evidence(numbers, ("train/loss",), span[0], (span,), margin=level / (share * reference), points=len(curve))
 
 
 def _epochs_at(run: Run, curve: Curve, share: float) -> float | None:

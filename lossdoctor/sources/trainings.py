@@ -1,7 +1,8 @@
 """Several trainings that wrote into one log one after the other, told from a training that was resumed and from epochs that count anew.
 
 A training of its own begins where the steps fall back to where the log began and the loss (or the learning rate) is back at its first
-level. Where the epochs go on, or the loss stays at the level that was reached, it is the same training.
+level, or with its very first step and a loss worse than just before. Where the epochs go on, or the loss stays at the level that was
+reached, it is the same training.
 """
 
 from __future__ import annotations
@@ -54,9 +55,13 @@ def _falls(steps: Ints, epochs: Floats) -> list[int]:
 
 
 def _begins_anew(steps: Ints, values: Floats, epochs: Floats, rates: Floats, *, first: int, at: int, after: int) -> bool:
-    if min(at - first, after - at) < _LEAST or epochs[at] > epochs[at - 1]:
+    if epochs[at] > epochs[at - 1]:
         return False
-    return _is_back(values, first, at, after) or _is_back(rates, first, at, after)
+    epochs_again, steps_again = epochs[at] == epochs[0], steps[at] == steps[0] and not np.isfinite(epochs[at])
+    new = values[at : at + 1] if epochs_again else values[at : min(after, at + _EDGE)]  # steps also count anew in every epoch
+    if (epochs_again or steps_again) and float(new.min()) > float(values[max(first, at - _EDGE) : at].max()):
+        return True
+    return min(at - first, after - at) >= _LEAST and (_is_back(values, first, at, after) or _is_back(rates, first, at, after))
 
 
 def _is_back(values: Floats, first: int, at: int, after: int) -> bool:

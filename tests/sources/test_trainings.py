@@ -77,3 +77,9 @@ def test_json_lines_and_tables_hold_several_trainings_too(tmp_path: Path) -> Non
     assert len(read(tmp_path / "metrics.json", "\n".join(map(json.dumps, rows)))) == 2
     table = "epoch,loss,val_loss\n" + "".join(f"{k},{loss},{loss + 0.1}\n" for k, loss in enumerate(FALLING)) * 3
     assert len(read(tmp_path / "log.csv", table)) == 3
+
+
+def test_trainings_that_begin_at_other_levels_are_told_by_their_first_epoch(tmp_path: Path) -> None:
+    flat, high, again = [2.25, 2.13, 2.19, 2.07, 2.11, 2.22], [2.91, 2.38, 2.03, 1.81, 1.69], [2.41, 2.11, 1.93]
+    text = "".join(f"Epoch {epoch}: Train Loss: {loss}\n" for losses in (flat, high, again) for epoch, loss in enumerate(losses))
+    assert [len(run.signals["train/loss"]) for run in read(tmp_path / "x.log", text)] == [6, 5, 3]

@@ -13,13 +13,13 @@ from lossdoctor.shapes.curve import loss_curve, named_curve
 def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: int) -> Evidence | Skip | None:
     """Between the first and the last third of the evals, train falls by `train_fall` while eval gains at most `ratio` of that.
 
-    Eval must not move by more than `most` anywhere. Fewer than `evals` evals must be twice as clear. Both losses are compared over the
+    Eval must not move by more than `most` anywhere. Fewer than `evals` evals show no trend. Both losses are compared over the
     same stretch: what train won before the first eval proves nothing about evals that came later. Where no eval is as good as the first
     one, that stretch is all from the first eval on.
     """
     signal = next(iter(run.eval_losses()), None)
     curve, train = named_curve(run, signal.name if signal is not None else "eval/loss"), loss_curve(run)
-    if signal is None or len(curve) < min(evals, 3):
+    if signal is None or len(curve) < evals:
         return Skip(f"fewer than {evals} evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
     if spoiled(run):
         return None
@@ -34,9 +34,8 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     fell = (early - late) / abs(early) if early else 0.0
     gained = (first - last) / (abs(first) or 1.0)
     furthest = float(np.max(np.abs(curve.values / curve.values[0] - 1))) if curve.values[0] else 0.0
-    needed = 1.0 if len(curve) >= evals else 2.0
     follows = gained > ratio * fell or (gained > 0 and curve.trend()[1] < -3)
-    if fell < needed * train_fall or follows or furthest > most / needed:
+    if fell < train_fall or follows or furthest > most:
         return None
     span = (int(curve.steps[0]), int(curve.steps[-1]))
     numbers: dict[str, Scalar] = {

@@ -19,7 +19,8 @@ from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault
 from lossdoctor.run.log import Floats, Ints, Log, Series
-from lossdoctor.sources import axes, tabular_long
+from lossdoctor.sources import axes, bare_column, tabular_long
+from lossdoctor.sources.files import head
 from lossdoctor.sources.tabular_cells import Known, Table, cells_of, delimiter_of, load, number_of, numeric_header
 from lossdoctor.sources.text_lines import decode_head, open_text, run_name, text_of
 from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts
@@ -32,6 +33,8 @@ def looks_like(path: Path, head: bytes) -> bool:
     rows = [line for line in decode_head(head).replace("\r", "\n").split("\n") if line.strip() and not line.startswith("#")]
     if not rows or rows[0].lstrip()[:1] in ("{", "[", "<"):
         return False
+    if bare_column.looks_like(path, rows):
+        return True
     delimiter = delimiter_of(rows[0])
     header = cells_of(rows[0], delimiter)
     if not delimiter or len(header) < 2 or numeric_header(header) or not (_has_axis(header) or _has_loss(header)):
@@ -48,6 +51,9 @@ def read(path: Path, metric: Mapping[str, str] | None = None, limits: Limits = L
     `metric` (column -> signal) may name the `step` and `epoch` columns, and lets a table in that has no column of a known name.
     Raises Unreadable where there is no header, no row or no usable column.
     """
+    if data is None and bare_column.looks_like(path, decode_head(head(path)).splitlines()):
+        with open_text(path, limits) as text:
+            return [bare_column.read(text, path, limits)]
     with open_text(path, limits) if data is None else text_of(data) as text:
         table = load(text, path, limits)
     if tabular_long.columns(table.header) and not metric:

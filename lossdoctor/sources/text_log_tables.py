@@ -18,6 +18,7 @@ from lossdoctor.run.candidates import is_loss
 from lossdoctor.run.names import canonical
 from lossdoctor.sources import axes
 from lossdoctor.sources.rows import number, whole
+from lossdoctor.sources.text_log_columns import Columns
 
 _LONGEST = 4096
 _BOXED = re.compile(r"^\|\s{0,8}(?P<key>[A-Za-z][^|]{0,80}?)\s{0,80}\|\s{0,40}(?P<value>[^|\s]{0,40})\s{0,40}\|\s{0,8}$")
@@ -39,6 +40,7 @@ class Tables:
 
     epochs: int | None = None
     by_epoch: bool = False
+    columns: Columns = field(default_factory=Columns)
     _ready: list[Row] = field(default_factory=list)
     _open: dict[str, float] = field(default_factory=dict)
     _section: str = ""
@@ -57,11 +59,16 @@ class Tables:
         if self._open and self._epoch is None and _RULE.match(text):
             self._close()
             return True
-        return self._of_detector(text)
+        if self._of_detector(text):
+            return True
+        if not self.columns.feed(text):
+            return False
+        self.by_epoch |= self.columns.by_epoch
+        return True
 
     def found(self) -> bool:
         """Whether there is a table, open or finished."""
-        return bool(self._ready or _is_training(self._open))
+        return bool(self._ready or self.columns.found() or _is_training(self._open))
 
     def flush(self) -> None:
         """End the open table."""
@@ -69,7 +76,7 @@ class Tables:
 
     def take(self) -> list[Row]:
         """The finished rows, handed out once."""
-        ready, self._ready = self._ready, []
+        ready, self._ready = self._ready + self.columns.take(), []
         return ready
 
     def _cell(self, key: str, value: str) -> bool:

@@ -120,6 +120,15 @@ def test_a_long_table_of_two_runs(tmp_path: Path) -> None:
     assert kinds(second) == ["bad-row"]
 
 
+def test_numbers_alone_in_a_file_whose_name_says_loss(tmp_path: Path) -> None:
+    log = one(write(tmp_path, "2.5\n2.25\n\nnan\nx\n2.0\n", "val_loss.txt"))
+    assert log.step_is == "call"
+    assert series(log, "val_loss").steps.tolist() == [1, 2, 3, 4]
+    np.testing.assert_array_equal(series(log, "val_loss").values, [2.5, 2.25, np.nan, 2.0])
+    assert kinds(log) == ["not-a-number"]
+    assert not tabular.looks_like(tmp_path / "ids.txt", b"1\n2\n3\n")
+
+
 def test_tensorboard_export_is_named_by_its_file(tmp_path: Path) -> None:
     log = one(write(tmp_path, "Wall time,Step,Value\n1714564800.5,10,2.5\n1714564801.5,20,2.25\n", "run-3-tag-train_loss.csv"))
     assert series(log, "train_loss").times.tolist() == [1714564800.5, 1714564801.5]

@@ -85,6 +85,53 @@ FORMATS = {
         """,
         {"train/loss": ([1, 2], [0.5872, 0.4901]), "eval/loss": ([1, 2], [0.227, 0.2119]), "train/accuracy": ([1, 2], [0.7008, 0.8074])},
     ),
+    "fastai": (
+        """
+        epoch     train_loss  valid_loss  accuracy  time
+        0         1.234567    0.987654    0.654321  00:10
+        1         1.034567    0.887654    0.754321  00:10
+        """,
+        {"train/loss": ([1, 2], [1.234567, 1.034567]), "eval/loss": ([1, 2], [0.987654, 0.887654])},
+    ),
+    "skorch": (
+        """
+          epoch    train_loss    valid_acc    valid_loss     dur
+        -------  ------------  -----------  ------------  ------
+              1        0.6868       0.5090        0.6876  0.0412
+              2        0.6706       0.5390        0.6600  0.0312
+        """,
+        {"train/loss": ([1, 2], [0.6868, 0.6706]), "eval/loss": ([1, 2], [0.6876, 0.66]), "eval/accuracy": ([1, 2], [0.509, 0.539])},
+    ),
+    "spaCy": (
+        """
+        E    #       LOSS TOK2VEC  LOSS NER  ENTS_F  ENTS_P  ENTS_R  SCORE
+        ---  ------  ------------  --------  ------  ------  ------  ------
+          0       0          0.00     40.00    9.57    6.09   22.33    0.10
+          0     200         35.70   2163.45   83.16   83.79   82.53    0.83
+        """,
+        {"LOSS NER": ([0, 200], [40.0, 2163.45])},
+    ),
+    "columns between bars": (
+        """
+         Epoch | TrainLoss | TrainAcc |  ValLoss |       LR |   Time
+        ----------------------------------------------------------------------
+             1 |    1.0164 |   50.80% |   0.8634 | 0.001000 |  19.6s  <- best
+             2 |    0.8442 |   62.22% |   1.1590 | 0.001000 |  19.4s
+        Early stopping
+        """,
+        {"train/loss": ([1, 2], [1.0164, 0.8442]), "eval/loss": ([1, 2], [0.8634, 1.159]), "train/learning_rate": ([1, 2], [1e-3, 1e-3])},
+    ),
+    "names between commas, printed again every epoch": (
+        """
+        Epoch: 01 | Epoch Time: 0m 57s
+        *******train_loss,train_acc,valid_loss,valid_ac**********
+        5.200893470219204 2.790178544819355 4.977107011354887 3.6057692021131516
+        Epoch: 02 | Epoch Time: 0m 57s
+        *******train_loss,train_acc,valid_loss,valid_ac**********
+        5.085730476038797 2.287946455180645 4.954357807452862 3.6057692021131516
+        """,
+        {"train/loss": ([1, 2], [5.200893470219204, 5.085730476038797]), "eval/loss": ([1, 2], [4.977107011354887, 4.954357807452862])},
+    ),
     "two bars of the package progress, the second one of evaluation, in a window": (
         """
         Processing |################################| (391/391) Data: 0.001s | Batch: 0.31s | ETA: 0:00:01 | Loss: 0.9000 | top1: 61.0

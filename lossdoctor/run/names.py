@@ -65,6 +65,7 @@ _TABLE: Mapping[str, tuple[str, ...]] = {
         "loss/average",
         "loss/avg",
         "avg_loss",
+        "average_loss",
         "ave_loss",
         "train/avg_loss",
         "avg_train_loss",

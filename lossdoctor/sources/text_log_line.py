@@ -76,6 +76,7 @@ _METRIC = re.compile(
 )
 _TRAINER = re.compile(r"loss|^eval_|^train_runtime$|learning_rate|grad_norm|perplexity|accuracy")
 _FILE = re.compile(r"\.py$")
+_FILLER = re.compile(r"^(?:(?:with|and|the|at|of|a|current|new)\s)+(?=\S)", re.IGNORECASE)
 _EVALUATION = re.compile(r"(?<![A-Za-z/._-])(?:valid(?:ation)?|val|eval(?:uation)?|test)(?![A-Za-z/._-])", re.IGNORECASE)
 _OWN_SPLIT = re.compile(r"(?:^|[_/ .])(?:train|val|valid|validation|eval|test|dev)", re.IGNORECASE)
 _SCALE_UNITS = frozenset(("ms", "us", "KiB", "MiB", "GiB", "KB", "MB", "GB"))
@@ -241,7 +242,7 @@ def _held_out(name: str) -> str:
 
 
 def _name(key: str, unit: str | None) -> str:
-    name = key.strip(" .-")
+    name = _FILLER.sub("", key.strip(" .-"))
     if unit in _SCALE_UNITS:
         return f"{name}_{unit}"
     return f"{name}_percent" if unit == "%" and name.lower().endswith("mfu") else name

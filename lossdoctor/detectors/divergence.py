@@ -12,8 +12,10 @@ from lossdoctor.detectors.curve import rate_moves
 from lossdoctor.measures.level import Floats, binned_medians
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
+from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import Curve, Level, curve_of
 from lossdoctor.shapes.jumps import jumps
+from lossdoctor.vitals.values import LARGEST_SUM
 
 TENTH = 10  # rows of this share of the run are its end
 EIGHT, MANY = 8, 12  # rows whose order is evidence, and rows from which on their noise is known
@@ -45,15 +47,17 @@ class Loss:
 def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, blow_up: float, long_share: float) -> Evidence | None:
     """Compare where the loss ends, and where it dwells, with its best level before.
 
-    Five shapes count. It ends `rise` above its best by `sigmas` standard errors, having given back `share_of_fall` of what was won
+    Six shapes count. It ends `rise` above its best by `sigmas` standard errors, having given back `share_of_fall` of what was won
     (in logarithms, so that a tiny wiggle near zero is none). Its last rows climb above `blow_up` times the level before them. Its last
     finite rows before a NaN do. It dwells above `blow_up` times its best so far for `long_share` of the run. Too few rows to tell their
-    noise fall one by one, then rise one by one. A jump that comes back, or that leads to a new level below the start, is a spike or a
-    shift: other rules name it.
+    noise fall one by one, then rise one by one. It stands where no cross-entropy can. A jump that comes back, or that leads to a new
+    level below the start, is a spike or a shift: other rules name it.
     """
     limits = Limits(rise, sigmas, share_of_fall, blow_up, long_share)
     for signal in [s for s in (run.signal("train/loss"), *run.eval_losses()) if s is not None]:
         curve = curve_of(signal)
+        if len(curve) and signal.name == "train/loss" and _absurd(run, curve):
+            return _evidence(curve, signal.name, Loss(0, LARGEST_SUM, curve.end.value, "absurd", curve.end.value / LARGEST_SUM))
         if len(curve) < 2 or curve.scale <= 0:
             continue
         found = next(_shapes(run, curve, limits, ends_in_nan=bool(~np.isfinite(signal.values[-1]))), None)
@@ -62,6 +66,12 @@ def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, bl
         if len(curve) >= TENTH:
             return None
     return None
+
+
+def _absurd(run: Run, curve: Curve) -> bool:
+    """Whether it ends where no cross-entropy can: transformers' Trainer minimises one unless it is told otherwise."""
+    of_classes = run.task in (tasks.LANGUAGE_MODEL, tasks.CLASSIFICATION, tasks.SPEECH, tasks.UNKNOWN)
+    return run.framework == "transformers" and of_classes and curve.end.value > LARGEST_SUM
 
 
 def _shapes(run: Run, curve: Curve, limits: Limits, *, ends_in_nan: bool) -> Iterator[Loss]:

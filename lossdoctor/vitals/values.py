@@ -12,6 +12,9 @@ from lossdoctor.vitals.answer import Answer, good, unknown
 from lossdoctor.vitals.change import reward_change
 from lossdoctor.vitals.words import of_rows
 
+# Nats: a guess among the largest vocabulary in use (250,000 words, 12.5 nats), summed over 100,000 words instead of averaged.
+LARGEST_SUM = 1_250_000
+
 
 def finite(run: Run) -> Answer:
     """Good where a loss (or reward) was found and every row of every loss is a number."""
@@ -49,6 +52,10 @@ def level(run: Run) -> Answer:
         return unknown(says, f"If that is right, say so: --metric train/loss={main.raw_name}.")
     if not len(curve):
         return unknown("There is no loss whose level could be judged.", "Log the training loss.")
+    if curve.end.value > LARGEST_SUM:
+        return unknown(
+            f"It ends at {number(curve.end.value)}: nothing says whether that is its natural scale.", "Log its mean, not its sum."
+        )
     low, high = float(curve.values.min()), float(curve.values.max())
     where = f"lies between {number(low)} and {number(high)}" if low < high else f"stands at {number(low)}"
     return good(f"It {where}, which nothing contradicts.", {"low": low, "high": high})

@@ -104,6 +104,12 @@ def test_few_rows_that_fall_and_then_rise_in_order_diverge(values, found):
     assert (level(make({"loss": values}, every=55), "divergence") in LOUD) == found
 
 
+def test_a_level_that_no_cross_entropy_reaches_is_one_row_of_evidence():
+    assert level(make({"loss": [1.77e11]}, framework="transformers"), "divergence") == "error"
+    assert level(make({"loss": [1.77e11]}), "divergence") not in LOUD  # a squared error of who knows what
+    assert level(make({"loss": [9000.0]}, framework="transformers"), "divergence") not in LOUD
+
+
 def test_sawtooth_is_structure_not_batch_noise():
     waves = learned(sigma=0.01) + 0.4 * ((np.arange(ROWS) % 12) / 12 - 0.5) * (AT > 0.1)
     assert level(make({"loss": waves, **RATE}), "sawtooth") in LOUD

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import inf
 
 import numpy as np
 
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import Curve, named_curve
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 BESIDE = 3  # rows around a break of the loss within which a move of the learning rate belongs to it
+
+
+def beyond(found: float, limit: float) -> float:
+    """How many times as large as its limit a number is: the margin of an evidence. Without bound over a limit of 0."""
+    return found / limit if limit else inf
+
+
+def after_start(curve: Curve) -> Curve:
+    """The rows after the first eighth, in which caches fill, kernels are compiled and readings begin."""
+    return Curve(curve.steps[curve.width :], curve.values[curve.width :])
+
+
+def logging_interval(run: Run) -> float:
+    """The usual number of steps between two rows of the training loss; 0 where it cannot be told."""
+    loss = loss_curve(run)
+    return float(np.median(np.diff(loss.steps))) if len(loss) > 1 else 0.0
 
 
 def spoiled(run: Run) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import warmup_end
+from lossdoctor.detectors.curve import beyond, warmup_end
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -124,5 +124,4 @@ def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> 
         "median": median, "peak": peak, "exactly_zero": peak == 0.0, "level": loss.tail(), "fall": loss.fall, "rows": len(norm),
     }  # fmt: skip
     span = (int(norm.steps[0]), int(norm.steps[-1]))
-    margin = min(10.0, limit / max(median, limit / 10))
-    return Evidence(numbers, ("train/grad_norm", "train/loss"), span[0], (span,), margin=margin, points=len(norm))
+    return Evidence(numbers, ("train/grad_norm", "train/loss"), span[0], (span,), margin=beyond(limit, median), points=len(norm))

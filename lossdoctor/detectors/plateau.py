@@ -211,6 +211,7 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
     first = int(curve.at[min(int(since * len(curve.at)), len(curve.at) - 1)])
     if since == 0 and len(curve) > FEW:
         first = max(first, min(warmup_end(stand.run), int(curve.steps[-1])))
+    words = stand.run.task == tasks.LANGUAGE_MODEL or "language model" in reason
     numbers: dict[str, Scalar] = {
         "level": stand.level,
         "start": curve.start.value,
@@ -221,6 +222,9 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
         "chance_name": chance.name if chance else "",
         "log_vocabulary": vocabulary,
         "of_vocabulary": stand.level / vocabulary if vocabulary else None,
+        "like_untrained": int(
+            stand.level >= stand.limits.untrained and ("language model" in reason or stand.run.task == tasks.LANGUAGE_MODEL)
+        ),
         "rows": len(curve),
         "reason": reason,
         "what": "eval" if stand.change.signal.startswith("eval") else "training",

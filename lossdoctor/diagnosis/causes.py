@@ -12,7 +12,7 @@ from lossdoctor.rulebook import CauseRule, Condition, Rule, fill
 UNKNOWN_PRIOR = 0.5  # the weight of everything that no rule names, in units of a common cause
 LEAST = 0.03  # a cause below this is noise on the page
 MOST = 5
-CLOSE = 0.6  # the second is close to the first from this ratio on
+CLOSE = 0.5  # the second is close to the first from this ratio on
 
 
 @dataclass(frozen=True, slots=True)

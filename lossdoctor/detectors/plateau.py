@@ -222,9 +222,7 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
         "chance_name": chance.name if chance else "",
         "log_vocabulary": vocabulary,
         "of_vocabulary": stand.level / vocabulary if vocabulary else None,
-        "like_untrained": int(
-            stand.level >= stand.limits.untrained and ("language model" in reason or stand.run.task == tasks.LANGUAGE_MODEL)
-        ),
+        "like_untrained": int(words and stand.level >= stand.limits.untrained),
         "rows": len(curve),
         "reason": reason,
         "what": "eval" if stand.change.signal.startswith("eval") else "training",

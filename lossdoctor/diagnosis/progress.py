@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lossdoctor.run import Run, Signal
 
+AS_NEW = 0.15  # of ln(vocabulary): the first loss of a model from scratch
 ROUNDED = 0.02  # of an epoch's length: what epochs of two digits leave of it
 SINGLE = float(np.finfo(np.float32).eps)
 GPU_SIGNAL = re.compile(r"gpu/(\d+)/")
@@ -142,4 +143,4 @@ def untrained(run: Run) -> bool:
     """Whether the first losses lie within 15 % of ln(vocabulary), as those of a model from scratch do."""
     loss, vocabulary = run.signal("train/loss"), run.number("vocab_size")
     first = loss.in_order.values[:1] if loss is not None else np.empty(0)
-    return vocabulary is not None and vocabulary > 1 and len(first) == 1 and abs(float(first[0]) / math.log(vocabulary) - 1) <= 0.15
+    return vocabulary is not None and vocabulary > 1 and len(first) == 1 and abs(float(first[0]) / math.log(vocabulary) - 1) <= AS_NEW

@@ -46,7 +46,7 @@ def steps_per_epoch(run: Run) -> float | None:
 
 @lru_cache(maxsize=32)
 def warmup_end(run: Run) -> int:
-    """The last step of warmup: where the learning rate first reaches 99 % of its peak, at most half of the run; without a learning rate
+    """The last step of warmup: where the learning rate first reaches its peak, at most half of the run; without a learning rate
     (or with one that starts at its peak) the first 5 %, at most 100 steps."""
     rate = named_curve(run, "train/learning_rate")
     first, last = run.first_step, run.last_step
@@ -54,7 +54,7 @@ def warmup_end(run: Run) -> int:
     if len(rate) < 4 or rate.values.max() <= 0:
         return default
     highest = float(rate.values.max())
-    peak = int(np.argmax(rate.values >= 99 / 100 * highest))
+    peak = int(np.argmax(np.isclose(rate.values, highest)))
     # A cyclic schedule reaches its highest late; its first way up is its warmup.
     falls = np.flatnonzero((np.diff(rate.values) < 0) & (rate.values[:-1] >= highest / 3))
     peak = min(peak, int(falls[0])) if len(falls) else peak

@@ -44,8 +44,8 @@ def out_of_memory(run: Run) -> Evidence | None:
     return Evidence(numbers, (), step, ((step, step),) if step is not None else ())
 
 
-def memory_near_limit(run: Run, *, limit: float, share: float, full: float) -> Evidence | Skip | None:
-    """A GPU's memory is more than `limit` percent full in at least `share` of the rows; `full` percent leaves no room for a longer batch.
+def memory_near_limit(run: Run, *, limit: float, share: float) -> Evidence | Skip | None:
+    """A GPU's memory is more than `limit` percent full in at least `share` of the rows; a level that leaves half of that room is full.
 
     Readings of the driver count PyTorch's cache, which gives way under pressure: a high reading alone is no danger of death.
     """
@@ -63,7 +63,7 @@ def memory_near_limit(run: Run, *, limit: float, share: float, full: float) -> E
         "peak_percent": top,
         "median_percent": float(np.median(curve.values)),
         "over_share": shares[name],
-        "is_full": int(float(np.median(curve.values)) >= full and not settled(run)),
+        "is_full": int(2 * (100 - float(np.median(curve.values))) <= 100 - limit and not settled(run)),
         "signal": name,
         "rows": len(curve),
     }

@@ -56,8 +56,8 @@ class Stand:
 
     @cached_property
     def late_drift(self) -> float:
-        """Change of the level over the last three fifths of the rows, as a share of it."""
-        return self.curve.trend(2 / 5)[0] / abs(self.level)
+        """Change of the level over the second half of the rows, as a share of it."""
+        return self.curve.trend(1 / 2)[0] / abs(self.level)
 
     @property
     def still(self) -> bool:
@@ -72,7 +72,7 @@ class Stand:
 
     @property
     def rests(self) -> bool:
-        """No further fall over the last three fifths."""
+        """No further fall over the second half."""
         return self.late_drift >= -self.limits.fall
 
     @property

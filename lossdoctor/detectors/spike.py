@@ -53,7 +53,7 @@ def loss_spike(
     if len(curve) < 12 or (spoiled(run) and len(curve) < window):
         return None
     base, noise = _before(curve, min(window, max(5, len(curve) // 4)))
-    bar = sigmas + 3 / 2 * float(np.log10(max(len(curve), 100) / 100))
+    bar = sigmas + float(np.log(max(len(curve), 100) / 100) / np.sqrt(2))  # so grows the highest of so many rows of Laplace noise
     needed = {1: ratio, 2: pair_ratio, slow_rows: slow_ratio}
     found = _events(curve, base, noise, bar, needed)
     skip = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))

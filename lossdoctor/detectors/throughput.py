@@ -13,11 +13,12 @@ from lossdoctor.run.log import Ints
 from lossdoctor.shapes.curve import named_curve
 
 HOW = "log tokens_per_second (include_num_input_tokens_seen=True), or keep the event files: their wall times tell the speed"
+WINDOW = 5  # rows
 RATES = ("perf/tokens_per_second", "perf/samples_per_second", "perf/steps_per_second")
 
 
-def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, least_rows: int, sigmas: float) -> Evidence | Skip | None:
-    """A stretch of `share` of the rows at least (and `least_rows`) whose speed, a rolling median of five, is under `below` of the baseline
+def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, sigmas: float) -> Evidence | Skip | None:
+    """A stretch of `share` of the rows at least (and five rows) whose speed, a rolling median of five, is under `below` of the baseline
     (`below_wall` where only wall times tell it), and that stands apart: `sigmas` scales of the speeds before, four of five slow rows slower
     than nine of ten before.
 
@@ -32,7 +33,7 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
         return Skip("in reinforcement learning the step time follows the length of the completions", "log tokens_per_second")
     if len(rate) < 12:
         return Skip("fewer than 12 speeds were logged", HOW)
-    smooth = rolling_median(rate, 5)
+    smooth = rolling_median(rate, WINDOW)
     baseline = float(np.median(smooth[smooth >= np.median(smooth)]))
     early = float(np.median(smooth[1 : max(4, len(smooth) // 4)]))
     baseline = max(min(baseline, 2 * early), early)  # an odd fast stretch is no baseline
@@ -41,7 +42,7 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
     slow = smooth < below * baseline
     first, last = _longest(slow)
     rows = last - first + 1
-    if rows < max(least_rows, share * len(rate)) or first < 5 or not _apart(rate[:first], rate[first : last + 1], sigmas):
+    if rows < max(WINDOW, share * len(rate)) or first < 5 or not _apart(rate[:first], rate[first : last + 1], sigmas):
         return None
     speed = float(np.median(rate[first : last + 1]))
     numbers: dict[str, Scalar] = {

@@ -60,7 +60,7 @@ def whole(run: Run) -> dict[str, Scalar]:
     model = run.setting("base_model")
     seed = run.number("data_seed") if run.number("data_seed") is not None else run.number("seed")
     norm = run.signal("train/grad_norm")
-    limit = float(np.quantile(norm.finite.values, USUAL.clipping.quantile)) if norm is not None and len(norm.finite) >= 20 else None
+    limit = float(np.quantile(norm.finite.values, USUAL.clipping.quantile)) if norm is not None and len(norm.finite) >= 5 else None
     size = run.number("max_length")
     return {
         "warmup_steps_suggested": min(max(10, round(USUAL.warmup.share * total)), max(1, total // 4)),

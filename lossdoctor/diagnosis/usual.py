@@ -10,6 +10,20 @@ import msgspec
 Range = tuple[float, float]
 
 
+class Prior(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    common: float
+    possible: float
+    rare: float
+    unnamed: float
+
+
+class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    hint: float
+    fair: float
+    strong: float
+    proof: float
+
+
 class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lora: Range
     full: Range
@@ -36,6 +50,8 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Usual(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    prior: Prior
+    evidence: Evidence
     learning_rate: Rates
     warmup: Warmup
     clipping: Clipping

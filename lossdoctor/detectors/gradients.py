@@ -14,9 +14,7 @@ DEFAULT = 1.0  # max_grad_norm of HuggingFace; 300 of 324 real runs use it
 HOW = "transformers >= 4.38 logs grad_norm by itself; elsewhere log what clip_grad_norm_ returns"
 
 
-def constant_clipping(
-    run: Run, *, some_share: float, constant_share: float, severe_factor: float, sgd_factor: float
-) -> Evidence | Skip | None:
+def constant_clipping(run: Run, *, some_share: float, constant_share: float, severe_factor: float) -> Evidence | Skip | None:
     """Share of post-warmup rows whose norm (logged before clipping) exceeds `max_grad_norm`.
 
     A limit that is not in the settings is taken as HF's default. `harm` says whether anything else points at the clipping: the median
@@ -42,9 +40,8 @@ def constant_clipping(
     if share < some_share or (not known and run.framework not in ("transformers", "")):
         return None
     factor = float(np.median(np.minimum(1.0, limit / np.maximum(values, np.finfo(np.float64).tiny))))
-    sgd = "sgd" in str(run.setting("optim") or "").lower()
     chosen = known and limit != DEFAULT  # with the default limit and Adam it is what most healthy runs do
-    severe = share >= constant_share and ((known and sgd and factor <= sgd_factor) or (chosen and factor <= severe_factor))
+    severe = share >= constant_share and chosen and factor <= severe_factor
     numbers = {
         "share": share,
         "limit": limit,

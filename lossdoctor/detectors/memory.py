@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossdoctor.detectors.curve import after_start, beyond
-from lossdoctor.measures.trend import mann_kendall, theil_sen
+from lossdoctor.measures.trend import theil_sen
 from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run, Signal
 from lossdoctor.shapes.curve import Curve, curve_of
@@ -20,8 +20,8 @@ def memory_signals(run: Run) -> list[Signal]:
     ]
 
 
-def memory_leak(run: Run, *, climb: float, z: float, still: float) -> Evidence | Skip | None:
-    """After its first eighth a memory curve climbs by `climb` of its level, by Mann-Kendall beyond `z`, and its last third still climbs
+def memory_leak(run: Run, *, climb: float, still: float) -> Evidence | Skip | None:
+    """After its first eighth a memory curve climbs by `climb` of its level, and its last third still climbs
     at `still` of the mean pace: a cache that fills up levels off, a leak does not."""
     curves = [(signal.name, curve_of(signal)) for signal in memory_signals(run)]
     curves = [(name, curve) for name, curve in curves if len(curve) >= 10]
@@ -30,11 +30,11 @@ def memory_leak(run: Run, *, climb: float, z: float, still: float) -> Evidence |
             "no memory was logged (10 values are needed)",
             "log torch.cuda.memory_allocated() and the process memory, or use WandB, which does",
         )
-    found = [(name, curve, evidence) for name, curve in curves if (evidence := _leak(name, curve, climb, z, still)) is not None]
+    found = [(name, curve, evidence) for name, curve in curves if (evidence := _leak(name, curve, climb, still)) is not None]
     return max(found, key=lambda entry: float(entry[2].margin))[2] if found else None
 
 
-def _leak(name: str, curve: Curve, climb: float, z: float, still: float) -> Evidence | None:
+def _leak(name: str, curve: Curve, climb: float, still: float) -> Evidence | None:
     steady = after_start(curve)
     if len(steady) < 8:
         return None
@@ -42,7 +42,7 @@ def _leak(name: str, curve: Curve, climb: float, z: float, still: float) -> Evid
     third = max(2, len(level) // 3)
     low = float(np.min(level[:third]))
     high = float(np.median(level[-2:]))
-    if low <= 0 or (high - low) < climb * low or mann_kendall(level) < z:
+    if low <= 0 or (high - low) < climb * low:
         return None
     pace = (high - low) / max(at[-1] - at[0], 1.0)
     late = theil_sen(at[-third:], level[-third:])

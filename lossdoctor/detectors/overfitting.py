@@ -38,24 +38,24 @@ class Turn:
     trend: float
 
 
-def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float, early_epochs: float) -> Evidence | Skip | None:
+def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float) -> Evidence | Skip | None:
     """The eval loss ends `rise` over its minimum, two evals at least after it, and train does not rise.
 
     Noise must not explain it: the rise is `sigmas` standard errors, or a trend of three, or no later eval came back to within `rise` of
-    the minimum. A minimum before `early_epochs` epochs or `early_share` of the run is the hockey stick's matter.
+    the minimum. A minimum before `early_share` of the run is the hockey stick's matter.
     """
     found = _turn(run, rise, sigmas)
     if not isinstance(found, Turn):
         return found
-    return None if _early(run, found, early_share, early_epochs) else _evidence(run, found, rise)
+    return None if _early(run, found, early_share) else _evidence(run, found, rise)
 
 
-def hockey_stick(run: Run, *, rise: float, sigmas: float, early_share: float, early_epochs: float) -> Evidence | Skip | None:
-    """Overfitting whose eval minimum lies before `early_epochs` epochs or `early_share` of the run."""
+def hockey_stick(run: Run, *, rise: float, sigmas: float, early_share: float) -> Evidence | Skip | None:
+    """Overfitting whose eval minimum lies before `early_share` of the run."""
     found = _turn(run, rise, sigmas)
     if not isinstance(found, Turn):
         return found
-    return _evidence(run, found, rise) if _early(run, found, early_share, early_epochs) else None
+    return _evidence(run, found, rise) if _early(run, found, early_share) else None
 
 
 def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
@@ -98,9 +98,8 @@ def turn_of(signal: Signal) -> Turn | None:
     )  # fmt: skip
 
 
-def _early(run: Run, turn: Turn, share: float, epochs: float) -> bool:
-    by_epoch = turn.epoch is not None and run.step_is != "epoch" and turn.epoch <= epochs
-    return turn.step <= share * max(run.planned_steps or 0, run.last_step, 1) or by_epoch
+def _early(run: Run, turn: Turn, share: float) -> bool:
+    return turn.step <= share * max(run.planned_steps or 0, run.last_step, 1)
 
 
 def _train_since(run: Run, turn: Turn) -> float:

@@ -14,12 +14,12 @@ from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 ROWS, CYCLES, CLIP = 24, 6, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
 
 
-def sawtooth(run: Run, *, amplitude: float, against_drop: float, chance: float, share: float) -> Evidence | None:
+def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evidence | None:
     """Two kinds of structure tell oscillation from batch noise.
 
     Waves: a periodogram line that white noise would reach with probability `chance`, holding `share` of the variance (the learning
     rate's own cycle needs a hundredth of that proof). Full-batch training (one step an epoch) has no batch noise at all, so any roughness
-    is instability. Amplitudes are those of a sine of the same power, peak to peak, against the level and against the total drop.
+    is instability. Amplitudes are those of a sine of the same power, peak to peak, against the level.
     """
     whole = loss_curve(run)
     curve = whole.after(warmup_end(run))
@@ -41,7 +41,7 @@ def sawtooth(run: Run, *, amplitude: float, against_drop: float, chance: float, 
     }  # fmt: skip
     wave = _wave(run, curve, clipped, chance, share)
     margin, kind = 0.0, ""
-    if wave is not None and swing >= amplitude * level and swing >= against_drop * drop:
+    if wave is not None and swing >= amplitude * level:
         period = wave.period * interval
         numbers |= {"period_steps": period, "cycles": len(values) / wave.period, "period_epochs": period / per_epoch if per_epoch else None}
         margin, kind = wave.share / share, "waves"

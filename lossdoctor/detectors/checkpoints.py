@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import steps_per_epoch
+from lossdoctor.detectors.curve import beyond, logging_interval, steps_per_epoch
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 
@@ -38,7 +38,7 @@ def corrupt_checkpoint(run: Run) -> Evidence | Skip | None:
         "none_clean": int(not clean),
     }
     spans = tuple((c.step, c.step) for c in bad[:20])
-    return Evidence(numbers, (), bad[0].step, spans, margin=5.0)
+    return Evidence(numbers, (), bad[0].step, spans)
 
 
 def sparse_checkpoints(run: Run, *, share: float, hours: float) -> Evidence | Skip | None:
@@ -52,7 +52,8 @@ def sparse_checkpoints(run: Run, *, share: float, hours: float) -> Evidence | Sk
         return Skip("the run is too short to speak of", "")
     every = _interval(run)
     newest = max((c.step for c in run.checkpoints if c.step <= run.last_step), default=None)
-    died = run.finished is not True and not run.early_stopped and run.evidence_beyond_state and run.last_step < 0.98 * plan
+    unfinished = run.finished is not True and not run.early_stopped and run.evidence_beyond_state
+    died = unfinished and run.last_step + logging_interval(run) + 1 < plan
     lost = run.last_step - newest if died and newest is not None else None
     seconds = _seconds_a_step(run)
     at_risk = None if every is None else min(every, plan)
@@ -76,7 +77,7 @@ def sparse_checkpoints(run: Run, *, share: float, hours: float) -> Evidence | Sk
         "plan": plan,
     }
     spans = ((newest, run.last_step),) if was_lost and newest is not None else ()
-    return Evidence(numbers, (), newest if was_lost else None, spans, margin=worst / plan / share)
+    return Evidence(numbers, (), newest if was_lost else None, spans, margin=beyond(worst / plan, share))
 
 
 def _interval(run: Run) -> float | None:

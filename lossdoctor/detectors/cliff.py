@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from lossdoctor.detectors.curve import logging_interval
 from lossdoctor.model import Evidence, LogEvent, Skip
 from lossdoctor.run import Run
 from lossdoctor.run.ends import FATAL, ends_a_run, rank
@@ -17,7 +16,7 @@ def cliff(run: Run, *, missing_share: float) -> Evidence | Skip | None:
     or a log ends in an error. A checkpoint's state always stops early and proves nothing by itself."""
     reached, planned = run.last_step, run.planned_steps
     # The last log may lie one logging interval before the end, and steps may be counted from 0.
-    slack = _interval(run) + 1
+    slack = logging_interval(run) + 1
     short = planned is not None and planned - reached > max(missing_share * planned, slack)
     death = _death(run, max(missing_share * reached, slack))
     if run.early_stopped or (run.finished and death is None):
@@ -81,9 +80,3 @@ def _printed_only(run: Run) -> bool:
 def _rows(run: Run) -> int:
     """Rows of the training loss, or of whatever was logged most."""
     return max((len(signal) for signal in run.signals.values()), default=0)
-
-
-def _interval(run: Run) -> float:
-    """The usual number of steps between two logged rows."""
-    loss = loss_curve(run)
-    return float(np.median(np.diff(loss.steps))) if len(loss) > 1 else 0.0

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import inf
 
 import numpy as np
 
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import Curve, named_curve
+from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 BESIDE = 3  # rows around a break of the loss within which a move of the learning rate belongs to it
+
+
+def beyond(found: float, limit: float) -> float:
+    """How many times as large as its limit a number is: the margin of an evidence. Without bound over a limit of 0."""
+    return found / limit if limit else inf
+
+
+def after_start(curve: Curve) -> Curve:
+    """The rows after the first eighth, in which caches fill, kernels are compiled and readings begin."""
+    return Curve(curve.steps[curve.width :], curve.values[curve.width :])
+
+
+def logging_interval(run: Run) -> float:
+    """The usual number of steps between two rows of the training loss; 0 where it cannot be told."""
+    loss = loss_curve(run)
+    return float(np.median(np.diff(loss.steps))) if len(loss) > 1 else 0.0
 
 
 def spoiled(run: Run) -> bool:
@@ -29,7 +46,7 @@ def steps_per_epoch(run: Run) -> float | None:
 
 @lru_cache(maxsize=32)
 def warmup_end(run: Run) -> int:
-    """The last step of warmup: where the learning rate first reaches 99 % of its peak, at most half of the run; without a learning rate
+    """The last step of warmup: where the learning rate first reaches its peak, at most half of the run; without a learning rate
     (or with one that starts at its peak) the first 5 %, at most 100 steps."""
     rate = named_curve(run, "train/learning_rate")
     first, last = run.first_step, run.last_step
@@ -37,7 +54,7 @@ def warmup_end(run: Run) -> int:
     if len(rate) < 4 or rate.values.max() <= 0:
         return default
     highest = float(rate.values.max())
-    peak = int(np.argmax(rate.values >= 99 / 100 * highest))
+    peak = int(np.argmax(np.isclose(rate.values, highest)))
     # A cyclic schedule reaches its highest late; its first way up is its warmup.
     falls = np.flatnonzero((np.diff(rate.values) < 0) & (rate.values[:-1] >= highest / 3))
     peak = min(peak, int(falls[0])) if len(falls) else peak

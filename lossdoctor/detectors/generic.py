@@ -40,10 +40,12 @@ from math import inf
 
 import numpy as np
 
+from lossdoctor.detectors.curve import beyond
 from lossdoctor.measures.trend import mann_kendall
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, named_curve
+from lossdoctor.vitals.change import SURE
 
 LEAST_ROWS = 4
 
@@ -62,7 +64,7 @@ def threshold(
     found = float(outside.mean())
     if not outside.any() or found < share:
         return None
-    return _evidence(signal, curve, outside, {"share_found": found}, found / max(share, 1e-9))
+    return _evidence(signal, curve, outside, {"share_found": found}, beyond(found, share))
 
 
 def share_above(run: Run, *, signal: str, setting: str, share: float, factor: float = 1.0, after: float = 0.0) -> Evidence | Skip | None:
@@ -80,7 +82,7 @@ def share_above(run: Run, *, signal: str, setting: str, share: float, factor: fl
     found = float(outside.mean())
     if not outside.any() or found < share:
         return None
-    return _evidence(signal, curve, outside, {"share_found": found, "bound": factor * limit}, found / max(share, 1e-9))
+    return _evidence(signal, curve, outside, {"share_found": found, "bound": factor * limit}, beyond(found, share))
 
 
 def trend(run: Run, *, signal: str, change: float, z: float, after: float = 0.0) -> Evidence | Skip | None:
@@ -91,8 +93,7 @@ def trend(run: Run, *, signal: str, change: float, z: float, after: float = 0.0)
     curve = _curve(run, signal, after)
     if isinstance(curve, Skip):
         return curve
-    start, end, score = curve.head(max(2, len(curve) // 10)), curve.tail(), mann_kendall(curve.level)
-    moved = (end - start) / max(abs(start), 1e-12)
+    moved, score = -curve.fall, mann_kendall(curve.level)
     way = 1.0 if change >= 0 else -1.0
     if way * moved < abs(change) or way * score < z:
         return None
@@ -100,12 +101,12 @@ def trend(run: Run, *, signal: str, change: float, z: float, after: float = 0.0)
         signal,
         curve,
         np.ones(len(curve), dtype=bool),
-        {"change_found": moved, "z_found": float(score), "start": start, "end": end},
-        way * moved / max(abs(change), 1e-9),
+        {"change_found": moved, "z_found": float(score), "start": curve.start.value, "end": curve.end.value},
+        beyond(way * moved, abs(change)),
     )
 
 
-def drop(run: Run, *, signal: str, fall: float, sigmas: float = 3.0, after: float = 0.0) -> Evidence | Skip | None:
+def drop(run: Run, *, signal: str, fall: float, sigmas: float = SURE, after: float = 0.0) -> Evidence | Skip | None:
     """The level of the last tenth lies `fall` (a fraction of the best level) and `sigmas` noise scales below the best level so far.
 
     For signals that should rise, such as an accuracy or a throughput. Numbers: signal, fall_found, best, best_step, end, median, lowest,
@@ -116,40 +117,35 @@ def drop(run: Run, *, signal: str, fall: float, sigmas: float = 3.0, after: floa
         return curve
     top = int(np.argmax(curve.level))
     best, end = float(curve.level[top]), curve.tail()
-    fell = (best - end) / max(abs(best), 1e-12)
+    fell = (best - end) / (abs(best) or 1.0)
     if fell < fall or best - end < sigmas * curve.level_noise:
         return None
     at = int(curve.at[top])
-    return _evidence(
-        signal, curve, curve.steps >= at, {"fall_found": fell, "best": best, "best_step": at, "end": end}, fell / max(fall, 1e-9)
-    )
+    return _evidence(signal, curve, curve.steps >= at, {"fall_found": fell, "best": best, "best_step": at, "end": end}, beyond(fell, fall))
 
 
-def ratio_to_baseline(
-    run: Run, *, signal: str, above: float = inf, below: float = 0.0, baseline: float = 0.25, last: float = 0.25, after: float = 0.0
-) -> Evidence | Skip | None:
-    """The median of the `last` fraction of the rows, divided by that of the first `baseline` fraction, is above `above` or below `below`.
+def ratio_to_baseline(run: Run, *, signal: str, above: float = inf, below: float = 0.0, after: float = 0.0) -> Evidence | Skip | None:
+    """The level of the last eighth of the rows, divided by that of the first eighth, is above `above` or below `below`.
 
     Numbers: signal, ratio_found, start, end, median, lowest, highest, rows.
     """
     curve = _curve(run, signal, after)
     if isinstance(curve, Skip):
         return curve
-    early, late = curve.values[: max(2, round(baseline * len(curve)))], curve.values[-max(2, round(last * len(curve))) :]
-    start, end = float(np.median(early)), float(np.median(late))
+    start, end = curve.start.value, curve.end.value
     if start <= 0:
         return Skip(f"the baseline of {signal} is not above 0", "")
     ratio = end / start
     if not (ratio > above or ratio < below):
         return None
     rows = np.zeros(len(curve), dtype=bool)
-    rows[-len(late) :] = True
+    rows[-curve.width :] = True
     return _evidence(
         signal,
         curve,
         rows,
         {"ratio_found": ratio, "start": start, "end": end},
-        ratio / above if ratio > above else below / max(ratio, 1e-9),
+        beyond(ratio, above) if ratio > above else beyond(below, ratio),
     )
 
 
@@ -173,4 +169,4 @@ def _evidence(signal: str, curve: Curve, rows: np.ndarray, numbers: dict[str, Sc
         "rows": len(curve),
     }
     first, last = int(steps[0]), int(steps[-1])
-    return Evidence({**common, **numbers}, (signal,), first, ((first, last),), margin=max(1.0, min(10.0, margin)), points=len(curve))
+    return Evidence({**common, **numbers}, (signal,), first, ((first, last),), margin=margin, points=len(curve))

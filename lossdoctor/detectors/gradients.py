@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import warmup_end
+from lossdoctor.detectors.curve import beyond, warmup_end
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 from lossdoctor.vitals.change import SURE
 
+DEFAULT = 1.0  # max_grad_norm of HuggingFace; 300 of 324 real runs use it
 HOW = "transformers >= 4.38 logs grad_norm by itself; elsewhere log what clip_grad_norm_ returns"
 
 
-def constant_clipping(
-    run: Run, *, some_share: float, constant_share: float, severe_factor: float, sgd_factor: float, default_limit: float
-) -> Evidence | Skip | None:
+def constant_clipping(run: Run, *, some_share: float, constant_share: float, severe_factor: float) -> Evidence | Skip | None:
     """Share of post-warmup rows whose norm (logged before clipping) exceeds `max_grad_norm`.
 
     A limit that is not in the settings is taken as HF's default. `harm` says whether anything else points at the clipping: the median
@@ -29,12 +28,12 @@ def constant_clipping(
     known = limit is not None
     if limit is not None and limit <= 0:
         return None
-    limit = limit or default_limit
+    limit = limit or DEFAULT
     steady = norm.after(warmup_end(run))
     if len(steady) < 5:
         steady = norm
     values = steady.values
-    at_limit = np.isclose(values, limit, rtol=1 / 1000)
+    at_limit = np.isclose(values, limit)
     above = (values > limit) & ~at_limit
     share = float(above.mean())
     if at_limit.mean() > 0.5:
@@ -42,18 +41,14 @@ def constant_clipping(
     if share < some_share or (not known and run.framework not in ("transformers", "")):
         return None
     factor = float(np.median(np.minimum(1.0, limit / np.maximum(values, np.finfo(np.float64).tiny))))
-    sgd = "sgd" in str(run.setting("optim") or "").lower()
-    chosen = known and limit != default_limit  # with the default limit and Adam it is what most healthy runs do
-    severe = share >= constant_share and ((known and sgd and factor <= sgd_factor) or (chosen and factor <= severe_factor))
-    p90 = float(np.quantile(values, 9 / 10))
+    chosen = known and limit != DEFAULT  # with the default limit and Adam it is what most healthy runs do
+    severe = share >= constant_share and chosen and factor <= severe_factor
     numbers = {
         "share": share,
         "limit": limit,
         "limit_known": known,
         "factor": factor,
         "median": float(np.median(values)),
-        "p90": p90,
-        "p95": float(np.quantile(values, 19 / 20)),
         "max": float(values.max()),
         "harm": 1 if severe else 0,
         "rows": len(steady),
@@ -75,7 +70,7 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     steady = norm.after(min(warmup_end(run), norm.steps[0] + norm.span / 5))
     values, fifth = steady.values, max(3, len(steady) // 5)
     early, median, late = float(np.median(values[:fifth])), float(np.median(values)), float(np.median(values[-fifth:]))
-    peak, usual = float(values.max()), max(float(np.quantile(values, 1 / 4)), absolute / 20)
+    peak, usual = float(values.max()), max(float(np.median(values[values <= median])), absolute / 20)
     reference = max(min(early, 3 * float(np.min(steady.level))), absolute / 20)
     high = values >= max(burst * usual, factor * absolute)
     trouble = _with_loss_trouble(run, steady, values >= max(factor * usual, factor * absolute / 2))
@@ -95,7 +90,6 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
         "early": early, "median": median, "late": late, "peak": peak, "ratio": ratio,
         "trouble": trouble, "bursts": int(high.sum()), "burst_share_found": float(high.mean()), "kind": kind,
         "rows": len(steady), "grave": int(peak >= factor * burst * usual or (kind == "staying" and late >= factor**2 * reference)),
-        "high_rows_absolute": int((values > factor).sum()), "p95": float(np.quantile(values, 19 / 20)), "mean": float(values.mean()),
     }  # fmt: skip
     margin = max(1.0, ratio / factor if kind == "staying" else float(high.mean()) / burst_share)
     return Evidence(numbers, ("train/grad_norm",), onset, ((onset, int(steady.steps[-1])),), margin=margin, points=len(steady))
@@ -127,7 +121,7 @@ def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> 
     norm, loss = named_curve(run, "train/grad_norm"), loss_curve(run)
     if len(norm) < 5 or len(loss) < 5:
         return Skip("fewer than 5 gradient norms", HOW)
-    late = norm.part(2 / 5, 1)
+    late = norm.part(0.5, 1)
     median, peak = float(np.median(late.values)), float(norm.values.max())
     limit = tiny * max(1.0, float(np.sqrt(abs(loss.end.value))))
     within = flat * abs(loss.start.value) + 2 * float(np.hypot(loss.start.error, loss.end.error))
@@ -137,5 +131,4 @@ def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> 
         "median": median, "peak": peak, "exactly_zero": peak == 0.0, "level": loss.tail(), "fall": loss.fall, "rows": len(norm),
     }  # fmt: skip
     span = (int(norm.steps[0]), int(norm.steps[-1]))
-    margin = min(10.0, limit / max(median, limit / 10))
-    return Evidence(numbers, ("train/grad_norm", "train/loss"), span[0], (span,), margin=margin, points=len(norm))
+    return Evidence(numbers, ("train/grad_norm", "train/loss"), span[0], (span,), margin=beyond(limit, median), points=len(norm))

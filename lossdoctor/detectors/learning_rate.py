@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.levels import log_classes, log_vocabulary
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -65,7 +64,7 @@ def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | S
     return Evidence(numbers, ("train/learning_rate",), ended, ((ended, int(rate.steps[-1])),), margin=rest / left, points=len(rate))
 
 
-def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
+def lr_restart(run: Run, *, rise: float) -> Evidence | Skip | None:
     """The learning rate jumps up by `rise` of its peak after it had decayed: the schedule was started again.
 
     Cosine restarts and cyclic schedules come back to a peak again and again, in equal distances and by plan (a scheduler type that says
@@ -91,7 +90,7 @@ def lr_restart(run: Run, *, rise: float, most: int) -> Evidence | Skip | None:
     before, after = float(values[jumps[0] - 1]), float(np.max(values[jumps[0] : jumps[0] + 3]))
     peak = float(values[: jumps[0] + 1].max())
     numbers: dict[str, Scalar] = {
-        "jumps": len(jumps), "before": before, "after": after, "peak": float(values.max()), "many": int(len(jumps) > most),
+        "jumps": len(jumps), "before": before, "after": after, "peak": float(values.max()),
     }  # fmt: skip
     spans = tuple((int(rate.steps[j - 1]), int(rate.steps[j])) for j in jumps[:20])
     margin = max(1.0, (after - before) / (rise * peak))
@@ -119,9 +118,7 @@ def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Sk
     return Evidence(numbers, ("train/learning_rate",), span[0], (span,), margin=warm / share, points=len(rate))
 
 
-def no_warmup(
-    run: Run, *, start: float, jump: float, sigmas: float, over_chance: float, absurd_rate: float, norm_fall: float
-) -> Evidence | Skip | None:
+def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate: float, norm_fall: float) -> Evidence | Skip | None:
     """The first logged learning rate is `start` of the peak or more, and the loss jumps by `jump` of its first value within the first rows.
 
     A jump within the first logging interval is averaged away. What is left of it is a gradient norm that falls `norm_fall`-fold at once, at
@@ -141,11 +138,8 @@ def no_warmup(
     # Medians of three: one hard batch in the first rows is no instability.
     first, top = float(loss.values[0]), float(np.max(rolling_median(loss.values[: rows + 2], 3)[1:rows]))
     settled = loss.after(int(loss.steps[min(rows, len(loss) - 2)]))
-    reference = log_vocabulary(run) or log_classes(run)
-    # Above what an untrained model scores is unstable beyond doubt; elsewhere the jump must be large.
-    needed = min((1 + jump) * first, (1 + over_chance) * max(reference, first)) if reference is not None else (1 + jump) * first
     hidden = _thrown_at_once(run, peak, absurd_rate, norm_fall)
-    if not hidden and (top < needed or top - first < sigmas * max(settled.noise, loss.noise / 5)):
+    if not hidden and (top < (1 + jump) * first or top - first < sigmas * max(settled.noise, loss.noise / 5)):
         return None
     at = 1 + int(np.argmax(loss.values[1:rows]))
     numbers = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossdoctor.detectors.curve import beyond
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
@@ -37,7 +38,7 @@ def duplicate_steps(run: Run, *, share: float) -> Evidence | Skip | None:
         "most": int(counts.max()),
         "redone": int(loss.segments[-1] > 0),
     }
-    return Evidence(numbers, ("train/loss",), low, ((low, high),), margin=min(5.0, extra / max(share * len(loss), 1)), points=len(loss))
+    return Evidence(numbers, ("train/loss",), low, ((low, high),), margin=beyond(extra, share * len(loss)), points=len(loss))
 
 
 def sparse_logging(run: Run, *, least: int) -> Evidence | Skip | None:
@@ -77,8 +78,8 @@ def missing_signal(run: Run) -> Evidence | None:
     return Evidence(numbers, (), None, (), margin=2.0)
 
 
-def mixed_runs(run: Run, *, back_steps: int) -> Evidence | Skip | None:
-    """Two runs wrote into one place: the steps jump back and forth `back_steps` times or more, or checkpoints lie there that this
+def mixed_runs(run: Run, *, share: float) -> Evidence | Skip | None:
+    """Two runs wrote into one place: the steps jump back at `share` of the rows, more than once, or checkpoints lie there that this
     run cannot have written (beyond its end, or at steps at which it does not save).
     """
     loss = _main(run)
@@ -86,7 +87,7 @@ def mixed_runs(run: Run, *, back_steps: int) -> Evidence | Skip | None:
         return Skip("neither a training loss nor a reward was logged", "log the training loss")
     back = int((np.diff(loss.steps) < 0).sum())
     foreign = sorted({*run.foreign_checkpoints, *_odd_checkpoints(run)})
-    interleaved = back >= back_steps and back >= 0.05 * len(loss)
+    interleaved = back > 1 and back >= share * len(loss)
     if not interleaved and not foreign:
         return None
     numbers: dict[str, Scalar] = {
@@ -97,9 +98,9 @@ def mixed_runs(run: Run, *, back_steps: int) -> Evidence | Skip | None:
         "rows": len(loss),
     }
     first = int(loss.steps[np.argmax(np.diff(loss.steps) < 0)]) if interleaved else None
-    return Evidence(
-        numbers, (loss.name,) if interleaved else (), first, (), margin=3.0 if interleaved else 1.6, points=len(loss) if interleaved else 0
-    )
+    if not interleaved:
+        return Evidence(numbers, (), None, ())
+    return Evidence(numbers, (loss.name,), first, (), margin=beyond(back, share * len(loss)), points=len(loss))
 
 
 def eval_never(run: Run) -> Evidence | Skip | None:

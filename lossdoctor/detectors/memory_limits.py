@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lossdoctor.detectors.curve import after_start, beyond, logging_interval
 from lossdoctor.model import Evidence, LogEvent, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, named_curve
 from lossdoctor.vitals.progress import settled
 
-UNUSED = 0.1  # of the fullest GPU: one that this run does not train on
 GIB = float(1 << 30)
 HOW = "WandB logs GPU memory by itself; else log torch.cuda.memory_allocated() of every rank"
 
@@ -39,14 +39,13 @@ def out_of_memory(run: Run) -> Evidence | None:
         "total_gib": known.get("total_gib"),
         "allocated_gib": known.get("allocated_gib"),
         "unused_share": _unused(known),
-        "memory_climbed": int(_climbed(run)),
         "before_first_log": int(run.points == 0),
     }
-    return Evidence(numbers, (), step, ((step, step),) if step is not None else (), margin=4.0)
+    return Evidence(numbers, (), step, ((step, step),) if step is not None else ())
 
 
-def memory_near_limit(run: Run, *, limit: float, share: float, full: float) -> Evidence | Skip | None:
-    """A GPU's memory is more than `limit` percent full in at least `share` of the rows; `full` percent leaves no room for a longer batch.
+def memory_near_limit(run: Run, *, limit: float, share: float) -> Evidence | Skip | None:
+    """A GPU's memory is more than `limit` percent full in at least `share` of the rows; a level that leaves half of that room is full.
 
     Readings of the driver count PyTorch's cache, which gives way under pressure: a high reading alone is no danger of death.
     """
@@ -64,7 +63,7 @@ def memory_near_limit(run: Run, *, limit: float, share: float, full: float) -> E
         "peak_percent": top,
         "median_percent": float(np.median(curve.values)),
         "over_share": shares[name],
-        "is_full": int(float(np.median(curve.values)) >= full and not settled(run)),
+        "is_full": int(2 * (100 - float(np.median(curve.values))) <= 100 - limit and not settled(run)),
         "signal": name,
         "rows": len(curve),
     }
@@ -73,22 +72,21 @@ def memory_near_limit(run: Run, *, limit: float, share: float, full: float) -> E
         (name,),
         int(over[0]),
         ((int(over[0]), int(over[-1])),),
-        margin=(100 - limit) / max(100 - float(np.quantile(curve.values, 0.9)), (100 - limit) / 5),
+        margin=beyond(shares[name], share),
         points=len(curve),
     )
 
 
 def memory_imbalance(run: Run, *, differ: float) -> Evidence | Skip | None:
-    """After the first tenth of the run the median memory of the GPUs differs by more than `differ` of the fullest one's.
+    """After the first eighth of the rows the median memory of the GPUs differs by more than `differ` of the fullest one's.
 
-    GPUs with less than a tenth of the fullest are taken for unused. Stages of a pipeline differ by design.
+    GPUs with less than `differ` of the fullest are taken for unused. Stages of a pipeline differ by design.
     """
-    readings = {
-        n: c.part(0.1, 1.0) for n in run.signals if n.startswith("gpu/") and n.endswith("/memory") and len(c := named_curve(run, n)) >= 5
-    }
-    levels = {name: float(np.median(curve.values)) for name, curve in readings.items() if len(curve)}
+    names = (n for n in run.signals if n.startswith("gpu/") and n.endswith("/memory"))
+    readings = {n: after_start(c) for n in names if len(c := named_curve(run, n)) >= 5}
+    levels = {name: float(np.median(curve.values)) for name, curve in readings.items()}
     top = max(levels.values(), default=0.0)
-    levels = {name: level for name, level in levels.items() if top > 0 and level >= UNUSED * top}
+    levels = {name: level for name, level in levels.items() if top > 0 and level >= differ * top}
     if len(levels) < 2:
         return Skip("the memory of fewer than two GPUs was logged", HOW)
     fullest, emptiest = max(levels, key=lambda n: levels[n]), min(levels, key=lambda n: levels[n])
@@ -113,7 +111,7 @@ def memory_imbalance(run: Run, *, differ: float) -> Evidence | Skip | None:
         tuple(sorted(levels)),
         int(curve.steps[0]),
         ((int(curve.steps[0]), int(curve.steps[-1])),),
-        margin=gap / differ,
+        margin=beyond(gap, differ),
         points=len(curve),
     )
 
@@ -134,16 +132,10 @@ def _percent(run: Run) -> list[tuple[str, Curve]]:
 
 def _went_on(run: Run, event: LogEvent) -> bool:
     """Whether the run lived on: it says so itself, or it has rows after the event."""
-    return run.finished is True or (event.step is not None and run.last_step > event.step + max(5, 0.02 * run.last_step))
+    return run.finished is True or (event.step is not None and run.last_step > event.step + 3 * logging_interval(run))
 
 
 def _unused(known: Mapping[str, float]) -> float | None:
     """Share of what PyTorch had reserved and did not use: fragmentation."""
     reserved, allocated = known.get("reserved_gib"), known.get("allocated_gib")
     return 1 - allocated / reserved if reserved and allocated is not None else None
-
-
-def _climbed(run: Run) -> bool:
-    """Whether a memory reading ended 10 % above its level after the first tenth of the run."""
-    curves = [named_curve(run, n).part(0.1, 1.0) for n in run.signals if n.endswith("/memory") and len(named_curve(run, n)) >= 10]
-    return any(c.tail() > 1.1 * c.head(3) for c in curves if len(c) >= 5)

@@ -38,24 +38,24 @@ class Turn:
     trend: float
 
 
-def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float, early_epochs: float) -> Evidence | Skip | None:
+def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float) -> Evidence | Skip | None:
     """The eval loss ends `rise` over its minimum, two evals at least after it, and train does not rise.
 
     Noise must not explain it: the rise is `sigmas` standard errors, or a trend of three, or no later eval came back to within `rise` of
-    the minimum. A minimum before `early_epochs` epochs or `early_share` of the run is the hockey stick's matter.
+    the minimum. A minimum before `early_share` of the run is the hockey stick's matter.
     """
     found = _turn(run, rise, sigmas)
     if not isinstance(found, Turn):
         return found
-    return None if _early(run, found, early_share, early_epochs) else _evidence(run, found, rise)
+    return None if _early(run, found, early_share) else _evidence(run, found, rise)
 
 
-def hockey_stick(run: Run, *, rise: float, sigmas: float, early_share: float, early_epochs: float) -> Evidence | Skip | None:
-    """Overfitting whose eval minimum lies before `early_epochs` epochs or `early_share` of the run."""
+def hockey_stick(run: Run, *, rise: float, sigmas: float, early_share: float) -> Evidence | Skip | None:
+    """Overfitting whose eval minimum lies before `early_share` of the run."""
     found = _turn(run, rise, sigmas)
     if not isinstance(found, Turn):
         return found
-    return _evidence(run, found, rise) if _early(run, found, early_share, early_epochs) else None
+    return _evidence(run, found, rise) if _early(run, found, early_share) else None
 
 
 def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
@@ -65,12 +65,8 @@ def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     if not turns:
         return Skip("fewer than 3 evaluations with a finite loss", "evaluate every 5-10 % of the steps (eval_steps)")
     worst = max(turns, key=lambda turn: turn.rise)
-    beyond_noise = (
-        worst.sigmas >= sigmas
-        or worst.trend >= 3
-        or (worst.later_above > 0 and worst.later >= 3 and _train_since(run, worst) <= -0.25)
-        or (worst.later_above >= rise and _train_since(run, worst) <= -rise)
-    )
+    kept_away = worst.later_above >= rise and _train_since(run, worst) <= -rise
+    beyond_noise = worst.sigmas >= sigmas or worst.trend >= 3 or kept_away
     if worst.later < 2 or worst.rise < rise or not beyond_noise or _forgives(run):
         return None
     return worst if _train_since(run, worst) <= 0 else None  # train rises as well: divergence
@@ -103,9 +99,8 @@ def turn_of(signal: Signal) -> Turn | None:
     )  # fmt: skip
 
 
-def _early(run: Run, turn: Turn, share: float, epochs: float) -> bool:
-    by_epoch = turn.epoch is not None and run.step_is != "epoch" and turn.epoch <= epochs
-    return turn.step <= share * max(run.planned_steps or 0, run.last_step, 1) or by_epoch
+def _early(run: Run, turn: Turn, share: float) -> bool:
+    return turn.step <= share * max(run.planned_steps or 0, run.last_step, 1)
 
 
 def _train_since(run: Run, turn: Turn) -> float:

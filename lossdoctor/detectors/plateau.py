@@ -56,8 +56,8 @@ class Stand:
 
     @cached_property
     def late_drift(self) -> float:
-        """Change of the level over the last three fifths of the rows, as a share of it."""
-        return self.curve.trend(2 / 5)[0] / abs(self.level)
+        """Change of the level over the second half of the rows, as a share of it."""
+        return self.curve.trend(1 / 2)[0] / abs(self.level)
 
     @property
     def still(self) -> bool:
@@ -72,7 +72,7 @@ class Stand:
 
     @property
     def rests(self) -> bool:
-        """No further fall over the last three fifths."""
+        """No further fall over the second half."""
         return self.late_drift >= -self.limits.fall
 
     @property
@@ -234,6 +234,7 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
     first = int(curve.at[min(int(since * len(curve.at)), len(curve.at) - 1)])
     if since == 0 and len(curve) > FEW:
         first = max(first, min(warmup_end(stand.run), int(curve.steps[-1])))
+    words = stand.run.task == tasks.LANGUAGE_MODEL or "language model" in reason
     numbers: dict[str, Scalar] = {
         "level": stand.level,
         "start": curve.start.value,
@@ -244,6 +245,7 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
         "chance_name": chance.name if chance else "",
         "log_vocabulary": vocabulary,
         "of_vocabulary": stand.level / vocabulary if vocabulary else None,
+        "like_untrained": int(words and stand.level >= stand.limits.untrained),
         "rows": len(curve),
         "reason": reason,
         "known": int(reason != NOTHING),

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from lossdoctor.detectors.curve import beyond
 from lossdoctor.model import Evidence, LogEvent, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import named_curve
@@ -47,7 +48,7 @@ def fp16_where_bf16(run: Run, *, skipped_share: float) -> Evidence | Skip | None
         "skipped_rows": skipped,
         "loss_broke": int(broken),
     }
-    return Evidence(numbers, ("train/grad_norm",) if norm is not None else (), None, (), margin=3.0 if gpu else 1.3)
+    return Evidence(numbers, ("train/grad_norm",) if norm is not None else (), None, ())
 
 
 def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float, search_steps: int) -> Evidence | Skip | None:
@@ -71,23 +72,20 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
     stays = float(low[first:].sum()) / len(values) if low.any() else 0.0
     searched = scale.steps[:first] <= search_steps
     settled = before[~searched] if not searched.all() else before
-    found_by_search = bool(searched.all()) and float(values.min()) > 1  # low, but it holds
-    if (
-        not low.any()
-        or found_by_search
-        or not len(before)
-        or stays < lasting
-        or float(settled.max()) < floor * 2.0
-        or np.log2(float(settled.max()) / max(float(values.min()), 1e-6)) < halvings
-    ):
+    lowest = float(values.min())
+    found_by_search = bool(searched.all()) and lowest > 1  # low, but it holds
+    if not low.any() or found_by_search or not len(before) or stays < lasting or float(settled.max()) < floor * 2.0:
         return None
     top = float(settled.max())
-    begin = int(np.flatnonzero(values[:first] >= 0.99 * float(values[max(0, first - 1) :: -1].max()))[-1])
+    fallen = float(np.log2(top) - np.log2(max(lowest, np.finfo(np.float64).tiny)))
+    if fallen < halvings:
+        return None
+    begin = int(np.flatnonzero(before >= before.max())[-1])
     onset = int(scale.steps[min(begin + 1, len(values) - 1)])
     numbers = {
         "scale_before": top,
-        "scale_lowest": float(values.min()),
-        "halvings_found": min(round(float(np.log2(min(top, 1e300) / max(float(values.min()), 1e-6)))), 2000),
+        "scale_lowest": lowest,
+        "halvings_found": round(fallen),
         "from_step": onset,
         "low_share": stays,
         "at_end": int(bool(low[-1])),
@@ -98,7 +96,7 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
         ("train/loss_scale",),
         onset,
         ((onset, int(scale.steps[-1])),),
-        margin=max(1.0, min(10.0, float(np.log2(top / max(float(values.min()), 1e-6))) / halvings)),
+        margin=beyond(fallen, halvings),
         points=len(scale),
     )
 

@@ -6,6 +6,7 @@ from math import log
 
 import numpy as np
 
+from lossdoctor.detectors.curve import beyond
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
@@ -27,7 +28,7 @@ def dpo_not_learning(run: Run, *, near: float, least_accuracy: float, least_done
     if run.planned_steps and run.last_step < least_done * run.planned_steps:
         return Skip("too early in the run: the rate may still be warming up", "")
     late_loss, late_margin, late_accuracy = (_late(curve) for curve in (loss, margin, accuracy))
-    started = len(loss) > 0 and abs(loss.head(3) / CHANCE - 1) <= 0.05
+    started = len(loss) > 0 and abs(loss.head(3) / CHANCE - 1) <= near
     at_chance = started and late_loss is not None and late_loss >= (1 - near) * CHANCE
     no_preference = late_margin is not None and late_margin <= 0 and late_accuracy is not None and late_accuracy <= least_accuracy
     if not at_chance and not no_preference:
@@ -41,15 +42,13 @@ def dpo_not_learning(run: Run, *, near: float, least_accuracy: float, least_done
         "accuracy_late": late_accuracy,
         "at_chance": int(at_chance),
         "no_preference": int(no_preference),
-        "pairs_are_random": int(late_accuracy is not None and late_accuracy < 0.6),
-        "pairs_are_ranked": int(late_accuracy is not None and late_accuracy >= 0.75),
         "rows": max(len(loss), len(margin)),
     }
     signals = tuple(
         name for name, curve in (("train/loss", loss), ("rewards/margins", margin), ("rewards/accuracies", accuracy)) if len(curve)
     )
-    gap = max(left, near / 10) if left is not None else near / 2
-    return Evidence(numbers, signals, first, ((first, run.last_step),), margin=min(5.0, near / gap), points=max(len(loss), len(margin)))
+    decisive = 2.0 if left is None else beyond(near, max(left, 0.0))
+    return Evidence(numbers, signals, first, ((first, run.last_step),), margin=decisive, points=max(len(loss), len(margin)))
 
 
 def _late(curve: Curve) -> float | None:

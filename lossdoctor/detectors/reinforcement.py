@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossdoctor.detectors.curve import beyond
 from lossdoctor.measures.level import rolling_median
+from lossdoctor.measures.noise import Noise
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, named_curve
@@ -14,13 +16,12 @@ from lossdoctor.shapes.curve import Curve, named_curve
 HOW = "log reward, reward_std, kl, entropy and completions/clipped_ratio, as TRL's trainers do"
 REWARDS = ("reward", "objective/scores", "objective/rlhf_reward", "rollout/ep_rew_mean")
 SPREADS = ("reward_std", "rewards/std")
-ZERO_SPREAD = 1e-6  # of the rewards within one group: no advantage, no gradient
+ROUNDING = float(np.finfo(np.float32).eps)  # of the rewards' scale: what single precision leaves of equal rewards
 
 
 def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> Evidence | Skip | None:
     """The reward falls from its best level by `fall` of its whole range, beyond `sigmas` noise scales of the level, and stays
-    down for the last `lasting` of the run. The fall must also be a tenth of the best level and of the usual spread within a
-    group.
+    down for the last `lasting` of the run.
     """
     name, curve = _reward(run)
     if len(curve) < 12:
@@ -31,11 +32,11 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
     tail = level[-max(2, round(lasting * len(level))) :]
     end = float(tail.max())
     # Rewards of right or wrong are often one value for many rows: the plain deviation, for the robust one is 0 there.
-    chance = max(curve.level_noise, 1.25 * float(np.std(np.diff(curve.values))) / float(np.sqrt(2 * 5)))
-    drop, scale = best - end, max(best - min(lowest_before, float(level.min())), 1e-12)
-    if top >= len(level) - 2 or drop < fall * scale or drop < sigmas * chance or drop < 0.1 * max(abs(best), _usual_spread(run)):
+    chance = max(curve.level_noise, Noise(float(np.std(np.diff(curve.values))) / float(np.sqrt(2))).error(5))
+    drop, scale = best - end, best - min(lowest_before, float(level.min()))
+    if top >= len(level) - 2 or drop <= 0 or drop < fall * scale or drop < sigmas * chance:
         return None
-    high = top + int(np.flatnonzero(level[top:] >= best - max(0.02 * drop, 3 * curve.level_noise))[-1])  # there the fall begins
+    high = top + int(np.flatnonzero(level[top:] >= best - 3 * curve.level_noise)[-1])  # there the fall begins
     numbers: dict[str, Scalar] = {
         "best": best,
         "best_step": int(at[top]),
@@ -52,7 +53,7 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
         (name,),
         int(at[high]),
         ((int(at[high]), int(curve.steps[-1])),),
-        margin=min(10.0, drop / (sigmas * chance)),
+        margin=beyond(drop, sigmas * chance),
         points=len(curve),
     )
 
@@ -66,8 +67,9 @@ def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip
     groups = named_curve(run, "frac_reward_zero_std")
     if len(curve) < 6 and len(spread) < 6:
         return Skip("fewer than 6 rewards were logged", HOW)
-    zero = float((np.abs(spread.values) <= ZERO_SPREAD).mean()) if len(spread) else float(np.median(groups.values)) if len(groups) else 0.0
-    constant = len(curve) >= 6 and float(np.ptp(curve.values)) <= 1e-9
+    none = np.abs(spread.values) <= ROUNDING * max(curve.scale, 1.0)
+    zero = float(none.mean()) if len(spread) else float(np.median(groups.values)) if len(groups) else 0.0
+    constant = len(curve) >= 6 and float(np.ptp(curve.values)) <= ROUNDING * curve.scale
     trend = curve.trend()[1] if len(curve) else 0.0
     trendless = len(curve) >= 30 and abs(trend) < still and not constant
     if zero < zero_share and not constant and not trendless:
@@ -75,7 +77,7 @@ def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip
     rows = spread if len(spread) and zero >= zero_share else curve
     start, end = (curve.head(3), curve.tail()) if len(curve) else (None, None)
     gained = start is not None and end is not None and end > start + 3 * curve.level_noise and not constant
-    first = int(rows.steps[np.argmax(np.abs(rows.values) <= ZERO_SPREAD)]) if zero >= zero_share and len(spread) else int(rows.steps[0])
+    first = int(rows.steps[np.argmax(none)]) if zero >= zero_share and len(spread) else int(rows.steps[0])
     numbers: dict[str, Scalar] = {
         "kind": "constant" if constant else "no spread within the groups" if zero >= zero_share else "no trend",
         "zero_share_found": max(zero, 1.0 if constant else 0.0),
@@ -83,7 +85,6 @@ def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip
         "reward_end": end,
         "constant": int(constant),
         "gained": int(gained),
-        "never_any": int(constant or zero >= 0.95),
         "only_trendless": int(zero < zero_share and not constant),
         "trend_z": float(trend),
         "signal": name,
@@ -146,13 +147,14 @@ def entropy_collapse(run: Run, *, limit: float, lasting: float) -> Evidence | Sk
     if len(level) - first < max(2, lasting * len(level)):
         return None
     end = float(np.median(level[first:]))
-    # It is on its way down long before it arrives: a tenth of the start is where exploring ends.
-    low = int(np.flatnonzero(level > 0.1 * start)[-1]) + 1 if (level > 0.1 * start).any() else first
+    # It is on its way down long before it arrives: half of the way, in logarithms, is where exploring ends.
+    half = level > np.sqrt(start * limit)
+    low = int(np.flatnonzero(half)[-1]) + 1 if half.any() else first
     numbers: dict[str, Scalar] = {
         "entropy_start": start,
         "entropy_end": end,
         "below_step": int(curve.at[first]),
-        "tenth_step": int(curve.at[min(low, first)]),
+        "half_step": int(curve.at[min(low, first)]),
         "rows": len(curve),
     }
     return Evidence(
@@ -160,7 +162,7 @@ def entropy_collapse(run: Run, *, limit: float, lasting: float) -> Evidence | Sk
         ("entropy",),
         int(curve.at[min(low, first)]),
         ((int(curve.at[min(low, first)]), int(curve.steps[-1])),),
-        margin=min(10.0, limit / max(end, limit / 10)),
+        margin=beyond(limit, end),
         points=len(curve),
     )
 
@@ -179,7 +181,7 @@ def completions_clipped(run: Run, *, limit: float) -> Evidence | Skip | None:
         "clipped_late": late,
         "clipped_start": curve.head(3),
         "from_step": first,
-        "grew": int(curve.head(3) < late - 0.2),
+        "grew": int(curve.head(3) <= limit),
         "length_limit": run.number("max_completion_length"),
         "rows": len(curve),
     }
@@ -188,7 +190,7 @@ def completions_clipped(run: Run, *, limit: float) -> Evidence | Skip | None:
         ("completions/clipped_ratio",),
         first,
         ((first, int(curve.steps[-1])),),
-        margin=(1 - limit) / max(1 - late, (1 - limit) / 5),
+        margin=beyond(1 - limit, 1 - late),
         points=len(curve),
     )
 
@@ -196,12 +198,6 @@ def completions_clipped(run: Run, *, limit: float) -> Evidence | Skip | None:
 def _reward(run: Run) -> tuple[str, Curve]:
     name = next((n for n in REWARDS if run.signal(n) is not None), "reward")
     return name, named_curve(run, name)
-
-
-def _usual_spread(run: Run) -> float:
-    """Median spread of the rewards within a group; 0 where it was not logged."""
-    spread = named_curve(run, "reward_std")
-    return float(np.median(spread.values)) if len(spread) else 0.0
 
 
 def _longest(flags: np.ndarray) -> tuple[int, int] | None:

@@ -14,14 +14,12 @@ from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 ROWS, CYCLES, CLIP = 24, 6, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
 
 
-def sawtooth(
-    run: Run, *, amplitude: float, against_drop: float, chance: float, share: float, full_batch_amplitude: float
-) -> Evidence | None:
+def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evidence | None:
     """Two kinds of structure tell oscillation from batch noise.
 
     Waves: a periodogram line that white noise would reach with probability `chance`, holding `share` of the variance (the learning
     rate's own cycle needs a hundredth of that proof). Full-batch training (one step an epoch) has no batch noise at all, so any roughness
-    is instability. Amplitudes are p95 - p5 of the detrended loss against its level, and against the total drop.
+    is instability. Amplitudes are those of a sine of the same power, peak to peak, against the level.
     """
     whole = loss_curve(run)
     curve = whole.after(warmup_end(run))
@@ -30,8 +28,9 @@ def sawtooth(
     values = curve.values
     trend = rolling_median(values, max(5, len(values) // 6) | 1)
     rest, level, drop = values - trend, float(np.median(np.abs(values))), abs(float(np.median(trend[:5]) - np.median(trend[-5:])))
-    low, high = np.quantile(rest, (1 / 20, 19 / 20))
-    swing, spread = float(high - low), sigma(rest)
+    spread = sigma(rest)
+    clipped = np.clip(rest, -CLIP * spread, CLIP * spread)
+    swing = float(np.sqrt(8) * np.std(clipped))
     if level <= 0 or spread <= 0 or swing < amplitude / 4 * abs(whole.start.value):
         return None
     interval, per_epoch = float(np.median(np.diff(curve.steps))), steps_per_epoch(run)
@@ -40,14 +39,14 @@ def sawtooth(
         "autocorrelation": autocorrelation(rest), "rows": len(curve),
         "period_steps": None, "cycles": None, "period_epochs": None,
     }  # fmt: skip
-    wave = _wave(run, curve, np.clip(rest, -CLIP * spread, CLIP * spread), chance, share)
+    wave = _wave(run, curve, clipped, chance, share)
     margin, kind = 0.0, ""
-    if wave is not None and swing >= amplitude * level and swing >= against_drop * drop:
+    if wave is not None and swing >= amplitude * level:
         period = wave.period * interval
         numbers |= {"period_steps": period, "cycles": len(values) / wave.period, "period_epochs": period / per_epoch if per_epoch else None}
         margin, kind = wave.share / share, "waves"
-    elif run.step_is == "step" and per_epoch is not None and round(per_epoch) <= 1 and swing >= full_batch_amplitude * level:
-        margin, kind = swing / (full_batch_amplitude * level), "full-batch"
+    elif run.step_is == "step" and per_epoch is not None and round(per_epoch) <= 1 and swing >= amplitude * level:
+        margin, kind = swing / (amplitude * level), "full-batch"
     if not kind:
         return None
     first, last = int(curve.steps[0]), int(curve.steps[-1])
@@ -65,7 +64,6 @@ def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float) -> 
     if len(rate) < ROWS:
         return None
     own = strongest_period(rate - rolling_median(rate, max(5, len(rate) // 3) | 1))
-    cyclic = (
-        own is not None and own.share > 0.5 and own.chance <= chance and abs(own.period / len(rate) * len(rest) / peak.period - 1) < 1 / 4
-    )
+    # Two periods are one where they make as many cycles: a periodogram tells no less than one apart.
+    cyclic = own is not None and own.share > 0.5 and own.chance <= chance and abs(len(rate) / own.period - len(rest) / peak.period) <= 1
     return peak if cyclic and peak.chance <= 100 * chance else None

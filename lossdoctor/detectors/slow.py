@@ -17,6 +17,7 @@ from lossdoctor.vitals.progress import FEW, FEWEST, main_curve, settled
 
 TWENTIETH = 20  # of the rows: the very start and the very end
 USUAL_VOCABULARY = 32_000  # the smallest of those that language models use now; of a larger one guessing scores more
+FIFTH, THIRD = 5, 3  # of the run: the last ones tell whether it had come to an end
 FEW_ROWS = 15  # below it the shape of a curve is a guess
 
 
@@ -51,7 +52,7 @@ def slow_convergence(
     ends = max(1, len(level) // TWENTIETH)
     start, end = float(np.median(level[:ends])), float(np.median(level[-ends:]))
     drop = start - end
-    falls = bool((np.diff(level) <= 0).mean() > 4 / 5)
+    falls = FIFTH * int((np.diff(level) > 0).sum()) < len(level) - 1
     if len(curve) < FEW_ROWS and 0 < drop < small_fall * abs(start) and falls and run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN):
         return _evidence(curve, name, start, end, 1.0, {"little": 1})
     if (
@@ -63,11 +64,11 @@ def slow_convergence(
         return None
     progress = (start - level) / drop
     half = _crossing(curve, progress)
-    late = 1 - float(np.interp(4 / 5 * curve.span, curve.at - curve.steps[0], progress))
+    late = 1 - float(np.interp(curve.span - curve.span / FIFTH, curve.at - curve.steps[0], progress))
     epochs = _epochs_at(run, curve, half)
     patient = epochs is not None and epochs >= many_epochs
     enough, last_fifth = (half_share_epochs, 0.0) if patient else (half_share, last_fifth)
-    still_falls = curve.trend(2 / 3)[1] <= -2 if len(curve) >= FEW_ROWS else falls
+    still_falls = curve.trend((THIRD - 1) / THIRD)[1] <= -2 if len(curve) >= FEW_ROWS else falls
     if half < enough or late < last_fifth or not still_falls:
         return None
     numbers: dict[str, Scalar] = {"half_share_found": half, "epochs_to_half": epochs, "last_fifth_found": late, "little": 0}

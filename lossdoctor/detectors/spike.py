@@ -39,22 +39,21 @@ class Event:
 
 
 def loss_spike(
-    run: Run, *, window: int, sigmas: float, ratio: float, pair_ratio: float, slow_ratio: float, slow_rows: int, least: float, rare: float,
-    most: int,
+    run: Run, *, window: int, sigmas: float, ratio: float, slow_ratio: float, slow_rows: int, least: float, rare: float,
 ) -> Evidence | None:  # fmt: skip
     """Find rows far above the level of the `window` rows before them, in isolated events that come back.
 
-    The less they last the higher they must reach: one row `ratio` times the level, two `pair_ratio`, `slow_rows` of them `slow_ratio`; in
+    The less they last the higher they must reach: one row `ratio` times the level, `slow_rows` of them `slow_ratio`; in
     noise the median of so many rows stands `sigmas` standard errors (growing with the logarithm of the length) above the level. Near zero
     nothing counts below `least` of the first losses, and no more than `rare` events as high may be expected from the tail of the run's own
-    scatter. Many events are heavy-tailed batch noise: more than `most` count only if they are rare.
+    scatter.
     """
     curve = loss_curve(run)
     if len(curve) < 12 or (spoiled(run) and len(curve) < window):
         return None
     base, noise = _before(curve, min(window, max(5, len(curve) // 4)))
-    bar = sigmas + 3 / 2 * float(np.log10(max(len(curve), 100) / 100))
-    needed = {1: ratio, 2: pair_ratio, slow_rows: slow_ratio}
+    bar = sigmas + float(np.log(max(len(curve), 100) / 100) / np.sqrt(2))  # so grows the highest of so many rows of Laplace noise
+    needed = {1: ratio, slow_rows: slow_ratio}
     found = _events(curve, base, noise, bar, needed)
     skip = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
     skip = max(GAP, min(skip, len(curve) // 10))
@@ -69,7 +68,7 @@ def loss_spike(
         and tail_chance(event.height - event.level, tail) <= rare * min(event.rows, slow_rows) ** 2
         and (run.task != tasks.RL or _kl_jumps(run, curve, event))
     ]
-    if not events or len(events) > max(most, len(curve) // 500):
+    if not events:
         return None
     top = max(events, key=lambda e: e.ratio)
     numbers = {

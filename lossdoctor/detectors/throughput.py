@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossdoctor.detectors.curve import beyond
 from lossdoctor.measures.level import Floats, rolling_median, sigma
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -12,12 +13,12 @@ from lossdoctor.run.log import Ints
 from lossdoctor.shapes.curve import named_curve
 
 HOW = "log tokens_per_second (include_num_input_tokens_seen=True), or keep the event files: their wall times tell the speed"
-LONG_ROW = 5.0  # s; shorter rows are at the mercy of whatever else the machine does
+WINDOW = 5  # rows
 RATES = ("perf/tokens_per_second", "perf/samples_per_second", "perf/steps_per_second")
 
 
-def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, least_rows: int, sigmas: float) -> Evidence | Skip | None:
-    """A stretch of `share` of the rows at least (and `least_rows`) whose speed, a rolling median of five, is under `below` of the baseline
+def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, sigmas: float) -> Evidence | Skip | None:
+    """A stretch of `share` of the rows at least (and five rows) whose speed, a rolling median of five, is under `below` of the baseline
     (`below_wall` where only wall times tell it), and that stands apart: `sigmas` scales of the speeds before, four of five slow rows slower
     than nine of ten before.
 
@@ -32,16 +33,16 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
         return Skip("in reinforcement learning the step time follows the length of the completions", "log tokens_per_second")
     if len(rate) < 12:
         return Skip("fewer than 12 speeds were logged", HOW)
-    smooth = rolling_median(rate, 5)
+    smooth = rolling_median(rate, WINDOW)
     baseline = float(np.median(smooth[smooth >= np.median(smooth)]))
     early = float(np.median(smooth[1 : max(4, len(smooth) // 4)]))
-    baseline = max(min(baseline, 1.5 * early), early)  # an odd fast stretch is no baseline
+    baseline = max(min(baseline, 2 * early), early)  # an odd fast stretch is no baseline
     if name == "wall time":  # other work on the machine slows a stretch now and then
-        below, share = (below if _seconds_a_row(run) >= LONG_ROW else below_wall), 2 * share
+        below, share = below_wall, 2 * share
     slow = smooth < below * baseline
     first, last = _longest(slow)
     rows = last - first + 1
-    if rows < max(least_rows, share * len(rate)) or first < 5 or not _apart(rate[:first], rate[first : last + 1], sigmas):
+    if rows < max(WINDOW, share * len(rate)) or first < 5 or not _apart(rate[:first], rate[first : last + 1], sigmas):
         return None
     speed = float(np.median(rate[first : last + 1]))
     numbers: dict[str, Scalar] = {
@@ -60,21 +61,15 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
         (name,),
         int(steps[first]),
         ((int(steps[first]), int(steps[last])),),
-        margin=below * baseline / max(speed, 1e-12),
+        margin=beyond(below * baseline, speed),
         points=len(rate),
     )
 
 
-def _seconds_a_row(run: Run) -> float:
-    loss = run.signal("train/loss")
-    return float(np.nanmedian(np.diff(loss.times))) if loss is not None else 0.0
-
-
 def _apart(before: Floats, slow: Floats, sigmas: float) -> bool:
     """Whether the slow rows are no tail of the usual scatter, in logarithms."""
-    usual, now = np.log(np.maximum(before, 1e-12)), np.log(np.maximum(slow, 1e-12))
-    distance = float(np.median(usual) - np.median(now))
-    return distance >= sigmas * max(sigma(usual), 0.02) and float(np.quantile(now, 0.8)) < float(np.quantile(usual, 0.1))
+    usual, now = (np.log(np.maximum(speeds, np.finfo(np.float64).tiny)) for speeds in (before, slow))
+    return float(np.median(usual) - np.median(now)) >= sigmas * max(sigma(usual), sigma(now))
 
 
 def stall(run: Run, *, seconds: float, factor: float) -> Evidence | Skip | None:
@@ -98,7 +93,7 @@ def stall(run: Run, *, seconds: float, factor: float) -> Evidence | Skip | None:
             "gap_seconds": gap,
             "gap_hours": gap / 3600,
             "usual_seconds": usual,
-            "ratio": gap / max(usual, 1e-9),
+            "ratio": beyond(gap, usual),
             "after_step": span[0],
             "stalls": stalls,
         },
@@ -117,7 +112,7 @@ def _speed(run: Run) -> tuple[str, Ints, Floats] | None:
         if len(curve) >= 12:
             return name, curve.steps, curve.values
     curve = named_curve(run, "perf/step_seconds")
-    clock = len(curve) > 1 and bool((np.diff(curve.values) >= 0).mean() > 0.95)  # some log the time since the start under that name
+    clock = len(curve) > 1 and bool((np.diff(curve.values) >= 0).all())  # some log the time since the start under that name
     if len(curve) >= 12 and (curve.values > 0).all() and not clock:
         return "perf/step_seconds", curve.steps, 1.0 / curve.values
     return _from_wall_times(run)
@@ -132,7 +127,7 @@ def _from_wall_times(run: Run) -> tuple[str, Ints, Floats] | None:
     steps, times = loss.steps[known], loss.times[known]
     if len(steps) < 13:
         return None
-    rate = np.diff(steps) / np.maximum(np.diff(times), 1e-6)
+    rate = np.diff(steps) / np.diff(times)
     pauses = np.concatenate([s.steps for name, s in run.signals.items() if name.startswith("eval/")] or [np.empty(0, np.int64)])
     saves = run.number("save_steps")
     paused = np.isin(steps[:-1], pauses) | np.isin(steps[1:], pauses)

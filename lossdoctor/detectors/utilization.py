@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossdoctor.detectors.curve import after_start, beyond
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import named_curve
 
 WAIT = "perf/data_wait_seconds"
-IDLE = 5.0  # percent; a GPU of the machine that this run does not use
 
 
 def low_utilization(run: Run, *, busy: float, least_rows: int, waiting: float, least_waits: int) -> Evidence | Skip | None:
-    """The steps wait for their data above a share `waiting` of their time; or the 95th percentile of the utilisation of the busiest GPU
+    """The steps wait for their data above a share `waiting` of their time; or the highest level of the utilisation of the busiest GPU
     stays below `busy` percent: even at its best the GPU waits.
 
     WandB logs every GPU of the machine, used or not, so that only the busiest tells.
@@ -30,17 +30,16 @@ def low_utilization(run: Run, *, busy: float, least_rows: int, waiting: float, l
             f"fewer than {least_rows} values of the GPU utilisation were logged",
             "WandB logs it by itself; else log torch.cuda.utilization(), or the time that each step waits for its data",
         )
-    tops = {name: float(np.quantile(curve.values, 0.95)) for name, curve in readings.items()}
+    tops = {name: float(curve.level.max()) for name, curve in readings.items()}
     name = max(tops, key=lambda key: tops[key])
-    if tops[name] >= busy or tops[name] < IDLE:
+    if tops[name] >= busy or tops[name] < 1:
         return None
     curve = readings[name]
     numbers: dict[str, Scalar] = {
         "kind": "utilization",
-        "p95": tops[name],
+        "busiest": tops[name],
         "median": float(np.median(curve.values)),
         "gpus_seen": len(readings),
-        "very_low": int(tops[name] < 0.6 * busy),
         "signal": name,
         "rows": len(curve),
     }
@@ -49,7 +48,7 @@ def low_utilization(run: Run, *, busy: float, least_rows: int, waiting: float, l
         (name,),
         int(curve.steps[0]),
         ((int(curve.steps[0]), int(curve.steps[-1])),),
-        margin=busy / max(tops[name], 1.0),
+        margin=beyond(busy, tops[name]),
         points=len(curve),
     )
 
@@ -76,32 +75,32 @@ def _waits(run: Run, *, share: float, least_rows: int) -> Evidence | bool:
         "wait_share": found,
         "wait_seconds": float(waited[usual].mean()),
         "step_seconds": float(took[usual].mean()),
-        "very_low": 0,
         "signal": WAIT,
         "rows": len(took),
     }
     span = (int(steps[0]), int(steps[-1]))
-    return Evidence(numbers, (WAIT, "perf/step_seconds"), span[0], (span,), margin=found / share, points=len(took))
+    return Evidence(numbers, (WAIT, "perf/step_seconds"), span[0], (span,), margin=beyond(found, share), points=len(took))
 
 
 def low_mfu(run: Run, *, least: float) -> Evidence | Skip | None:
-    """The median model FLOPs utilisation after the first tenth of the run lies below `least` (a fraction of the hardware's peak).
+    """The median model FLOPs utilisation after the first eighth of the rows lies below `least` (a fraction of the hardware's peak).
 
-    Values above 1.5 are taken for percent; negative ones (nanoGPT before its first measurement) are no values. Fine-tuning
+    Values above 1 are taken for percent; negative ones (nanoGPT before its first measurement) are no values. Fine-tuning
     reaches 15-25 %, pretraining 30-45 % (Chowdhery et al. 2022, section 4.1, define it).
     """
     curve = named_curve(run, "perf/mfu")
-    rows = curve.values[curve.steps >= curve.steps[0] + 0.1 * curve.span] if len(curve) else curve.values
+    rows = after_start(curve).values
     rows = rows[rows >= 0]
     if len(rows) < 5:
         return Skip("fewer than 5 values of mfu were logged", "log achieved FLOPs / peak FLOPs of the hardware as mfu")
     found = float(np.median(rows))
-    found = found / 100 if found > 1.5 else found
+    unit = 100 if found > 1 else 1
+    found = found / unit
     if found >= least or found == 0:
         return None
     numbers: dict[str, Scalar] = {
         "mfu": found,
-        "mfu_best": float(rows.max()) / (100 if float(np.median(rows)) > 1.5 else 1),
+        "mfu_best": float(rows.max()) / unit,
         "rows": len(rows),
     }
     return Evidence(
@@ -109,6 +108,6 @@ def low_mfu(run: Run, *, least: float) -> Evidence | Skip | None:
         ("perf/mfu",),
         int(curve.steps[0]),
         ((int(curve.steps[0]), int(curve.steps[-1])),),
-        margin=least / max(found, least / 10),
+        margin=beyond(least, found),
         points=len(rows),
     )

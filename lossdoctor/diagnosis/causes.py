@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from lossdoctor.diagnosis.usual import USUAL
 from lossdoctor.model import Cause, Scalar
 from lossdoctor.rulebook import CauseRule, Condition, Rule, fill
 
-UNKNOWN_PRIOR = 0.5  # the weight of everything that no rule names, in units of a common cause
 LEAST = 0.03  # a cause below this is noise on the page
 MOST = 5
-CLOSE = 0.6  # the second is close to the first from this ratio on
+CLOSE = 0.5  # the second is close to the first from this ratio on
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class _Weighed:
 def rank(rule: Rule, facts: Mapping[str, Scalar]) -> tuple[Cause, ...]:
     """The causes of a rule, most likely first; their likelihoods add up to less than 1, the rest is "something else".
 
-    The odds of a cause are its prior times (1 + weight) for every condition that holds for it, divided by (1 + weight) for every one that
-    holds against it. A fact that is not known speaks neither way.
+    The odds of a cause are its prior times a factor for every condition that holds for it, divided by one for every condition that holds
+    against it; `usual.toml` says how much each word weighs. A fact that is not known speaks neither way.
     """
     weighed = sorted((_weigh(cause, facts) for cause in rule.causes), key=lambda w: -w.score)
-    total = sum(w.score for w in weighed) + UNKNOWN_PRIOR
+    total = sum(w.score for w in weighed) + USUAL.prior.unnamed
     ranked = [_cause(w, w.score / total, facts) for w in weighed]
     kept = [cause for index, cause in enumerate(ranked[:MOST]) if index == 0 or cause.likelihood >= LEAST]
     return tuple(_separate(kept))
@@ -39,8 +39,13 @@ def rank(rule: Rule, facts: Mapping[str, Scalar]) -> tuple[Cause, ...]:
 def _weigh(cause: CauseRule, facts: Mapping[str, Scalar]) -> _Weighed:
     pro = [c for c in cause.speaks_for if holds(c, facts)]
     con = [c for c in cause.against if holds(c, facts)]
-    odds = float(cause.prior) * math.prod(1 + c.weight for c in pro) / math.prod(1 + c.weight for c in con)
+    odds = _of(USUAL.prior, cause.prior) * math.prod(_of(USUAL.evidence, c.weight) for c in pro)
+    odds /= math.prod(_of(USUAL.evidence, c.weight) for c in con)
     return _Weighed(cause, odds, tuple(fill(c.says, facts) for c in pro), tuple(fill(c.says, facts) for c in con))
+
+
+def _of(table: object, word: str) -> float:
+    return float(getattr(table, word))
 
 
 def holds(condition: Condition, facts: Mapping[str, Scalar]) -> bool:

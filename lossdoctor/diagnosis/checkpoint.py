@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lossdoctor.diagnosis.progress import row_before
+from lossdoctor.diagnosis.progress import row_before, row_interval
+from lossdoctor.measures.level import noise
 from lossdoctor.model import Checkpoint, CheckpointAdvice, Finding, Severity
 from lossdoctor.run import Run, Signal
+from lossdoctor.vitals.change import SURE
 
 # Findings after whose onset the weights are spoiled, where they are errors.
 SPOILING = frozenset(
@@ -23,7 +25,7 @@ _INTERRUPTED = frozenset({"cliff", "out-of-memory", "stall"})
 def best_eval_step(run: Run, before: int | None = None) -> int | None:
     """The step of the lowest eval loss (before the step `before`), None without one.
 
-    A curve whose noise (1.4826 x MAD of its differences / sqrt 2) exceeds a quarter of the depth of its minimum is smoothed first by a
+    A curve whose minimum lies less than three noise scales below its median is smoothed first by a
     centred running median of five evals, so that one lucky eval does not win.
     """
     signal = next(run.eval_losses(), None)
@@ -46,12 +48,9 @@ def turning_step(run: Run, findings: Sequence[Finding], before: int | None = Non
 
 def _lowest(rows: Signal) -> int:
     values = rows.values
-    if len(values) >= 7:
-        moves = np.diff(values)
-        noise = 1.4826 * float(np.median(np.abs(moves - np.median(moves)))) / np.sqrt(2)
-        if noise > 0.25 * float(np.median(values) - values.min()):
-            padded = np.pad(values, 2, mode="edge")
-            values = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
+    if len(values) >= 7 and SURE * noise(values) > float(np.median(values) - values.min()):
+        padded = np.pad(values, 2, mode="edge")
+        values = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
     return int(np.argmin(values))
 
 
@@ -140,7 +139,8 @@ def _use_best(run: Run, usable: Sequence[Checkpoint], best: int) -> CheckpointAd
         reason = f"its eval loss is the lowest; {found}"
         return CheckpointAdvice(best, _found_none(run), reason=reason)
     near = min(usable, key=lambda c: (abs(c.step - best), c.step))
-    if near.step >= best and run.best_step is None and near.step - best <= run.last_step * 0.01:
+    loss = run.signal("train/loss")
+    if near.step >= best and run.best_step is None and loss is not None and near.step - best <= row_interval(loss):
         return _on_disk(near, best, f"the eval loss is lowest at step {best}, this checkpoint was saved right after", resume=False)
     return _second_best(run, usable, near, best)
 
@@ -155,7 +155,8 @@ def _second_best(run: Run, usable: Sequence[Checkpoint], near: Checkpoint, best:
     loss, _, kept = min(losses, key=lambda found: found[:2])
     above = loss / lowest - 1
     if above <= GOOD_ENOUGH:
-        reason = f"its eval loss is within {max(above, 0.001):.1%} of the lowest, that of step {best}, which was not kept"
+        within = max(1, round(1000 * above)) / 10
+        reason = f"its eval loss is within {within:.1f}% of the lowest, that of step {best}, which was not kept"
         return CheckpointAdvice(best, False, kept.step, kept.path, kept.whole, kept.resumable, reason=reason)
     reason = (
         f"the best one left is checkpoint-{kept.step}, with an eval loss {above:.1%} above the lowest; for a better one train again "

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from lossdoctor.diagnosis.checkpoint import OVERFITTING, clean, spoiled_from, spoils
 from lossdoctor.diagnosis.progress import gpu_count
 from lossdoctor.model import CheckpointAdvice, Cost, Finding, Severity
+from lossdoctor.rulebook import shipped
 from lossdoctor.run import Run
 from lossdoctor.run.log import Floats, Ints
 
-GAP_SECONDS = 1800.0
-GAP_FACTOR = 20.0
 _NOTHING_LEARNED = frozenset({"plateau", "zero-loss", "vanishing-gradients", "lr-zero", "schedule-ended-early", "reward-flat"})
 _WORK_LOST = frozenset({"cliff", "out-of-memory", "stall"})
 
@@ -39,7 +37,7 @@ class Clock:
 def clock(run: Run) -> Clock | None:
     """The hours of a run from wall times, else from HF's `train_runtime`, else from logged step times; None where nothing tells.
 
-    Pauses between rows longer than max(1800 s, 20 x the median interval) and those at a resume count as one median interval: the machine
+    Pauses between rows that the rule stall would call one and those at a resume count as one median interval: the machine
     may have been given back. A stall is therefore not charged here, it is a finding of its own.
     """
     return _by_times(run) or _by_runtime(run) or _by_step_time(run)
@@ -58,16 +56,17 @@ def _by_times(run: Run) -> Clock | None:
     order = np.argsort(times[known], kind="stable")
     times, steps, segments = times[known][order], steps[known][order], segments[known][order]
     waits = np.diff(times)
-    usual = _usual_interval(times)
-    pause = (waits > max(GAP_SECONDS, GAP_FACTOR * usual)) | ((np.diff(segments) > 0) & (waits > usual))
+    usual = _usual_interval([part[0] for part in parts])
+    stall = next(rule.thresholds for rule in shipped() if rule.name == "stall")
+    pause = (waits > max(float(stall["seconds"].value), float(stall["factor"].value) * usual)) | ((np.diff(segments) > 0) & (waits > usual))
     return Clock(steps[1:].astype(np.int64), np.where(pause, usual, waits) / 3600)
 
 
-def _usual_interval(times: npt.NDArray[np.float64]) -> float:
-    """Median of the intervals between distinct moments: many tags are written at the same one."""
-    waits = np.diff(times)
-    apart = waits[waits > 1e-3 * (waits.max() if len(waits) else 0.0)]
-    return float(np.median(apart)) if len(apart) else 0.0
+def _usual_interval(clocks: Sequence[Floats]) -> float:
+    """Median of the intervals between the rows of the signal that was logged most often: many are written at the same moment."""
+    known = [times[np.isfinite(times) & (times > 0)] for times in clocks]
+    waits = np.diff(np.sort(max(known, key=len)))
+    return float(np.median(waits)) if len(waits) else 0.0
 
 
 def _even(run: Run, hours: float) -> Clock | None:

@@ -5,23 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from lossdoctor.diagnosis.usual import USUAL
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run
+from lossdoctor.run.names import GB
 
-GB = 1e9
 LEAST_SAID = 2 * GB  # below, what the driver and the framework hold is more than all that is estimated
-HEADROOM = 1.2
-RESERVE = 4e9  # CUDA context, kernels' workspaces, fragmentation
-OPTIMIZER_STATES = {
-    "adamw": 2.0,
-    "adam": 2.0,
-    "lion": 1.0,
-    "sgd": 0.0,
-    "sgd-momentum": 1.0,
-    "adafactor": 0.02,
-    "adamw-8bit": 0.5,
-    "paged-adamw-8bit": 0.5,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +30,7 @@ class MemoryEstimate:
 
     @property
     def recommended(self) -> float:
-        return self.total * HEADROOM + RESERVE
+        return self.total * USUAL.memory.headroom + USUAL.memory.reserve_gb * GB
 
 
 def memory(
@@ -75,14 +64,14 @@ def memory(
     heads = heads or max(1, hidden // 128)
     full = trainable is None
     trained = parameters if trainable is None else trainable
-    each = trainable_bytes if trainable_bytes is not None else (max(bits, 16) / 8 if full else 4.0)
+    each = trainable_bytes if trainable_bytes is not None else (max(bits, 16) / 8 if full else USUAL.memory.adapter_bytes)
     layer = length * batch * hidden * (34 + (0 if flash_attention else 5 * heads * length / hidden))
     activations = 2 * length * batch * hidden * layers + layer if gradient_checkpointing else layer * layers
     return MemoryEstimate(
         weights=_weights(parameters, bits, hidden * vocabulary),
         adapters=0.0 if full else trained * each,
         gradients=trained * each,
-        optimizer=trained * each * OPTIMIZER_STATES.get(optimizer, 2.0),
+        optimizer=trained * each * USUAL.memory.states.get(optimizer, USUAL.memory.states["adamw"]),
         activations=activations,
         logits=length * batch * vocabulary * (2.0 + 4 + 4),
     )

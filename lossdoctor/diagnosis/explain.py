@@ -25,6 +25,7 @@ def explain(findings: Iterable[Finding], rules: Mapping[str, Rule]) -> tuple[Fin
     )
 
 
+NEARBY = 0.1  # of the run: what begins within it begins together
 _LOCAL = frozenset({"loss-spike", "level-shift", "no-warmup"})
 
 
@@ -32,7 +33,7 @@ def _holds(finding: Finding, name: str, found: Sequence[Finding]) -> bool:
     """A note explains nothing louder, and what happens at one place of the curve explains only what begins there."""
     other = next(f for f in found if f.rule == name)
     if name in _LOCAL:
-        reach = 0.1 * max((span[1] for f in found for span in f.spans), default=0)
+        reach = NEARBY * max((span[1] for f in found for span in f.spans), default=0)
         together = other.onset_step is not None and finding.onset_step is not None and abs(other.onset_step - finding.onset_step) <= reach
         return together and other.severity is not Severity.NOTE
     return other.severity.rank <= finding.severity.rank

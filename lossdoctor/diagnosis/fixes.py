@@ -93,7 +93,7 @@ def _tidy(value: float) -> float | int:
 def _same(current: Scalar, proposed: Scalar) -> bool:
     if isinstance(current, bool) or isinstance(proposed, bool) or isinstance(current, str) or isinstance(proposed, str):
         return str(current).lower() == str(proposed).lower()
-    return current is not None and proposed is not None and math.isclose(current, proposed, rel_tol=0.02)
+    return current is not None and proposed is not None and f"{current:.2g}" == f"{proposed:.2g}"
 
 
 def _right_way(fix: FixRule, current: Scalar, proposed: Scalar) -> bool:

@@ -36,7 +36,7 @@ def _epochs(run: Run) -> Iterator[Mark]:
     length = steps_per_epoch(run)
     if length is None or length < 1 or run.step_is != "step":
         return
-    total = int(run.last_step / length + 0.01)
+    total = int(round(run.last_step / length, ndigits=2))
     stride = -(-total // MAX_EPOCHS) if total else 1
     for epoch in range(stride, total + 1, stride):
         yield Mark("epoch", round(epoch * length), f"epoch {epoch}")

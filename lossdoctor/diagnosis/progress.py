@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from lossdoctor.run import Run, Signal
 
+AS_NEW = 0.15  # of ln(vocabulary): the first loss of a model from scratch
+ROUNDED = 0.02  # of an epoch's length: what epochs of two digits leave of it
+SINGLE = float(np.finfo(np.float32).eps)
 GPU_SIGNAL = re.compile(r"gpu/(\d+)/")
 
 
@@ -23,11 +26,11 @@ def warmup_end(run: Run) -> int | None:
     if rows is None or len(rows) < 3:
         return _planned_warmup(run)
     moves = np.diff(rows.values)
-    small = 1e-4 * float(np.max(np.abs(rows.values)) or 1.0)
+    small = SINGLE * float(np.max(np.abs(rows.values)) or 1.0)
     falls = np.flatnonzero(moves < -small)
     peak = int(np.argmax(rows.values[: falls[0] + 1] if len(falls) else rows.values))
     top = rows.values[peak]
-    first_top = int(np.argmax(rows.values >= top * (1 - 1e-4)))
+    first_top = int(np.argmax(rows.values >= top * (1 - SINGLE)))
     if first_top == 0 or not (moves[:first_top] > small).any():
         return _planned_warmup(run)
     return int(rows.steps[first_top])
@@ -54,7 +57,7 @@ def steps_per_epoch(run: Run) -> float | None:
     plan = run.planned_steps / run.planned_epochs if run.planned_steps and run.planned_epochs else None
     if logged is None:
         return None
-    return plan if plan is not None and abs(plan - logged) <= 0.02 * logged else logged
+    return plan if plan is not None and abs(plan - logged) <= ROUNDED * logged else logged
 
 
 def _logged_steps_per_epoch(run: Run) -> float | None:
@@ -64,7 +67,7 @@ def _logged_steps_per_epoch(run: Run) -> float | None:
             continue
         epochs, steps = signal.values if name == "train/epoch" else signal.epochs, signal.steps
         for tail in (slice(-64, None), slice(None)):
-            good = np.isfinite(epochs[tail]) & (epochs[tail] > 0.05) & (steps[tail] > 0)
+            good = np.isfinite(epochs[tail]) & (epochs[tail] > 0) & (steps[tail] > 0)
             if good.any():
                 return float(np.median(steps[tail][good][-8:] / epochs[tail][good][-8:]))
     return None
@@ -140,4 +143,4 @@ def untrained(run: Run) -> bool:
     """Whether the first losses lie within 15 % of ln(vocabulary), as those of a model from scratch do."""
     loss, vocabulary = run.signal("train/loss"), run.number("vocab_size")
     first = loss.in_order.values[:1] if loss is not None else np.empty(0)
-    return vocabulary is not None and vocabulary > 1 and len(first) == 1 and abs(float(first[0]) / math.log(vocabulary) - 1) <= 0.15
+    return vocabulary is not None and vocabulary > 1 and len(first) == 1 and abs(float(first[0]) / math.log(vocabulary) - 1) <= AS_NEW

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from lossdoctor.diagnosis.estimate import of_run
 from lossdoctor.model import Scalar, Setting
 from lossdoctor.run import Run
+from lossdoctor.run.names import GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,12 @@ def remedies(run: Run, parameters: float | None = None, bits: int | None = None)
     elif bits != 4 and run.setting("load_in_4bit") is not True:
         changes.append(("load_in_4bit = True (QLoRA)", run, 4))
     savings = [(words, of_run(changed, parameters, wide)) for words, changed, wide in changes]
-    found = [Remedy(words, now.total - after.total) for words, after in savings if after is not None and now.total - after.total > _LEAST]
-    return tuple(sorted(found, key=lambda remedy: -remedy.saves))
+    found = [Remedy(words, now.total - after.total) for words, after in savings if after is not None]
+    told = [remedy for remedy in found if round(remedy.saves / GB, ndigits=1) > 0]
+    return tuple(sorted(told, key=lambda remedy: -remedy.saves))
 
 
 _SIZES = (("per_device_train_batch_size", 1), ("max_length", 2048), ("gradient_accumulation_steps", 1))
-_LEAST = 1e8  # bytes; less is within the error of any estimate
 
 
 def _with(run: Run, **changed: Scalar) -> Run:

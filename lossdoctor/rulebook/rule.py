@@ -10,6 +10,8 @@ import msgspec
 from lossdoctor.model import Severity
 
 Number = float | int
+Strength = Literal["hint", "fair", "strong", "proof"]  # of a piece of evidence; `diagnosis/usual.toml` says what each weighs
+Prior = Literal["common", "possible", "rare"]
 
 
 class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +41,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_least: Number | None = None
     at_most: Number | None = None
     equals: bool | str | Number | None = None
-    weight: Number = 1.0
+    weight: Strength = "fair"
 
 
 class CauseRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +49,7 @@ class CauseRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     title: str
-    prior: Number = 1.0
+    prior: Prior = "common"
     speaks_for: tuple[Condition, ...] = msgspec.field(default=(), name="for")
     against: tuple[Condition, ...] = ()
     test: str = ""

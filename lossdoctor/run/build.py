@@ -16,6 +16,7 @@ from lossdoctor.run.segments import segments
 from lossdoctor.run.stand_ins import stand_ins
 from lossdoctor.run.task import task_of
 
+TELLING = 0.2  # of an epoch: below it epochs of two digits do not tell its length
 MAX_PLAN = 1 << 40  # streaming data sets log 9223372036854775807 epochs
 
 
@@ -38,7 +39,7 @@ def build(
     signals = {key: one for key, one in signals.items() if key not in named} | taken
     by_name = {s.name: s for s in settings}
     planned = log.planned_steps if log.planned_steps is not None and 0 < log.planned_steps < MAX_PLAN else None
-    epochs = log.planned_epochs if log.planned_epochs is not None and 0 < log.planned_epochs < 1e6 else None
+    epochs = log.planned_epochs if log.planned_epochs is not None and 0 < log.planned_epochs < MAX_PLAN else None
     closing = any(key in signals for key in CLOSING)
     return Run(
         name=name or log.name, path=path or str(log.path), signals=signals, settings=by_name, checkpoints=log.checkpoints,
@@ -86,7 +87,7 @@ def _plan_from_epochs(signals: Mapping[str, Signal], epochs: float | None, step_
     if epochs is not None and step_is == "epoch":
         return round(epochs)
     loss = signals.get("train/loss")
-    if epochs is None or loss is None or not len(loss) or not math.isfinite(loss.epochs[-1]) or loss.epochs[-1] < 0.2:
+    if epochs is None or loss is None or not len(loss) or not math.isfinite(loss.epochs[-1]) or loss.epochs[-1] < TELLING:
         return None
     if bool((loss.epochs == np.floor(loss.epochs)).all()):
         return None  # the number of the epoch, not the share that is done

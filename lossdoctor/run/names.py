@@ -26,6 +26,10 @@ from functools import lru_cache
 
 GIB = float(1 << 30)
 MIB = float(1 << 20)
+GB = 1e9
+MB = 1e6
+MILLI = 1e-3
+PERCENT = 1e-2
 
 _TABLE: Mapping[str, tuple[str, ...]] = {
     "train/loss": (
@@ -318,23 +322,24 @@ _REWARD = re.compile(
 )
 
 _SCALED: Mapping[str, tuple[str, float]] = {
-    "elapsed_time_per_iteration_ms": ("perf/step_seconds", 1e-3), "elapsed_time_per_iteration_(ms)": ("perf/step_seconds", 1e-3),
-    "train/step_avg_ms": ("perf/step_seconds", 1e-3), "step_avg": ("perf/step_seconds", 1e-3), "step_avg_ms": ("perf/step_seconds", 1e-3),
-    "dt_ms": ("perf/step_seconds", 1e-3), "time_ms": ("perf/step_seconds", 1e-3), "iter_time_(s)": ("perf/step_seconds", 1.0),
-    "time_ms_per_step": ("perf/step_seconds", 1e-3),
-    "mfu_percent": ("perf/mfu", 1e-2), "mfu(%)": ("perf/mfu", 1e-2), "mfu_pct": ("perf/mfu", 1e-2),
-    "process_memory_mb": ("process/memory", 1e6), "process_memory_mib": ("process/memory", MIB),
-    "process_memory_gb": ("process/memory", 1e9),
-    "cpu_mem_gb": ("host/memory", 1e9), "cpu_memory_gb": ("host/memory", 1e9), "cpu_memory_mb": ("host/memory", 1e6),
-    "ram_gb": ("host/memory", 1e9), "ram_mb": ("host/memory", 1e6),
+    "elapsed_time_per_iteration_ms": ("perf/step_seconds", MILLI), "elapsed_time_per_iteration_(ms)": ("perf/step_seconds", MILLI),
+    "train/step_avg_ms": ("perf/step_seconds", MILLI), "step_avg": ("perf/step_seconds", MILLI),
+    "step_avg_ms": ("perf/step_seconds", MILLI),
+    "dt_ms": ("perf/step_seconds", MILLI), "time_ms": ("perf/step_seconds", MILLI), "iter_time_(s)": ("perf/step_seconds", 1.0),
+    "time_ms_per_step": ("perf/step_seconds", MILLI),
+    "mfu_percent": ("perf/mfu", PERCENT), "mfu(%)": ("perf/mfu", PERCENT), "mfu_pct": ("perf/mfu", PERCENT),
+    "process_memory_mb": ("process/memory", MB), "process_memory_mib": ("process/memory", MIB),
+    "process_memory_gb": ("process/memory", GB),
+    "cpu_mem_gb": ("host/memory", GB), "cpu_memory_gb": ("host/memory", GB), "cpu_memory_mb": ("host/memory", MB),
+    "ram_gb": ("host/memory", GB), "ram_mb": ("host/memory", MB),
     "memory_gib": ("gpu/0/memory", GIB), "memory_mib": ("gpu/0/memory", MIB), "mem_mib": ("gpu/0/memory", MIB),
     "memory(gib)": ("gpu/0/memory", GIB), "max_mem": ("gpu/0/memory", MIB), "memory": ("gpu/0/memory", MIB),
-    "memory_gb": ("gpu/0/memory", 1e9), "gpu_memory_gb": ("gpu/0/memory", 1e9), "gpu_memory_mb": ("gpu/0/memory", 1e6),
-    "gpu_mem_gb": ("gpu/0/memory", 1e9), "gpu_mem_mb": ("gpu/0/memory", 1e6),
-    "gpu_memory_allocated_gb": ("gpu/0/memory", 1e9), "memory_allocated_gb": ("gpu/0/memory", 1e9),
-    "memory_allocated_mb": ("gpu/0/memory", 1e6),
+    "memory_gb": ("gpu/0/memory", GB), "gpu_memory_gb": ("gpu/0/memory", GB), "gpu_memory_mb": ("gpu/0/memory", MB),
+    "gpu_mem_gb": ("gpu/0/memory", GB), "gpu_mem_mb": ("gpu/0/memory", MB),
+    "gpu_memory_allocated_gb": ("gpu/0/memory", GB), "memory_allocated_gb": ("gpu/0/memory", GB),
+    "memory_allocated_mb": ("gpu/0/memory", MB),
     "system/peak_mem_allocated_mib": ("gpu/0/memory", MIB), "memory/max_active_gib": ("gpu/0/memory", GIB),
-    "memory/max_active(gib)": ("gpu/0/memory", GIB), "vram_gb": ("gpu/0/memory", 1e9),
+    "memory/max_active(gib)": ("gpu/0/memory", GIB), "vram_gb": ("gpu/0/memory", GB),
 }  # fmt: skip
 
 _FLAT: Mapping[str, tuple[str, int]] = {
@@ -351,8 +356,8 @@ _COMPANY: tuple[tuple[frozenset[str], str, str], ...] = (
 )
 _GPU = re.compile(r"(?:system[./])?gpu[._/]?(\d+)[./_](.+)")
 _GPU_WHAT: Mapping[str, tuple[str, float]] = {
-    "memoryallocatedbytes": ("memory", 1.0), "memory_allocated_bytes": ("memory", 1.0), "memory_allocated_gb": ("memory", 1e9),
-    "memory_allocated_mb": ("memory", 1e6), "memory_allocated": ("memory", 1.0),
+    "memoryallocatedbytes": ("memory", 1.0), "memory_allocated_bytes": ("memory", 1.0), "memory_allocated_gb": ("memory", GB),
+    "memory_allocated_mb": ("memory", MB), "memory_allocated": ("memory", 1.0),
     "memory_allocated_gib": ("memory", GIB), "memory_allocated_mib": ("memory", MIB), "memory": ("memory", 1.0),
     "memory_utilization_pct": ("memory_utilization", 1.0),
     "memoryallocated": ("memory_utilization", 1.0), "memory_utilization": ("memory_utilization", 1.0),

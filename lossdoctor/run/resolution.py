@@ -24,7 +24,7 @@ def resolution(signal: Signal) -> float:
         return signal.unit if math.isfinite(signal.unit) else 0.0
     # A scientific notation has a unit of its own in every row: the smallest one holds for all.
     for decimals in range(_MOST_DECIMALS + 1):
-        scaled = shown * 10.0**decimals
+        scaled = shown * 10**decimals
         if np.all(np.abs(scaled - np.round(scaled)) <= _ULPS * scaled):
-            return 10.0**-decimals
+            return 1 / float(10**decimals)
     return 0.0

@@ -95,7 +95,7 @@ def test_dpo_that_stays_at_chance_is_an_error():
     assert level(make(ranked), "dpo-not-learning") == "error"
     found = outcome(make(ranked), "dpo-not-learning").evidence
     assert found is not None
-    assert found.numbers["pairs_are_ranked"] == 1
+    assert found.numbers["accuracy_late"] == 1
     mixed = preference(noisy(np.full(ROWS, 0.71), 0.01), noisy(np.full(ROWS, -0.02), 0.02), noisy(np.full(ROWS, 0.5), 0.03))
     assert level(make(mixed), "dpo-not-learning") == "error"
 

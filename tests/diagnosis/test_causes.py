@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -7,6 +9,10 @@ from hypothesis import strategies as st
 
 from lossdoctor.diagnosis.causes import holds, rank
 from lossdoctor.rulebook import CauseRule, Condition, Rule
+from lossdoctor.rulebook.rule import Prior, Strength
+
+PRIORS: tuple[Prior, ...] = get_args(Prior)
+STRENGTHS: tuple[Strength, ...] = get_args(Strength)
 
 
 def rule(*causes: CauseRule) -> Rule:
@@ -14,25 +20,27 @@ def rule(*causes: CauseRule) -> Rule:
     return msgspec.structs.replace(msgspec.convert(head, Rule), causes=causes)
 
 
-def cause(name: str, prior: float = 1.0, pro: tuple[Condition, ...] = (), con: tuple[Condition, ...] = (), test: str = "") -> CauseRule:
+def cause(
+    name: str, prior: Prior = "common", pro: tuple[Condition, ...] = (), con: tuple[Condition, ...] = (), test: str = ""
+) -> CauseRule:
     return CauseRule(name, f"It is {name}", prior, pro, con, test)
 
 
-CLIMB = Condition("lead", "the norm rose to {lead:.0f}x", at_least=3, weight=4)
+CLIMB = Condition("lead", "the norm rose to {lead:.0f}x", at_least=3, weight="strong")
 
 
 def test_evidence_moves_the_odds_and_is_quoted_with_numbers():
     ranked = rank(rule(cause("data"), cause("rate", pro=(CLIMB,))), {"lead": 56.0})
     assert [c.name for c in ranked] == ["rate", "data"]
     assert ranked[0].speaks_for == ("the norm rose to 56x",)
-    assert ranked[0].likelihood == pytest.approx(5 / 6.5, abs=2e-3)
+    assert ranked[0].likelihood == pytest.approx(7 / 8.5, abs=2e-3)
 
 
 def test_evidence_against_divides():
     ranked = rank(rule(cause("data", con=(CLIMB,)), cause("rate")), {"lead": 56.0})
     assert [c.name for c in ranked] == ["rate", "data"]
     assert ranked[1].against == ("the norm rose to 56x",)
-    assert ranked[1].likelihood == pytest.approx(0.2 / 1.7, abs=2e-3)
+    assert ranked[1].likelihood == pytest.approx(1 / 7 / (1 + 1 / 7 + 0.5), abs=2e-3)
 
 
 def test_what_is_unknown_speaks_neither_way():
@@ -44,12 +52,12 @@ def test_what_is_unknown_speaks_neither_way():
 def test_two_that_stay_close_are_named_with_the_test_that_separates_them():
     ranked = rank(rule(cause("a", test="Do this at step {step}."), cause("b")), {"step": 40})
     assert ranked[0].test == "This log does not settle whether it is 'It is a' or 'It is b'. Do this at step 40."
-    clear = rank(rule(cause("a", prior=9, test="Do this."), cause("b")), {})
+    clear = rank(rule(cause("a", test="Do this."), cause("b", prior="rare")), {})
     assert clear[0].test == "Do this."
 
 
-@given(st.lists(st.tuples(st.floats(0.01, 10), st.floats(0, 50), st.booleans(), st.booleans()), min_size=1, max_size=8))
-def test_likelihoods_leave_room_for_something_else(parts: list[tuple[float, float, bool, bool]]):
+@given(st.lists(st.tuples(st.sampled_from(PRIORS), st.sampled_from(STRENGTHS), st.booleans(), st.booleans()), min_size=1, max_size=8))
+def test_likelihoods_leave_room_for_something_else(parts: list[tuple[Prior, Strength, bool, bool]]):
     causes = [
         cause(str(i), prior, (Condition("a", "a", weight=w),) if pro else (), (Condition("b", "b", weight=w),) if con else ())
         for i, (prior, w, pro, con) in enumerate(parts)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lossdoctor.diagnosis.estimate import GB, lora_parameters, memory, of_run, savings
+from lossdoctor.diagnosis.estimate import lora_parameters, memory, of_run, savings
+from lossdoctor.run.names import GB
 
 from .samples import run
 

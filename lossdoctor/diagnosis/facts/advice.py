@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from lossdoctor.diagnosis.checkpoint import best_eval_step
 from lossdoctor.diagnosis.estimate import savings
 from lossdoctor.diagnosis.progress import batch, row_before, steps_per_epoch
+from lossdoctor.diagnosis.usual import USUAL
 from lossdoctor.model import Checkpoint, Scalar
 from lossdoctor.run import Run
 
@@ -47,7 +49,7 @@ ALWAYS = (
     "step", "seed", "checkpoint_quoted", "last_checkpoint_quoted", "model_quoted", "max_length_or_default", "position_low",
     "position_high", "epoch_index",
 )  # fmt: skip
-SAFE_FOR_ADAM = 1e-3
+WITHIN = 0.7  # of the first epoch: evals after it may as well stand for its end
 NO_PATH = "path/to/checkpoint"
 
 
@@ -58,10 +60,10 @@ def whole(run: Run) -> dict[str, Scalar]:
     model = run.setting("base_model")
     seed = run.number("data_seed") if run.number("data_seed") is not None else run.number("seed")
     norm = run.signal("train/grad_norm")
-    limit = float(np.quantile(norm.finite.values, 0.9)) if norm is not None and len(norm.finite) >= 20 else None
+    limit = float(np.quantile(norm.finite.values, USUAL.clipping.quantile)) if norm is not None and len(norm.finite) >= 5 else None
     size = run.number("max_length")
     return {
-        "warmup_steps_suggested": min(max(10, round(0.06 * total)), max(1, total // 4)),
+        "warmup_steps_suggested": min(max(10, round(USUAL.warmup.share * total)), max(1, total // 4)),
         "eval_steps_suggested": min(500, max(10, round(total / 10))),
         "save_steps_suggested": min(100, max(10, round(total / 10))),
         "logging_steps_suggested": max(1, round(total / 200)),
@@ -78,7 +80,7 @@ def whole(run: Run) -> dict[str, Scalar]:
 
 def _rounded(epoch: float) -> float:
     unit = 4 if epoch <= 3 else 1
-    return max(0.25, float(np.ceil(epoch * unit - 1e-6) / unit))
+    return max(1, math.ceil(round(epoch * unit, ndigits=6))) / unit
 
 
 def at(run: Run, onset: int | None, spoiled: int | None = None) -> dict[str, Scalar]:
@@ -117,8 +119,8 @@ def _turn(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
         "epochs_suggested": _rounded(epoch),
         "eval_min_epoch": epoch,
         "eval_min_share": best / max(1, run.last_step),
-        "turns_within_first_epoch": epoch <= 0.7,
-        "unseen_drop": found.get("first_epoch_drop") if epoch <= 0.7 else None,
+        "turns_within_first_epoch": epoch <= WITHIN,
+        "unseen_drop": found.get("first_epoch_drop") if epoch <= WITHIN else None,
     }
 
 
@@ -130,10 +132,10 @@ def _lower_rate(found: Mapping[str, Scalar]) -> dict[str, Scalar]:
         return {}
     sgd, absurd = found.get("optimizer_is_sgd") is True, found.get("lr_is_high") is True
     if absurd and not sgd and (isinstance(typical, float) or found.get("nan_at_once") is True):
-        usual = typical if isinstance(typical, float) else SAFE_FOR_ADAM
+        usual = typical if isinstance(typical, float) else USUAL.learning_rate.safe
         why = f"{peak:.3g} is far above what Adam bears ({usual:.2g} is usual); under plain SGD take a third of {reached:.3g} instead"
         return {"lr_suggested": usual, "lr_suggested_low": usual, "lr_suggested_why": why}
-    ramp = f", on the way to a peak of {peak:.3g}" if reached < 0.9 * peak else ""
+    ramp = f", on the way to a peak of {peak:.3g}" if reached < peak else ""
     why = f"it went wrong at {reached:.3g}{ramp}"
     if absurd and not sgd:
         why += "; rates this high are for plain SGD: with Adam go to 0.001 or less"

@@ -18,7 +18,6 @@ FACTS: Mapping[str, str] = {
     "epochs_planned": "epochs of the plan",
     "samples_per_epoch": "examples in one pass (where the batch is known)",
     "data_is_small": "fewer than 1000 examples in one pass",
-    "many_epochs": "more than three passes over the data",
     "resumes": "restarts seen in the order of the steps",
     "resume_step": "first step after the last restart",
     "onset_epoch": "epoch of the onset",
@@ -38,7 +37,6 @@ def whole(run: Run) -> dict[str, Scalar]:
         "epochs_planned": run.planned_epochs,
         "samples_per_epoch": samples,
         "data_is_small": None if samples is None else samples < SMALL_DATA,
-        "many_epochs": None if done is None else done > 3.05,
         "resumes": len(resumed),
         "resume_step": resumed[-1] if resumed else None,
     }

@@ -12,11 +12,12 @@ from lossdoctor.diagnosis.progress import row_interval, steps_per_epoch
 from lossdoctor.measures.level import noise
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run, Signal
-from lossdoctor.run.task import LANGUAGE_MODEL
 
 Floats = npt.NDArray[np.float64]
 
-UNTRAINED = 9.5  # ln of a vocabulary of 13,000: smaller ones are rare, GPT-2 has 50,257 (10.8)
+NEAR = 0.05  # of a level: within it two levels are the same to a reader
+LITTLE = 0.005  # of a level: shares of a smaller fall mean nothing
+SAME = 1e-4  # of a loss: what the last printed digit and a GPU's order of summing leave of equal losses
 
 FACTS: Mapping[str, str] = {
     "loss_start": "median of the first three training losses",
@@ -27,7 +28,6 @@ FACTS: Mapping[str, str] = {
     "first_epoch_drop": "fall of the loss within the first epoch, as a share of its start: what is learned there is not learned by heart",
     "late_drop_share": "share of the fall of the loss that its last fifth gave",
     "start_vs_chance": "first losses / the score of guessing that the evidence names",
-    "level_like_untrained": "the loss ends at 9.5 or more where a language model is expected",
     "early_jump": "highest loss of the first tenth of the rows / the first one",
     "loss_noise": "noise of one row / level",
     "loss_zero_share": "share of training losses that are exactly 0",
@@ -42,7 +42,6 @@ FACTS: Mapping[str, str] = {
     "end_vs_ln_vocab": "last losses / ln(vocab_size)",
     "end_vs_ln_labels": "last losses / ln(num_labels)",
     "end_is_chance": "the last losses lie within 5 % of a uniform guess",
-    "is_pretrained": "the first losses lie far below those of an untrained model",
     "eval_points": "evals",
     "eval_first": "first eval loss",
     "eval_last": "last eval loss",
@@ -50,7 +49,6 @@ FACTS: Mapping[str, str] = {
     "eval_min_share": "step of the lowest eval loss / last step",
     "eval_min_epoch": "epoch of the lowest eval loss",
     "eval_constant": "all eval losses are equal to all digits",
-    "eval_near_zero": "the last eval loss is below 0.01",
     "eval_nonfinite": "eval losses that are NaN or Inf",
     "eval_fall": "(first - lowest eval loss) / first",
     "eval_over_train": "first eval loss / training loss at that step",
@@ -61,8 +59,7 @@ FACTS: Mapping[str, str] = {
     "loss_before_onset": "median of the ten rows before the onset",
     "level_after": "median of the last third of the rows after the onset",
     "after_ratio": "level after / before the onset",
-    "back_to_floor": "the loss came back to within 10 % of its level before the onset",
-    "after_is_chance": "the loss stays within 10 % of a uniform guess or of its start",
+    "after_is_chance": "after the onset the loss stays within 5 % of a uniform guess or of its start, where it did not stand before",
     "happens_again": "after a resume from before the onset, the same step is bad again",
     "onset_at_eval": "the row of the onset is the first after an eval, and evals are rare",
 }
@@ -94,9 +91,9 @@ def whole(run: Run) -> dict[str, Scalar]:
 
 
 def _where_it_fell(values: Floats, start: float, end: float) -> dict[str, Scalar]:
-    """Shares of the fall in the first tenth and the last fifth, where there is a fall beyond 0.5 % and the noise of a median."""
+    """Shares of the fall in the first tenth and the last fifth, where there is a fall beyond half a percent and the noise of a row."""
     fall = start - end
-    if len(values) < 20 or fall <= max(0.005 * abs(start), noise(values)):
+    if len(values) < 20 or fall <= max(LITTLE * abs(start), noise(values)):
         return {}
     tenth, fifth = values[: max(3, len(values) // 10)], values[-(len(values) // 5) :]
     return {
@@ -129,8 +126,8 @@ def _repeats(run: Run, rows: Signal) -> bool | None:
     lag = round(length / row_interval(rows)) if length else 0
     if lag < 2 or len(rows) < 2 * lag:
         return None
-    same = np.isclose(rows.values[:-lag], rows.values[lag:], rtol=1e-4, atol=0)
-    return bool(same.mean() > 0.9 and np.ptp(rows.values[:lag]) > 0)
+    same = np.isclose(rows.values[:-lag], rows.values[lag:], rtol=SAME, atol=0)
+    return bool(same.mean() > 0.5 and np.ptp(rows.values[:lag]) > 0)
 
 
 def _first_epoch(run: Run, rows: Signal, start: float) -> float | None:
@@ -150,8 +147,7 @@ def _against_chance(run: Run, start: float, end: float) -> dict[str, Scalar]:
         "start_vs_ln_vocab": start / word if word else None,
         "end_vs_ln_vocab": end / word if word else None,
         "end_vs_ln_labels": end / label if label else None,
-        "end_is_chance": abs(end / chance - 1) <= 0.05 if chance else None,
-        "is_pretrained": start < 0.6 * word if word else None,
+        "end_is_chance": _near(end, chance) if chance else None,
     }
 
 
@@ -177,7 +173,6 @@ def _evals(run: Run) -> dict[str, Scalar]:
         "eval_min_share": int(rows.steps[best]) / max(1, run.last_step),
         "eval_min_epoch": int(rows.steps[best]) / length if length else None,
         "eval_constant": len(rows) >= 3 and bool(np.ptp(rows.values) == 0),
-        "eval_near_zero": last < 0.01,
         "eval_fall": (first - lowest) / first if first > 0 else None,
     }
     return found | _beside_train(run, rows, best)
@@ -207,19 +202,21 @@ def _beside_train(run: Run, evals: Signal, best: int) -> dict[str, Scalar]:
         fall = 1 - float(np.median(after[-5:])) / float(np.median(before)) if float(np.median(before)) > 0 else None
     ratio = float(evals.values[0] / np.median(beside)) if len(beside) and np.median(beside) > 0 else None
     # Some versions of transformers log the training loss summed over the accumulation steps: a low ratio says nothing then.
-    if ratio is not None and ratio < 0.8 and run.number("gradient_accumulation_steps") != 1:
+    if ratio is not None and ratio < 1 and run.number("gradient_accumulation_steps") != 1:
         ratio = None
     return {"eval_over_train": ratio, "train_fall_after_best": fall}
 
 
 def against(found: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """The start against the score of guessing that a detector worked out without settings; the end against that of a language model."""
+    """The start against the score of guessing that a detector worked out without settings."""
     start, end, chance = found.get("loss_start"), found.get("loss_end"), found.get("chance")
-    words = found.get("task") == LANGUAGE_MODEL or "language model" in str(found.get("reason"))
-    level = {"level_like_untrained": end >= UNTRAINED} if isinstance(end, float) and words else {}
     if not (isinstance(start, float) and isinstance(end, float) and isinstance(chance, float) and chance > 0):
-        return {**level}
-    return {**level, "start_vs_chance": start / chance, "end_is_chance": abs(end / chance - 1) <= 0.05}
+        return {}
+    return {"start_vs_chance": start / chance, "end_is_chance": _near(end, chance)}
+
+
+def _near(level: float, other: float) -> bool:
+    return abs(level / other - 1) <= NEAR
 
 
 def at(run: Run, onset: int) -> dict[str, Scalar]:
@@ -240,8 +237,7 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
         "loss_before_onset": floor,
         "level_after": level,
         "after_ratio": level / floor if floor > 0 else None,
-        "back_to_floor": level <= 1.1 * floor if floor > 0 else None,
-        "after_is_chance": any(abs(level / c - 1) <= 0.1 for c in [*chance, start] if c > 0) if floor < 0.8 * start else None,
+        "after_is_chance": any(_near(level, c) and not _near(floor, c) for c in [*chance, start] if c > 0),
     }
 
 
@@ -250,7 +246,7 @@ def _again(loss: Signal, onset: int, floor: float) -> bool | None:
     here = loss.values[loss.steps == onset]
     if len(here) < 2 or floor <= 0:
         return None
-    return bool((~np.isfinite(here) | (here > 1.5 * floor)).all())
+    return bool((~np.isfinite(here) | (here > 2 * floor)).all())
 
 
 def _at_eval(run: Run, loss: Signal, onset: int) -> bool | None:

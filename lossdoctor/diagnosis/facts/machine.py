@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run, Signal
+from lossdoctor.shapes.curve import curve_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,16 +36,17 @@ EVENT_KINDS = (
     "traceback",
 )
 
+STILL = 0.05  # of a memory reading: what moves by less stands still
 _LIVING = frozenset({"event.nan-message", "event.loss-scale", "event.labels-masked"})  # what a run says and goes on
 
 FACTS: Mapping[str, str] = {
     "memory_rise": "largest ratio of a memory reading's last tenth to its second tenth",
     "memory_signal": "the reading that rose most",
     "memory_is_on_gpu": "that reading is a GPU's",
-    "memory_is_rising": "a memory reading rose by 5 % or more after the first tenth",
-    "memory_is_constant": "every memory reading of the second half stays within 2 %",
+    "memory_is_rising": "a memory reading rose by more than 5 % after the first tenth",
+    "memory_is_constant": "every memory reading of the second half stays within 5 %",
     "memory_peak_share": "highest share of the GPU's memory in use, in percent",
-    "gpu_utilization": "95th percentile of the GPU utilisation, in percent",
+    "gpu_utilization": "highest level (a running median) of the GPU utilisation, in percent",
     "gpu_temperature": "highest GPU temperature, in degrees Celsius",
     "utilization_after": "GPU utilisation after the onset / before it",
     "step_time_late_ratio": "seconds a step in the last tenth / median",
@@ -78,16 +80,16 @@ def _memory(run: Run) -> dict[str, Scalar]:
             "memory_rise": rises[name],
             "memory_signal": name,
             "memory_is_on_gpu": name.startswith("gpu/"),
-            "memory_is_rising": rises[name] >= 1.05,
-            "memory_is_constant": all(float(np.ptp(half)) <= 0.02 * float(half.max()) for half in halves),
+            "memory_is_rising": rises[name] > 1 + STILL,
+            "memory_is_constant": all(float(np.ptp(half)) <= STILL * float(half.max()) for half in halves),
         }
     shares = [s.finite.values for n, s in run.signals.items() if n.endswith("/memory_utilization") and len(s.finite)]
-    busy = [s.finite.values for n, s in run.signals.items() if n.endswith("/utilization") and len(s.finite)]
+    busy = [curve_of(s).level for n, s in run.signals.items() if n.endswith("/utilization") and len(s.finite)]
     heat = [s.finite.values for n, s in run.signals.items() if n.endswith("/temperature") and len(s.finite)]
     return found | {
         "gpu_temperature": max((float(v.max()) for v in heat), default=None),
         "memory_peak_share": max((float(v.max()) for v in shares), default=None),
-        "gpu_utilization": max((float(np.quantile(v, 0.95)) for v in busy), default=None),
+        "gpu_utilization": max((float(v.max()) for v in busy), default=None),
     }
 
 

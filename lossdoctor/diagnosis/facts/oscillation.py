@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossdoctor.diagnosis.progress import row_interval, steps_per_epoch, warmup_end
+from lossdoctor.measures.level import sigma
 from lossdoctor.measures.oscillation import autocorrelation
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run, Signal
@@ -48,7 +49,7 @@ def _detrended(values: Floats, window: int) -> Floats:
     sums = np.concatenate(([0.0], np.cumsum(padded)))
     rest: Floats = values - (sums[2 * half + 1 :] - sums[: -2 * half - 1]) / (2 * half + 1)
     some = rest[:: max(1, len(rest) // 10_000)]
-    spread = 6 * 1.4826 * float(np.median(np.abs(some - np.median(some))))
+    spread = 6 * sigma(some)
     return np.clip(rest, -spread, spread) if spread > 0 else rest
 
 

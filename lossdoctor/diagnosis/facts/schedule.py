@@ -7,22 +7,19 @@ from collections.abc import Mapping
 import numpy as np
 
 from lossdoctor.diagnosis.progress import row_interval, untrained, warmup_end
+from lossdoctor.diagnosis.usual import USUAL
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run, Signal
 from lossdoctor.run.task import LANGUAGE_MODEL
 
-# Usual ranges of the peak learning rate with AdamW.
-USUAL_LORA = (1e-4, 5e-4)
-USUAL_FULL = (5e-6, 5e-5)
-USUAL_SCRATCH = (3e-4, 3e-3)  # small language models
+EARLY = 0.2  # of the run
+BESIDE = 0.05  # of the run: what lies so close to the end of warmup comes with it
+AT_PEAK = 0.9  # of the peak: below it the rate has decayed
+RATES = USUAL.learning_rate
 
 FACTS: Mapping[str, str] = {
     "lr_peak": "highest learning rate logged (else the setting)",
-    "lr_first": "first learning rate logged",
-    "lr_last": "last learning rate logged",
-    "lr_moves": "the learning rate changes during the run",
     "lr_always_zero": "the learning rate is 0 in every row",
-    "lr_zero_rows": "rows with a learning rate of exactly 0 after the first row and before the last",
     "lr_repeats": "rows of a moving schedule on which the learning rate stood still",
     "lr_typical": "the nearest usual peak learning rate for this kind of training",
     "lr_vs_typical": "peak learning rate / the nearest usual one (1 within the usual range)",
@@ -41,7 +38,7 @@ FACTS: Mapping[str, str] = {
     "onset_is_early": "the onset lies in the first fifth of the run, in the warmup or at its end",
     "lr_decayed_to": "learning rate at the onset / peak, where it has decayed",
     "lr_phase": "warmup, peak, decay or constant, at the onset",
-    "lr_zero_at_onset": "no step with a learning rate above 1e-8 was taken before the onset",
+    "lr_zero_at_onset": "no step with a learning rate above 0 was taken before the onset",
     "onset_in_warmup": "the onset lies in the warmup",
     "onset_at_warmup_end": "the onset lies within 5 % of the run of the end of warmup",
     "lr_break_at_onset": "largest rise or fall of the learning rate from row to row near the onset, outside of warmup, as a ratio >= 1",
@@ -69,9 +66,9 @@ def _far_off(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
     peak, ratio = found.get("lr_peak"), found.get("lr_vs_typical")
     if not isinstance(peak, float):
         return {}
-    if isinstance(ratio, float):
-        return {"lr_is_low": ratio <= 0.05, "lr_is_high": ratio >= 50}
-    return {"lr_is_low": peak <= 1e-6, "lr_is_high": peak >= (1.0 if _is_sgd(run) else 0.03)}
+    low, high = RATES.far if isinstance(ratio, float) else RATES.sgd if _is_sgd(run) else RATES.adam
+    found_at = ratio if isinstance(ratio, float) else peak
+    return {"lr_is_low": found_at <= low, "lr_is_high": found_at >= high}
 
 
 def _is_sgd(run: Run) -> bool:
@@ -86,16 +83,12 @@ def _rate(run: Run) -> Signal | None:
 
 def _course(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, Scalar]:
     peak = float(values.max())
-    between = (values > values.min()) & (values < peak * (1 - 1e-6))
+    between = (values > values.min()) & ~np.isclose(values, peak)
     still = (np.diff(values) == 0) & between[1:]
     moving = np.count_nonzero(np.diff(values)) > 10 and still.mean() < 0.5 if len(values) > 1 else False
     return {
         "lr_peak": peak if peak > 0 else None,
-        "lr_first": float(values[0]),
-        "lr_last": float(values[-1]),
-        "lr_moves": bool(np.ptp(values) > 1e-3 * abs(peak)),
         "lr_always_zero": peak == 0,
-        "lr_zero_rows": int((values[1:-1] == 0).sum()),
         "lr_repeats": int(still.sum()) if moving else 0,
     }
 
@@ -105,11 +98,11 @@ def _against_typical(run: Run, peak: Scalar) -> dict[str, Scalar]:
     if run.task != LANGUAGE_MODEL or not isinstance(peak, float) or _is_sgd(run):
         return {}
     if run.setting("lora_r") is not None:
-        low, high = USUAL_LORA
+        low, high = RATES.lora
     elif untrained(run):
-        low, high = USUAL_SCRATCH
+        low, high = RATES.scratch
     elif run.setting("base_model") is not None:
-        low, high = USUAL_FULL
+        low, high = RATES.full
     else:
         return {}
     usual = min(max(peak, low), high)
@@ -119,11 +112,11 @@ def _against_typical(run: Run, peak: Scalar) -> dict[str, Scalar]:
 def at(run: Run, onset: int) -> dict[str, Scalar]:
     end, rate = warmup_end(run), _rate(run)
     found: dict[str, Scalar] = {"onset_step": onset, "onset_share": onset / run.last_step if run.last_step else None}
+    found["onset_is_early"] = onset <= EARLY * run.last_step
     if end is not None:
-        slack = max(2 * (row_interval(rate) if rate is not None else 1), 0.05 * run.last_step)
+        slack = max(2 * (row_interval(rate) if rate is not None else 1), BESIDE * run.last_step)
         found |= {"onset_in_warmup": onset < end, "onset_at_warmup_end": abs(onset - end) <= slack}
-    early = onset <= 0.2 * run.last_step or (end is not None and onset <= 1.2 * end)
-    found["onset_is_early"] = early
+        found["onset_is_early"] = found["onset_is_early"] or onset <= end + slack
     if rate is None or float(rate.values.max()) <= 0:
         return found
     row = max(0, int(np.searchsorted(rate.steps, onset, side="right")) - 1)
@@ -134,7 +127,7 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
         "lr_share_at_onset": value / peak,
         "lr_decayed_to": value / peak if _phase(rate, row, end) == "decay" else None,
         "lr_phase": _phase(rate, row, end),
-        "lr_zero_at_onset": float(rate.values[: row + 1].max()) <= 1e-8,
+        "lr_zero_at_onset": not rate.values[: row + 1].any(),
         **_jump(rate, row, end),
     }
 
@@ -144,9 +137,9 @@ def _phase(rate: Signal, row: int, end: int | None) -> str:
     if end is not None and rate.steps[row] < end:
         return "warmup"
     after = rate.values[rate.steps >= end] if end is not None else rate.values
-    if np.ptp(after) <= 0.01 * peak:
+    if np.isclose(after, peak).all():
         return "constant"
-    return "peak" if rate.values[row] >= 0.9 * peak else "decay"
+    return "peak" if rate.values[row] >= AT_PEAK * peak else "decay"
 
 
 def _jump(rate: Signal, row: int, end: int | None) -> dict[str, Scalar]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lossdoctor.diagnosis.progress import batch, gpu_count
+from lossdoctor.diagnosis.progress import batch, gpu_count, row_interval
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run
 
@@ -14,7 +14,7 @@ FACTS: Mapping[str, str] = {
     "last_step": "the newest evidence of a step",
     "planned_steps": "what the run set out to do",
     "first_step": "the first logged step",
-    "ended_before_plan": "more than 5 % of the planned steps were not made",
+    "ended_before_plan": "the run ended more than a row before its plan",
     "points": "logged values in all",
     "precision": "fp16, bf16 or fp32, where the settings tell",
     "is_fp16": "trained in fp16",
@@ -43,7 +43,7 @@ def whole(run: Run) -> dict[str, Scalar]:
         "last_step": run.last_step,
         "planned_steps": run.planned_steps,
         "first_step": run.first_step,
-        "ended_before_plan": None if not run.planned_steps else run.last_step < 0.95 * run.planned_steps,
+        "ended_before_plan": None if not run.planned_steps else run.planned_steps - run.last_step > _interval(run),
         "points": run.points,
         "precision": precision,
         "is_fp16": None if precision is None else precision == "fp16",
@@ -58,6 +58,11 @@ def whole(run: Run) -> dict[str, Scalar]:
         "packs_without_varlen": _packs_without_varlen(run),
         "clipping_is_off": None if limit is None else limit == 0,
     }
+
+
+def _interval(run: Run) -> float:
+    loss = run.signal("train/loss")
+    return row_interval(loss) if loss is not None else 0.0
 
 
 def _precision(run: Run) -> str | None:

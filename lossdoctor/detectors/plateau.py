@@ -8,14 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from lossdoctor.detectors.curve import spoiled, warmup_end
+from lossdoctor.detectors.curve import spoiled, steps_per_epoch, warmup_end
 from lossdoctor.detectors.levels import Reference, knows_more, log_vocabulary, nearest
 from lossdoctor.measures.level import binned_medians
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import Curve, curve_of, named_curve, steadiest_loss
-from lossdoctor.vitals.change import Change, change_of, eval_change, metric_changes
+from lossdoctor.vitals.change import SURE, Change, change_of, eval_change, metric_changes
 from lossdoctor.vitals.progress import FEW, FEWEST, settled
 
 LARGEST = 13  # nats; ln of the largest vocabularies in use is 12.5
@@ -182,8 +182,13 @@ def _stuck(stand: Stand) -> bool:
 
 
 def _fell_at_once(stand: Stand) -> bool:
-    """A real fall within the first steps, and dead still ever since: what is learned without the answers, a bias or the frequencies."""
-    curve, limits = stand.curve, stand.limits
+    """A real fall within the first steps, and dead still ever since: what is learned without the answers, a bias or the frequencies.
+
+    Within one pass over the data that is also what a model does that had learned its task before and takes on a format.
+    """
+    curve, limits, length = stand.curve, stand.limits, steps_per_epoch(stand.run)
+    if length is not None and stand.run.last_step <= length:
+        return False
     rest = curve.level[round(limits.quick * len(curve.level)) :]
     early, within = float(np.median(rest[: max(1, len(rest) // 8)])), limits.quiet * stand.level
     still = abs(curve.trend(limits.quick)[0]) <= within and abs(early - stand.level) <= within
@@ -194,9 +199,11 @@ def _fell_at_once(stand: Stand) -> bool:
 
 
 def _nothing(stand: Stand) -> bool:
-    """From the first rows of a run on, a fall would have been seen, and there was none, nor in any eval or metric, at a level that is not
+    """From the first row of a run on, a fall would have been seen, and there was none, nor in any eval or metric, at a level that is not
     known to be that of a model which had learned its task before."""
-    if _learned_before(stand):
+    curve = stand.curve
+    fell_at_first = float(curve.values[0]) - stand.level > max(stand.limits.fall * stand.level, SURE * curve.noise)
+    if _learned_before(stand) or fell_at_first:
         return False
     better = max((c.gain for c in metric_changes(stand.run)), default=0.0)
     fall = stand.limits.fall

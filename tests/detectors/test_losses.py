@@ -86,6 +86,12 @@ def test_few_epochs_or_a_window_need_every_row_at_the_level_of_guessing():
     assert level(make({"loss": (later[0], [2.36, 2.30, 2.31, 2.28, 2.31, 2.3])}), "plateau") not in LOUD
 
 
+def test_a_fall_at_once_and_nothing_since_takes_more_than_one_pass_over_the_data():
+    values = noisy(1.25 + 0.2 * np.exp(-60 * AT), 0.01)
+    assert level(make({"loss": values, **RATE}, per_epoch=ROWS * EVERY / 3), "plateau") in LOUD
+    assert level(make({"loss": values, **RATE}, per_epoch=ROWS * EVERY * 1.01), "plateau") not in LOUD
+
+
 def test_a_plateau_is_none_where_train_has_learned_and_the_evals_have_not():
     signals = {"loss": np.full(4, 0.0035), "eval_loss": [0.3, 1.1, 1.8, 4.3], "eval_accuracy": [0.0, 0.0, 0.0, 0.0]}
     assert level(make(signals, every=1, step_is="epoch"), "plateau") not in LOUD

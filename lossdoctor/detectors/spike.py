@@ -46,7 +46,7 @@ def loss_spike(
     The less they last the higher they must reach: one row `ratio` times the level, `slow_rows` of them `slow_ratio`; in
     noise the median of so many rows stands `sigmas` standard errors (growing with the logarithm of the length) above the level. Near zero
     nothing counts below `least` of the first losses, and no more than `rare` events as high may be expected from the tail of the run's own
-    scatter.
+    scatter. A single step that ends an epoch is its last, smaller batch.
     """
     curve = loss_curve(run)
     if len(curve) < 12 or (spoiled(run) and len(curve) < window):
@@ -65,6 +65,7 @@ def loss_spike(
         if event.first >= skip
         and event.height - event.level >= smallest
         and _returns(event, curve.values)
+        and not (event.rows == 1 and _ends_an_epoch(run, int(curve.steps[event.first])))
         and tail_chance(event.height - event.level, tail) <= rare * min(event.rows, slow_rows) ** 2
         and (run.task != tasks.RL or _kl_jumps(run, curve, event))
     ]
@@ -73,7 +74,8 @@ def loss_spike(
     top = max(events, key=lambda e: e.ratio)
     numbers = {
         "spikes": len(events), "height": top.height, "ratio_found": min(top.ratio, 10**9), "sigmas_found": min(top.sigmas, 10**9),
-        "level": top.level, "top_step": int(curve.steps[top.first + int(np.argmax(curve.values[top.first : top.last + 1]))]),
+        "level": top.level, "before": float(np.median(curve.values[max(0, top.first - GAP) : top.first])),
+        "top_step": int(curve.steps[top.first + int(np.argmax(curve.values[top.first : top.last + 1]))]),
         "rows_high": top.rows, "rows": len(curve), "recovery": "slow" if top.rows > 2 else "fast", "bar": bar,
     }  # fmt: skip
     spans = tuple((int(curve.steps[e.first]), int(curve.steps[e.last])) for e in events[:20])
@@ -145,6 +147,14 @@ def _returns(event: Event, values: Floats) -> bool:
         float(row_medians(np.lib.stride_tricks.sliding_window_view(after, min(3, len(after)))).min())
         < event.level + (event.height - event.level) / 4
     )
+
+
+def _ends_an_epoch(run: Run, step: int) -> bool:
+    """Whether every step is logged, and this one is the last of a pass over the data."""
+    rows = run.signals["train/loss"].in_order
+    epochs = rows.epochs[rows.steps == step]
+    every = len(rows) > 1 and float(np.median(np.diff(rows.steps))) <= 1
+    return every and run.step_is == "step" and len(epochs) == 1 and bool(epochs[0] == np.round(epochs[0]))
 
 
 def _kl_jumps(run: Run, curve: Curve, event: Event) -> bool:

@@ -64,6 +64,13 @@ def test_a_wiggle_near_zero_is_no_divergence():
     assert level(make({"loss": values, **RATE}), "divergence") not in LOUD
 
 
+def test_the_short_last_batch_of_an_epoch_is_no_spike():
+    values = learned()
+    values[99] = 4.0
+    assert level(make({"loss": values, **RATE}, every=1, per_epoch=50), "loss-spike") == "healthy"
+    assert level(make({"loss": values, **RATE}, every=1, per_epoch=60), "loss-spike") in LOUD
+
+
 def test_a_drop_is_no_spike():
     values = learned()
     values[100] = 0.2

@@ -12,20 +12,24 @@ from lossdoctor.measures.noise import Noise
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, named_curve
+from lossdoctor.vitals.change import change_of
 
 HOW = "log reward, reward_std, kl, entropy and completions/clipped_ratio, as TRL's trainers do"
 REWARDS = ("reward", "objective/scores", "objective/rlhf_reward", "rollout/ep_rew_mean")
 SPREADS = ("reward_std", "rewards/std")
+SOME = 6  # rewards whose start and end can be compared; twice as many show a shape
 ROUNDING = float(np.finfo(np.float32).eps)  # of the rewards' scale: what single precision leaves of equal rewards
 
 
 def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> Evidence | Skip | None:
     """The reward falls from its best level by `fall` of its whole range, beyond `sigmas` noise scales of the level, and stays
-    down for the last `lasting` of the run.
+    down for the last `lasting` of the run. A few rewards must be lower at the end than at the start beyond their noise.
     """
     name, curve = _reward(run)
-    if len(curve) < 12:
-        return Skip("fewer than 12 rewards were logged", HOW)
+    if len(curve) < SOME:
+        return Skip(f"fewer than {SOME} rewards were logged", HOW)
+    if len(curve) < 2 * SOME:
+        return _lost_at_once(name, curve)
     level, at = rolling_median(curve.level, 5), curve.at  # a best level that lasts, not one lucky batch
     top = int(np.argmax(level[1:-1])) + 1
     best, lowest_before = float(level[top]), float(level[: top + 1].min())
@@ -56,6 +60,19 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
         margin=beyond(drop, sigmas * chance),
         points=len(curve),
     )
+
+
+def _lost_at_once(name: str, curve: Curve) -> Evidence | None:
+    change = change_of(curve, name, 1)
+    if change is None or not change.lost:
+        return None
+    first, last = int(curve.steps[0]), int(curve.steps[-1])
+    fell = change.first - change.last
+    numbers: dict[str, Scalar] = {
+        "best": change.first, "best_step": first, "end": change.last, "fell": fell, "fell_share": 1.0, "begins_step": first,
+        "below_start": 1, "signal": name, "rows": len(curve),
+    }  # fmt: skip
+    return Evidence(numbers, (name,), first, ((first, last),), margin=beyond(-change.gain, change.error), points=len(curve))
 
 
 def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip | None:

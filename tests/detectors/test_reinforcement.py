@@ -123,3 +123,15 @@ def test_a_flat_reward_says_in_which_way(reward: float | None, spread: float, ki
     found = outcome(make({**HEALTHY, "reward": values, "reward_std": np.full(ROWS, spread)}), "reward-flat").evidence
     assert found is not None
     assert found.numbers["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("rewards", "found"),
+    [
+        ([22.6, 20.3, 17.0, 14.9, 14.1, 14.1, 13.8, 14.1], True),
+        ([22.6, 14.3, 21.0, 13.9, 24.1, 14.1, 23.8, 14.1], False),  # noise
+        ([14.1, 14.9, 17.0, 20.3, 21.1, 22.0, 22.2, 22.6], False),  # it climbs
+    ],
+)
+def test_a_few_rewards_that_fall_all_along(rewards, found):
+    assert (level(make({"reward": rewards}, every=50), "reward-collapse") == "error") == found

@@ -17,27 +17,27 @@ from lossdoctor.vitals.progress import FEW, FEWEST, main_curve, settled
 
 TWENTIETH = 20  # of the rows: the very start and the very end
 USUAL_VOCABULARY = 32_000  # the smallest of those that language models use now; of a larger one guessing scores more
-FIFTH, THIRD = 5, 3  # of the run: the last ones tell whether it had come to an end
+QUARTER, FIFTH, THIRD = 4, 5, 3  # of the run: the last ones tell whether it had come to an end
 FEW_ROWS = 15  # below it the shape of a curve is a guess
 
 
 def slow_convergence(
     run: Run,
     *,
-    half_share: float,
+    late: float,
     many_epochs: float,
-    half_share_epochs: float,
     last_fifth: float,
     noise_share: float,
     least_fall: float,
     left: float,
     small_fall: float,
 ) -> Evidence | Skip | None:
-    """Half of the drop is reached only after `half_share` of the run, and the last fifth still gives `last_fifth` of it.
+    """Half of the drop is reached later than after a quarter of the run, by `late`, and the last fifth still gives `last_fifth` of it.
 
-    The drop must be real (`least_fall` of the start, the noise no more than `noise_share` of it) and matter: `left` of the start is still
-    there. Slow already at `half_share_epochs` of the run, whatever the last fifth gave, is what takes more than `many_epochs` passes over
-    the data for half of the drop. A dozen rows that fall all the way by less than `small_fall` are too few to be sure, and said to be.
+    An exponential approach that has come to its end reaches half of its drop within the first quarter. The drop must be real (`least_fall`
+    of the start, the noise no more than `noise_share` of it) and matter: `left` of the start is still there. Where half of the drop took
+    more than `many_epochs` passes over the data, any lateness will do, whatever the last fifth gave. A dozen rows that fall all the way by
+    less than `small_fall` are too few to be sure, and said to be.
     """
     if any((turn := turn_of(signal)) is not None and turn.rise > least_fall and turn.later >= 2 for signal in run.eval_losses()):
         return None  # eval has turned up: more of the same would not help
@@ -54,7 +54,7 @@ def slow_convergence(
     drop = start - end
     falls = FIFTH * int((np.diff(level) > 0).sum()) < len(level) - 1
     if len(curve) < FEW_ROWS and 0 < drop < small_fall * abs(start) and falls and run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN):
-        return _evidence(curve, name, start, end, 1.0, {"little": 1})
+        return _evidence(curve, name, start, end, 1.0, {"latest": 1 / QUARTER + late, "little": 1})
     if (
         drop < least_fall * abs(start)
         or drop <= 0
@@ -64,14 +64,20 @@ def slow_convergence(
         return None
     progress = (start - level) / drop
     half = _crossing(curve, progress)
-    late = 1 - float(np.interp(curve.span - curve.span / FIFTH, curve.at - curve.steps[0], progress))
+    fifth = 1 - float(np.interp(curve.span - curve.span / FIFTH, curve.at - curve.steps[0], progress))
     epochs = _epochs_at(run, curve, half)
     patient = epochs is not None and epochs >= many_epochs
-    enough, last_fifth = (half_share_epochs, 0.0) if patient else (half_share, last_fifth)
+    enough, last_fifth = (1 / QUARTER, 0.0) if patient else (1 / QUARTER + late, last_fifth)
     still_falls = curve.trend((THIRD - 1) / THIRD)[1] <= -2 if len(curve) >= FEW_ROWS else falls
-    if half < enough or late < last_fifth or not still_falls:
+    if half < enough or fifth < last_fifth or not still_falls:
         return None
-    numbers: dict[str, Scalar] = {"half_share_found": half, "epochs_to_half": epochs, "last_fifth_found": late, "little": 0}
+    numbers: dict[str, Scalar] = {
+        "half_share_found": half,
+        "epochs_to_half": epochs,
+        "last_fifth_found": fifth,
+        "latest": enough,
+        "little": 0,
+    }
     return _evidence(curve, name, start, end, half / enough, numbers)
 
 
@@ -95,7 +101,7 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
     first eval was a guess. Of a language model whose run came to its end the training loss: word frequencies alone score as much.
     """
     if run.task == tasks.LANGUAGE_MODEL:
-        return _no_language(run, level_share, still)
+        return _no_language(run, still)
     evals = max((curve_of(signal) for signal in run.eval_losses()), key=len, default=None)
     if evals is None or len(evals) < 4:
         return Skip("fewer than 4 evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
@@ -122,21 +128,22 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
     return Evidence(numbers, ("eval/loss",), span[0], (span,), margin=2, points=len(evals))
 
 
-def _no_language(run: Run, share: float, still: float) -> Evidence | Skip | None:
+def _no_language(run: Run, still: float) -> Evidence | Skip | None:
+    """Two thirds of ln(vocabulary) are the entropy of single words (or letters) in real text."""
     curve, reference = loss_curve(run), log_vocabulary(run) or log(USUAL_VOCABULARY)
     if len(curve) < FEWEST or not settled(run):
         return Skip("the run has not come to its end, or has fewer than 5 rows of the training loss")
     if spoiled(run):
         return None
     level = curve.end.value
-    if level < share * reference or curve.best.value < (1 - still) * level - 3 * curve.end.error:
+    if 3 * level < 2 * reference or curve.best.value < (1 - still) * level - 3 * curve.end.error:
         return None  # it has been better: divergence
     numbers: dict[str, Scalar] = {
         "level": level, "chance": reference, "chance_name": f"ln {round(exp(reference))}", "of_chance": level / reference,
         "kind": "chance" if level >= (1 - still) * reference else "words", "train": None, "evals": 0, "what": "training",
     }  # fmt: skip
     span = (int(curve.steps[0]), int(curve.steps[-1]))
-    return Evidence(numbers, ("train/loss",), span[0], (span,), margin=level / (share * reference), points=len(curve))
+    return Evidence(numbers, ("train/loss",), span[0], (span,), margin=3 * level / (2 * reference), points=len(curve))
 
 
 def _epochs_at(run: Run, curve: Curve, share: float) -> float | None:

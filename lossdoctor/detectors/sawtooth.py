@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from lossdoctor.detectors.curve import spoiled, steps_per_epoch, warmup_end
+from lossdoctor.detectors.curve import rate_moves, spoiled, steps_per_epoch, warmup_end
 from lossdoctor.measures.level import Floats, rolling_median, sigma
 from lossdoctor.measures.oscillation import Peak, autocorrelation, strongest_period
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
+from lossdoctor.shapes.jumps import Jump, jumps
 
+TEETH = 3  # jumps up that come back; two may be two accidents
 ROWS, CYCLES, CLIP = 24, 6, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
 
 
 def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evidence | None:
-    """Two kinds of structure tell oscillation from batch noise.
+    """Three kinds of structure tell oscillation from batch noise.
 
     Waves: a periodogram line that white noise would reach with probability `chance`, holding `share` of the variance (the learning
     rate's own cycle needs a hundredth of that proof). Full-batch training (one step an epoch) has no batch noise at all, so any roughness
-    is instability. Amplitudes are those of a sine of the same power, peak to peak, against the level.
+    is instability. Teeth: three jumps up or more by `amplitude`, each at least half lost again before the next one, in whatever distances:
+    data that come in blocks. Amplitudes are those of a sine of the same power, peak to peak, against the level.
     """
     whole = loss_curve(run)
     curve = whole.after(warmup_end(run))
@@ -47,10 +52,20 @@ def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evid
         margin, kind = wave.share / share, "waves"
     elif run.step_is == "step" and per_epoch is not None and round(per_epoch) <= 1 and swing >= amplitude * level:
         margin, kind = swing / (amplitude * level), "full-batch"
+    elif len(found := _teeth(run, whole, amplitude)) >= TEETH:
+        numbers |= {"teeth": len(found), "relative": float(np.median([jump.change for jump in found]))}
+        margin, kind = len(found) / TEETH, "teeth"
     if not kind:
         return None
     first, last = int(curve.steps[0]), int(curve.steps[-1])
     return Evidence(numbers | {"kind": kind}, ("train/loss",), first, ((first, last),), margin=max(1.0, margin), points=len(curve))
+
+
+def _teeth(run: Run, curve: Curve, amplitude: float) -> tuple[Jump, ...]:
+    """The jumps up by `amplitude` of the level that no jump of the learning rate explains; none where one is not lost again by the next."""
+    up = tuple(jump for jump in jumps(curve) if jump.change >= amplitude and not rate_moves(run, curve, jump.row, 2))
+    lost = all(one.after.value - after.before.value >= one.gap / 2 for one, after in pairwise(up))
+    return up if lost else ()
 
 
 def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float) -> Peak | None:

@@ -64,6 +64,14 @@ def test_a_wiggle_near_zero_is_no_divergence():
     assert level(make({"loss": values, **RATE}), "divergence") not in LOUD
 
 
+def test_blocks_of_data_make_teeth_in_any_distance():
+    begins = np.searchsorted(AT, [0.25, 0.4, 0.7, 0.85])
+    since = np.arange(ROWS) - np.concatenate([[0], begins])[np.searchsorted(begins, np.arange(ROWS), side="right")]
+    teeth = noisy(3.0 + 1.2 * np.exp(-since / 12), 0.05)
+    assert level(make({"loss": teeth}), "sawtooth") in LOUD
+    assert level(make({"loss": teeth, "learning_rate": 1e-4 * np.exp(-since / 12)}), "sawtooth") not in LOUD  # warm restarts
+
+
 def test_the_short_last_batch_of_an_epoch_is_no_spike():
     values = learned()
     values[99] = 4.0

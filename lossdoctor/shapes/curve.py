@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from lossdoctor.measures.level import Floats, bin_edges, binned_medians, quantum, rolling_median
-from lossdoctor.measures.noise import Noise, noise_of, profile
+from lossdoctor.measures.noise import CLIP, Noise, noise_of, profile
 from lossdoctor.measures.pieces import Piece, drawn, straight_pieces
 from lossdoctor.measures.trend import mann_kendall, theil_sen
 from lossdoctor.run import Run, Signal
@@ -17,7 +17,7 @@ from lossdoctor.run.log import Ints
 
 KNOTS = 200  # medians that stand for the rows of a long curve
 EIGHTHS = 8  # a level is the median of an eighth of the rows: what a reader takes for "the start" and "the end"
-BIC = 3.0  # numbers that a straight piece adds: two of its line, one where it begins
+QUIET = 4  # times as quiet as the whole: no stretch is trusted to be quieter than that
 NARROW, SOME = 3, 12  # window of the rolling median of a short curve, and rows from which on one is taken
 WIDE, MANY = 5, 40  # the same of a longer one
 
@@ -49,10 +49,15 @@ class Curve:
         """The rounding step, 0 for full floats."""
         return quantum(self.values)
 
+    @property
+    def rounding(self) -> float:
+        """The deviation that rounding makes: a step / sqrt 12."""
+        return self.quantum / float(np.sqrt(12))
+
     @cached_property
     def spread(self) -> Noise:
-        """Noise of single rows and what neighbours share; never below the deviation that rounding makes (a step / sqrt 12)."""
-        return noise_of(self.values, self.quantum / float(np.sqrt(12)))
+        """Noise of single rows and what neighbours share; never below the deviation that rounding makes."""
+        return noise_of(self.values, self.rounding)
 
     @property
     def noise(self) -> float:
@@ -127,12 +132,17 @@ class Curve:
     # What it does.
 
     @cached_property
+    def calm(self) -> Floats:
+        """The level of a long curve; of a short one its rows, single outliers drawn in to three scales around their neighbours."""
+        reach = CLIP * self.noise
+        return self.level if len(self) > KNOTS else np.clip(self.values, self.level - reach, self.level + reach)
+
+    @cached_property
     def pieces(self) -> tuple[Piece, ...]:
-        """The level as straight pieces, in indexes of `level`. Neighbours that share noise count as fewer rows."""
-        bin_rows = len(self) / max(len(self.level), 1) if len(self) > KNOTS else 1.0
-        least = max(self.level_noise / NARROW, self.quantum / 2, np.finfo(np.float64).eps * self.scale)
-        unit = profile(self.level, least) * float(np.sqrt(max(1.0, self.spread.shared / bin_rows)))
-        return straight_pieces(self.level, unit, BIC)
+        """The level as straight pieces, in indexes of `level`."""
+        least = max(self.rounding, float(np.finfo(np.float64).eps) * self.scale)
+        quiet = noise_of(self.level).sigma / QUIET if len(self) > KNOTS else self.noise / QUIET
+        return straight_pieces(self.calm, profile(self.calm, max(least, quiet)), least)
 
     @cached_property
     def rest(self) -> Floats:

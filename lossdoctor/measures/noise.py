@@ -16,6 +16,7 @@ PARTS = 8  # stretches of a long curve whose correlations are told apart
 ENOUGH = 4096  # rows of a stretch that are looked at; they tell r to .03
 SCALES = 4  # and of those whose scales are; weights that are told worse than that break white noise into pieces
 SMOOTHED = 256  # rows; of more the differences alone are enough, and a whole run is no longer a smooth fall
+LINE = 2  # numbers of a straight line
 STRONGEST = 0.9  # correlation; beyond it noise and trend are the same thing
 CLIP = 3  # scales
 BREAK = 4  # scales of a step that is a jump: one normal row in 16,000
@@ -88,6 +89,12 @@ def correlation(values: Floats) -> float:
     return min(r, correlation_around(values, smooth_fall(len(values)))) if r > 0 and len(values) <= SMOOTHED else r
 
 
+def noise_around(rest: Floats, least: float = 0.0) -> Noise:
+    """Noise of what straight pieces leave of a curve, jumps and bends taken out with them."""
+    r = _unbiased(rest, LINE)
+    return Noise(max(_scale(_bends(rest, 1)) / _bend(r), least), r)
+
+
 @lru_cache(maxsize=64)
 def smooth_fall(n: int) -> Floats:
     """Orthonormal columns of the space of constants, straight lines and falls like ln(row): (n, 3). Most losses are close to it."""
@@ -101,9 +108,14 @@ def correlation_around(values: Floats, columns: Floats) -> float:
     k fitted columns lower it by (k + (k + 2) r) / n (Kendall 1954 and Marriott and Pope 1954 for k = 1; the same series for more), which is
     given back.
     """
-    n, k = columns.shape
+    k = columns.shape[1]
     rest = values - np.sum(columns * np.sum(columns * values[:, None], axis=0), axis=1)
-    rest = clipped(rest)
+    return _unbiased(rest, k)
+
+
+def _unbiased(rest: Floats, k: int) -> float:
+    """r of residuals of a fit of k numbers, between 0 and `STRONGEST`."""
+    n, rest = len(rest), clipped(rest)
     power = float(np.sum(rest * rest))
     if power <= 0 or n <= k + 2:
         return 0.0
@@ -137,7 +149,7 @@ def _bend(r: float) -> float:
 
 
 def _scale(values: Floats) -> float:
-    return float(MAD_TO_SIGMA * np.median(np.abs(values)))
+    return float(MAD_TO_SIGMA * np.median(np.abs(values))) if len(values) else 0.0
 
 
 def clipped(values: Floats) -> Floats:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from lossdoctor.measures.level import Floats, bin_edges, binned_medians, quantum, rolling_median
-from lossdoctor.measures.noise import CLIP, Noise, noise_of, profile
+from lossdoctor.measures.noise import CLIP, FEWEST, Noise, noise_around, noise_of, profile
 from lossdoctor.measures.pieces import Piece, drawn, straight_pieces
 from lossdoctor.measures.trend import mann_kendall, theil_sen
 from lossdoctor.run import Run, Signal
@@ -97,10 +97,10 @@ class Curve:
         """Rows of an eighth, at least one."""
         return max(1, len(self) // EIGHTHS)
 
-    def median(self, first: int, last: int) -> Level:
+    def median(self, first: int, last: int, noise: Noise | None = None) -> Level:
         """The level of rows [first, last)."""
         part = self.values[first:last]
-        return Level(float(np.median(part)), self.spread.error(len(part)), int(self.steps[(first + last - 1) // 2]), len(part))
+        return Level(float(np.median(part)), (noise or self.spread).error(len(part)), int(self.steps[(first + last - 1) // 2]), len(part))
 
     @cached_property
     def start(self) -> Level:
@@ -149,6 +149,11 @@ class Curve:
         """The rows less the straight pieces."""
         line = drawn(self.pieces)
         return self.values - (line if len(self) <= KNOTS else np.interp(self.steps, self.at, line))
+
+    @cached_property
+    def around(self) -> Noise:
+        """The noise around the pieces: a jump of the level is none of it. A long curve has differences enough to know without them."""
+        return noise_around(self.rest, self.rounding) if FEWEST <= len(self) <= KNOTS else self.spread
 
     def trend(self, first: float = 0.0, last: float = 1.0) -> tuple[float, float]:
         """Total change of the level between two fractions of the rows (Theil-Sen), and the z of its Mann-Kendall test, neighbours'

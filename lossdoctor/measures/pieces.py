@@ -13,7 +13,7 @@ from lossdoctor.measures.noise import STRONGEST, clipped
 
 SHORTEST = 3  # points of a piece; two are always a straight line
 AMPLE = 6  # points a piece on average: three numbers each, and as many to test them
-MOST = 10  # pieces; more are no description
+MOST = 8  # pieces; more are no description
 EXACT = float(np.finfo(np.float64).eps)  # of values around one
 # What a piece costs, in (n - 1) ln(squared residuals): the 99 % quantile of what a second piece saves in white noise, where it is 16 to 19
 # for 8 to 200 points (tests/shapes simulate it).
@@ -78,11 +78,12 @@ def _best(values: Floats, scale: Floats, most: int) -> tuple[Floats, npt.NDArray
     np.cumsum([w, w * y, w * y * y, w * t * y, w * t, w * t * t], axis=1, out=sums[:, 1:])
     cost = np.full((most + 1, n + 1), np.inf)
     cost[0, 0], before = 0.0, np.zeros((most, n + 1), dtype=np.intp)
+    rows = np.arange(most)
     for end in range(SHORTEST, n + 1):
         starts = end - SHORTEST + 1
         total = cost[:-1, :starts] + _residuals(sums[:, end, None] - sums[:, :starts])
         best = np.argmin(total, axis=1)
-        cost[1:, end], before[:, end] = total[np.arange(most), best], best
+        cost[1:, end], before[:, end] = total[rows, best], best
     return cost[1:, n], before
 
 
@@ -91,7 +92,7 @@ def _residuals(sums: Floats) -> Floats:
     w, y, yy, ty, t, tt = sums
     spread = tt - t * t / w
     shared = ty - t * y / w
-    explained: Floats = np.divide(shared**2, spread, out=np.zeros_like(spread), where=spread > 0)
+    explained = np.divide(shared * shared, spread, out=np.zeros_like(spread), where=spread > 0)
     return np.asarray(np.maximum(yy - y * y / w - explained, 0.0), dtype=np.float64)
 
 

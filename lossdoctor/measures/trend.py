@@ -11,6 +11,7 @@ from lossdoctor.measures.level import Floats
 from lossdoctor.measures.noise import FEWEST, correlation_around, smooth_fall
 
 LEAST = 5  # independent rows; three degrees of freedom are left of them
+EXACT = float(np.finfo(np.float64).eps)  # of a share of one
 MOST_POINTS = 256  # all pairs of more points cost more than they tell
 
 
@@ -65,7 +66,7 @@ def normal(t: float, freedom: float) -> float:
 
 def _contrast(share: float, rows: float) -> float:
     freedom = rows - 2
-    return normal(share * sqrt(freedom / max(1 - share * share, np.finfo(np.float64).tiny)), freedom) if rows >= LEAST else 0.0
+    return normal(share * sqrt(freedom / max(1 - share * share, EXACT)), freedom) if rows >= LEAST else 0.0
 
 
 @lru_cache(maxsize=64)

@@ -39,7 +39,7 @@ class Jump:
     @property
     def sigmas(self) -> float:
         """The gap in standard errors of the two levels."""
-        return self.gap / (hypot(self.before.error, self.after.error) or np.finfo(np.float64).tiny)
+        return self.gap / (hypot(self.before.error, self.after.error) or float(np.finfo(np.float64).tiny))
 
 
 @lru_cache(maxsize=16)

@@ -50,7 +50,7 @@ def change_of(curve: Curve, name: str, sign: int = -1) -> Change | None:
     error = float(np.hypot(start.error, end.error))
     gained = sign * (end.value - start.value)
     known = n >= FEWEST and error > 0
-    z = normal(gained / error, max(n - 2, 1)) if known else 0.0
+    z = normal(float(gained) / error, max(n - 2, 1)) if known else 0.0
     trend = sign * smooth_trend(curve.calm)
     monotone = bool((np.sign(np.diff(curve.values)) == np.sign(sign * gained)).all()) and n > FEWEST
     return Change(

@@ -54,7 +54,7 @@ def smooth_trend(y: Floats) -> float:
     if n < LEAST or power <= 0:
         return 0.0
     r = correlation_around(y, smooth_fall(n)) if n >= FEWEST else 0.0
-    scores = [_contrast(float(np.sum(rest * weights)) / power, n / _inflation(weights, r)) for weights in _contrasts(n)]
+    scores = [_contrast(float(np.sum(rest * weights)) / power, n / inflation(weights, r)) for weights in contrasts(n)]
     return max(scores, key=abs)
 
 
@@ -70,13 +70,14 @@ def _contrast(share: float, rows: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def _contrasts(n: int) -> tuple[Floats, Floats]:
+def contrasts(n: int) -> tuple[Floats, Floats]:
+    """A straight line and ln(row) over n rows, of mean 0 and length 1."""
     rows = np.arange(1, n + 1, dtype=np.float64)
     centred = [weights - weights.mean() for weights in (rows, np.log(rows))]
     return tuple(weights / sqrt(float(np.sum(weights * weights))) for weights in centred)
 
 
-def _inflation(weights: Floats, r: float) -> float:
+def inflation(weights: Floats, r: float) -> float:
     """Variance of a contrast of correlated rows, in that of independent ones: the sum of w_i w_j r^|i - j|; at least 1."""
     rows = np.arange(len(weights))
     return max(1.0, float(np.sum(np.outer(weights, weights) * r ** np.abs(np.subtract.outer(rows, rows))))) if r > 0 else 1.0

@@ -11,7 +11,7 @@ import numpy as np
 from lossdoctor.measures.level import Floats, bin_edges, binned_medians, quantum, rolling_median
 from lossdoctor.measures.noise import CLIP, FEWEST, Noise, noise_around, noise_of, profile
 from lossdoctor.measures.pieces import Piece, drawn, straight_pieces
-from lossdoctor.measures.trend import mann_kendall, theil_sen
+from lossdoctor.measures.trend import contrasts, inflation, mann_kendall, theil_sen
 from lossdoctor.run import Run, Signal
 from lossdoctor.run.log import Ints
 
@@ -164,8 +164,12 @@ class Curve:
         if len(part) < NARROW:
             return 0.0, 0.0
         moved = theil_sen(np.arange(len(part), dtype=np.float64), part) * (len(part) - 1)
-        bin_rows = len(self) / n
-        return moved, mann_kendall(part) / float(np.sqrt(max(1.0, self.spread.shared / bin_rows)))
+        alike = (
+            max(1.0, self.spread.shared * n / len(self))
+            if len(self) > KNOTS
+            else inflation(contrasts(len(part))[0], self.around.correlation)
+        )
+        return moved, mann_kendall(part) / float(np.sqrt(alike))
 
     @property
     def span(self) -> int:

@@ -59,7 +59,7 @@ def smooth_trend(y: Floats) -> float:
 
 
 def normal(t: float, freedom: float) -> float:
-    """The z score that is as rare as a Student's t (Wallace 1959): within .03 up to three from four degrees of freedom on, smaller before."""
+    """The z score as rare as a Student's t (Wallace 1959): within .03 up to three from four degrees of freedom on, smaller before."""
     size = (8 * freedom + 1) / (8 * freedom + 3) * sqrt(freedom * log(1 + t * t / freedom))
     return size if t > 0 else -size
 

@@ -86,7 +86,8 @@ def turn_of(signal: Signal) -> Turn | None:
     best = first + int(np.argmin(values[first : low + width // 2 + 1]))
     minimum, last = float(smooth[low]), max(1, min(5, n // 6))
     final = float(np.median(values[-last:]))
-    each = Noise(curve.noise)  # an eval is made of the same rows each time: what neighbours share is movement, no noise
+    # An eval is made of the same rows each time: what neighbours share is movement, no noise.
+    each = Noise(max(curve.spread.independent, curve.rounding))
     error = float(np.hypot(each.error(width), each.error(last)))
     floor, later = max(abs(minimum), curve.quantum) or 1.0, smooth[low + 1 :]
     epoch = float(signal.in_order.epochs[best])

@@ -8,6 +8,8 @@ import numpy as np
 
 from lossdoctor.measures.level import Floats
 
+TAPERED = 1 + 2 * (2 / 3) ** 2 + 2 * (1 / 6) ** 2  # ordinates of a Hann taper that tell as much as one (Percival and Walden 1993, 6.17)
+
 
 @dataclass(frozen=True, slots=True)
 class Peak:
@@ -33,7 +35,8 @@ def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:
     """Find the strongest period with at least `least_cycles` cycles in the values and at least 3 rows a cycle.
 
     `chance` is Fisher's g test (1929): the probability that the largest of m ordinates of white noise holds this share; `local_chance` is
-    the same against the mean ordinate around the line, since correlated noise is strong at low frequencies anyway.
+    the same against the mean ordinate around the line, since correlated noise is strong at low frequencies anyway: that ratio is an F of
+    2 and 2 k degrees of freedom, whose tail is (1 + x / k)^-k, k the independent ordinates in the mean.
     """
     n = len(values)
     if n < 4 * least_cycles:
@@ -51,12 +54,16 @@ def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:
     ordinates = len(power) - 1
     single = float(power[best]) / total
     chance = min(1.0, ordinates * (1.0 - single) ** (ordinates - 1))
-    local = min(1.0, ordinates * float(np.exp(-float(power[best]) / _around(power, best))))
+    around = _around(power, best)
+    apart = max(len(around) / TAPERED, 1.0)
+    height = float(power[best]) / max(float(around.mean()), np.finfo(np.float64).tiny)
+    local = min(1.0, max(float(allowed.sum()) / TAPERED, 1.0) * float((1 + height / apart) ** -apart))
     return Peak(n / best, share, chance, local)
 
 
-def _around(power: Floats, best: int) -> float:
-    """Mean ordinate between half and twice the frequency of the line, the line itself and its two neighbours on each side left out."""
+def _around(power: Floats, best: int) -> Floats:
+    """The ordinates between half and twice the frequency of the line, the line itself and its two neighbours on each side left out; all
+    where there are none."""
     near = np.arange(max(1, best // 2), min(len(power), 2 * best + 1))
     near = near[np.abs(near - best) > 2]
-    return max(float(power[near].mean()), 1e-300) if len(near) else float(power[1:].mean())
+    return power[near] if len(near) else power[1:]

@@ -9,8 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lossdoctor.measures.level import Floats
+from lossdoctor.measures.noise import STRONGEST, clipped
 
 SHORTEST = 3  # points of a piece; two are always a straight line
+AMPLE = 6  # points a piece on average: three numbers each, and as many to test them
+MOST = 8  # pieces; more are no description
+EXACT = float(np.finfo(np.float64).eps)  # of values around one
+# What a piece costs, in (n - 1) ln(squared residuals): the 99 % quantile of what a second piece saves in white noise, where it is 16 to 19
+# for 8 to 200 points (tests/shapes simulate it).
+PRICE = 17.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +30,69 @@ class Piece:
     ends: float
 
 
-def straight_pieces(values: Floats, sigma: Floats, price: float) -> tuple[Piece, ...]:
-    """The partition into straight pieces that costs least: squared residuals in units of `sigma` (n,), and `price` ln(n) a piece.
+def straight_pieces(values: Floats, scale: Floats, least: float = EXACT, price: float = PRICE) -> tuple[Piece, ...]:
+    """The partition into straight pieces that costs least: (n - 1) ln(power of the innovations) and `price` a piece.
 
-    Exact, by dynamic programming over all partitions (Jackson et al. 2005) with the weighted least-squares line of each; O(n^2), meant for
-    a few hundred points. A price of 3 is the Bayesian information criterion of the three numbers that a piece adds (Yao 1988).
+    `scale` (n,) is the noise of the points up to a factor, `least` the deviation that rounding alone makes. The innovations are those of a
+    first-order autoregression of the residuals, so that a curve may wander as far as its neighbours share noise before it needs a break,
+    while the residuals of a break that was missed explain themselves badly; no estimate of noise or correlation has to be trusted. For
+    each number of pieces the partition is the exact least-squares one, by dynamic programming (Bai and Perron 2003); O(n^2), meant for a
+    few hundred points.
     """
     n = len(values)
-    if n < 2 * SHORTEST or not (sigma > 0).all():
-        return (_fitted(values, 0, n),) if n else ()
-    t, w = np.arange(n, dtype=np.float64), sigma**-2.0
-    sums = [np.concatenate(([0.0], np.cumsum(w * part))) for part in (np.ones(n), values, values * values, t * values, t, t * t)]
-    cost = np.full(n + 1, np.inf)
-    cost[0], before = 0.0, np.zeros(n + 1, dtype=np.intp)
-    fee = price * float(np.log(n))
+    whole: tuple[Piece, ...] = (_fitted(values, 0, n),) if n else ()
+    if n < 2 * SHORTEST or not (scale > 0).all():
+        return whole
+    rests, before = _best(values, scale, max(2, min(MOST, n // AMPLE)))
+    rounding, cost, found = float(np.sum((least / scale) ** 2)), np.inf, whole
+    for count, power in enumerate(rests, 1):
+        if not np.isfinite(power):
+            break
+        pieces = _partition(values, before[:count])
+        r = _memory((values - drawn(pieces)) / scale)
+        asked = (n - 1) * float(np.log((power + rounding) * (1 - r * r))) + price * count
+        if asked < cost:
+            cost, found = asked, pieces
+    return found
+
+
+def _partition(values: Floats, before: npt.NDArray[np.intp]) -> tuple[Piece, ...]:
+    edges = [len(values)]
+    for begins in before[::-1]:
+        edges.append(int(begins[edges[-1]]))
+    return tuple(_fitted(values, first, end) for first, end in pairwise(edges[::-1]))
+
+
+def _memory(rest: Floats) -> float:
+    """What neighbouring residuals share: r of a first-order autoregression, between 0 and the strongest that counts as noise."""
+    rest = clipped(rest)
+    power = float((rest * rest).sum())
+    return min(max(float((rest[1:] * rest[:-1]).sum()) / power, 0.0), STRONGEST) if power > 0 else 0.0
+
+
+def _best(values: Floats, scale: Floats, most: int) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Squared residuals of the best partition into 1 to `most` pieces, (most,), and where its last piece begins: (most, n + 1)."""
+    n, w = len(values), scale**-2.0
+    t, y = np.arange(n) - (n - 1) / 2, values - np.median(values)
+    sums = np.zeros((6, n + 1))
+    np.cumsum([w, w * y, w * y * y, w * t * y, w * t, w * t * t], axis=1, out=sums[:, 1:])
+    cost = np.full((most + 1, n + 1), np.inf)
+    cost[0, 0], before = 0.0, np.zeros((most, n + 1), dtype=np.intp)
+    rows = np.arange(most)
     for end in range(SHORTEST, n + 1):
-        starts = np.arange(0, end - SHORTEST + 1)
-        total = cost[starts] + _residuals(sums, starts, end) + fee
-        best = int(np.argmin(total))
-        cost[end], before[end] = total[best], starts[best]
-    edges = [n]
-    while edges[-1] > 0:
-        edges.append(int(before[edges[-1]]))
-    edges.reverse()
-    return tuple(_fitted(values, first, end) for first, end in pairwise(edges))
+        starts = end - SHORTEST + 1
+        total = cost[:-1, :starts] + _residuals(sums[:, end, None] - sums[:, :starts])
+        best = np.argmin(total, axis=1)
+        cost[1:, end], before[:, end] = total[rows, best], best
+    return cost[1:, n], before
 
 
-def _residuals(sums: list[Floats], starts: npt.NDArray[np.intp], end: int) -> Floats:
-    """Weighted sum of squared residuals of the least-squares line over [start, end), for each start."""
-    w, y, yy, ty, t, tt = (part[end] - part[starts] for part in sums)
+def _residuals(sums: Floats) -> Floats:
+    """Weighted sum of squared residuals of the least-squares line, from the sums of 1, y, yy, ty, t, tt: (6, k) -> (k,)."""
+    w, y, yy, ty, t, tt = sums
     spread = tt - t * t / w
     shared = ty - t * y / w
-    explained: Floats = np.divide(shared**2, spread, out=np.zeros_like(spread), where=spread > 0)
+    explained = np.divide(shared * shared, spread, out=np.zeros_like(spread), where=spread > 0)
     return np.asarray(np.maximum(yy - y * y / w - explained, 0.0), dtype=np.float64)
 
 

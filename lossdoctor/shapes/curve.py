@@ -9,16 +9,16 @@ from itertools import pairwise
 import numpy as np
 
 from lossdoctor.measures.level import Floats, bin_edges, binned_medians, quantum, rolling_median
-from lossdoctor.measures.noise import Noise, noise_of, profile
+from lossdoctor.measures.noise import CLIP, FEWEST, Noise, noise_around, noise_of, profile
 from lossdoctor.measures.pieces import Piece, drawn, straight_pieces
-from lossdoctor.measures.trend import mann_kendall, theil_sen
+from lossdoctor.measures.trend import contrasts, inflation, mann_kendall, theil_sen
 from lossdoctor.run import Run, Signal
 from lossdoctor.run.log import Ints
 from lossdoctor.run.names import is_epoch_mean
 
 KNOTS = 200  # medians that stand for the rows of a long curve
 EIGHTHS = 8  # a level is the median of an eighth of the rows: what a reader takes for "the start" and "the end"
-BIC = 3.0  # numbers that a straight piece adds: two of its line, one where it begins
+QUIET = 4  # times as quiet as the whole: no stretch is trusted to be quieter than that
 NARROW, SOME = 3, 12  # window of the rolling median of a short curve, and rows from which on one is taken
 WIDE, MANY = 5, 40  # the same of a longer one
 FEW_MEANS = 5  # means over epochs; fewer say little of their noise
@@ -51,10 +51,15 @@ class Curve:
         """The rounding step, 0 for full floats."""
         return quantum(self.values)
 
+    @property
+    def rounding(self) -> float:
+        """The deviation that rounding makes: a step / sqrt 12."""
+        return self.quantum / float(np.sqrt(12))
+
     @cached_property
     def spread(self) -> Noise:
-        """Noise of single rows and what neighbours share; never below the deviation that rounding makes (a step / sqrt 12)."""
-        return noise_of(self.values, self.quantum / float(np.sqrt(12)))
+        """Noise of single rows and what neighbours share; never below the deviation that rounding makes."""
+        return noise_of(self.values, self.rounding)
 
     @property
     def noise(self) -> float:
@@ -94,10 +99,10 @@ class Curve:
         """Rows of an eighth, at least one."""
         return max(1, len(self) // EIGHTHS)
 
-    def median(self, first: int, last: int) -> Level:
+    def median(self, first: int, last: int, noise: Noise | None = None) -> Level:
         """The level of rows [first, last)."""
         part = self.values[first:last]
-        return Level(float(np.median(part)), self.spread.error(len(part)), int(self.steps[(first + last - 1) // 2]), len(part))
+        return Level(float(np.median(part)), (noise or self.spread).error(len(part)), int(self.steps[(first + last - 1) // 2]), len(part))
 
     @cached_property
     def start(self) -> Level:
@@ -129,18 +134,28 @@ class Curve:
     # What it does.
 
     @cached_property
+    def calm(self) -> Floats:
+        """The level of a long curve; of a short one its rows, single outliers drawn in to three scales around their neighbours."""
+        reach = CLIP * self.noise
+        return self.level if len(self) > KNOTS else np.clip(self.values, self.level - reach, self.level + reach)
+
+    @cached_property
     def pieces(self) -> tuple[Piece, ...]:
-        """The level as straight pieces, in indexes of `level`. Neighbours that share noise count as fewer rows."""
-        bin_rows = len(self) / max(len(self.level), 1) if len(self) > KNOTS else 1.0
-        least = max(self.level_noise / NARROW, self.quantum / 2, np.finfo(np.float64).eps * self.scale)
-        unit = profile(self.level, least) * float(np.sqrt(max(1.0, self.spread.shared / bin_rows)))
-        return straight_pieces(self.level, unit, BIC)
+        """The level as straight pieces, in indexes of `level`."""
+        least = max(self.rounding, float(np.finfo(np.float64).eps) * self.scale)
+        quiet = noise_of(self.level).sigma / QUIET if len(self) > KNOTS else self.noise / QUIET
+        return straight_pieces(self.calm, profile(self.calm, max(least, quiet)), least)
 
     @cached_property
     def rest(self) -> Floats:
         """The rows less the straight pieces."""
         line = drawn(self.pieces)
         return self.values - (line if len(self) <= KNOTS else np.interp(self.steps, self.at, line))
+
+    @cached_property
+    def around(self) -> Noise:
+        """The noise around the pieces: a jump of the level is none of it. A long curve has differences enough to know without them."""
+        return noise_around(self.rest, self.rounding) if FEWEST <= len(self) <= KNOTS else self.spread
 
     def trend(self, first: float = 0.0, last: float = 1.0) -> tuple[float, float]:
         """Total change of the level between two fractions of the rows (Theil-Sen), and the z of its Mann-Kendall test, neighbours'
@@ -151,8 +166,12 @@ class Curve:
         if len(part) < NARROW:
             return 0.0, 0.0
         moved = theil_sen(np.arange(len(part), dtype=np.float64), part) * (len(part) - 1)
-        bin_rows = len(self) / n
-        return moved, mann_kendall(part) / float(np.sqrt(max(1.0, self.spread.shared / bin_rows)))
+        alike = (
+            max(1.0, self.spread.shared * n / len(self))
+            if len(self) > KNOTS
+            else inflation(contrasts(len(part))[0], self.around.correlation)
+        )
+        return moved, mann_kendall(part) / float(np.sqrt(alike))
 
     @property
     def span(self) -> int:

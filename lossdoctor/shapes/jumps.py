@@ -39,7 +39,7 @@ class Jump:
     @property
     def sigmas(self) -> float:
         """The gap in standard errors of the two levels."""
-        return self.gap / (hypot(self.before.error, self.after.error) or np.finfo(np.float64).tiny)
+        return self.gap / (hypot(self.before.error, self.after.error) or float(np.finfo(np.float64).tiny))
 
 
 @lru_cache(maxsize=16)
@@ -51,7 +51,7 @@ def jumps(curve: Curve) -> tuple[Jump, ...]:
         row = _sudden(curve, int(np.searchsorted(curve.steps, curve.at[right.first])))
         if row is None or row < LAG or len(curve) - row < LAG or (found and row - found[-1].row < LAG):
             continue
-        before, after = curve.median(max(0, row - near), row), curve.median(row, min(len(curve), row + near))
+        before, after = (curve.median(*rows, curve.around) for rows in ((max(0, row - near), row), (row, min(len(curve), row + near))))
         jump = Jump(row, int(curve.steps[row]), before, after, _lasts(curve, row, before.value, after.value))
         broken = np.sign(jump.gap) * (right.begins - left.ends)  # a ramp joins the pieces before and after it
         if abs(jump.sigmas) >= SURE and 3 * min(abs(_step(curve, row)), broken) >= 2 * abs(jump.gap):

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lossdoctor.measures.trend import normal, smooth_trend
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
 from lossdoctor.run.direction import direction
 from lossdoctor.shapes.curve import Curve, curve_of, steadiest_loss
 
-SURE = 3.0  # standard errors, or the z of a trend: one chance in 700
+SURE = 3.0  # standard errors of a single comparison: one chance in 700
+LIKELY = 2.576  # z of a trend of the whole curve: one chance in 100
 FEWEST = 3  # rows; of two nothing tells the noise
 
 
@@ -37,25 +39,24 @@ class Change:
 def change_of(curve: Curve, name: str, sign: int = -1) -> Change | None:
     """Compare the first eighth of a curve with its last; `sign` is -1 where lower is better. None for fewer than two rows.
 
-    A difference counts as seen beyond `SURE` standard errors, raised for few rows as Student's t asks (first term of the Cornish-Fisher
-    expansion with n - 2 degrees of freedom), or where the Mann-Kendall test of the whole curve says so.
+    A difference counts as seen beyond `SURE` standard errors (as rare as that in Student's t with n - 2 degrees of freedom), where a smooth
+    trend of the whole curve is beyond `LIKELY`, or where each row is better than the one before (of four, that is chance once in 24).
     """
     n = len(curve)
     if n < 2:
         return None
-    start, end = curve.start, curve.end
+    start, end = curve.median(0, curve.width, curve.around), curve.median(n - curve.width, n, curve.around)
     scale = max(abs(start.value), abs(end.value)) or 1.0
     error = float(np.hypot(start.error, end.error))
     gained = sign * (end.value - start.value)
-    freedom = max(n - 2, 1)
-    bar = SURE * (1 + (SURE**2 + 1) / (4 * freedom)) * error
-    z = sign * curve.trend()[1]
     known = n >= FEWEST and error > 0
+    z = normal(float(gained) / error, max(n - 2, 1)) if known else 0.0
+    trend = sign * smooth_trend(curve.calm)
     monotone = bool((np.sign(np.diff(curve.values)) == np.sign(sign * gained)).all()) and n > FEWEST
     return Change(
         name, n, start.value, end.value, gained / scale, min(error / scale, 1.0) if known else 1.0,
-        seen=gained > 0 and known and (gained > bar or z > SURE or monotone),
-        lost=gained < 0 and known and (gained < -bar or z < -SURE or monotone),
+        seen=gained > 0 and known and (z > SURE or trend > LIKELY or monotone),
+        lost=gained < 0 and known and (z < -SURE or trend < -LIKELY or monotone),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.measures.bootstrap import Level, half_width, one_row, prediction, tail_level
+from lossdoctor.compare.bootstrap import Level, half_width, one_row, prediction, tail_level
 from lossdoctor.measures.level import Floats
 from lossdoctor.model import Diagnosis, MetricDelta
 from lossdoctor.run.direction import direction

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from lossdoctor.measures.bootstrap import Level, block_error, half_width, prediction, student, tail_level
+from lossdoctor.compare.bootstrap import Level, block_error, half_width, prediction, student, tail_level
 
 
 def curve(n: int, rho: float, rng: np.random.Generator, shift: float = 0.0) -> np.ndarray:

@@ -13,7 +13,7 @@ from lossdoctor.run.direction import direction
 from lossdoctor.shapes.curve import Curve, curve_of, steadiest_loss
 
 SURE = 3.0  # standard errors of a single comparison: one chance in 700
-LIKELY = 2.576  # z of a trend of the whole curve: one chance in 100
+LIKELY = 2.576  # z of the better of two trends of the whole curve: one chance in 70
 FEWEST = 3  # rows; of two nothing tells the noise
 
 

@@ -37,7 +37,8 @@ def learning(run: Run) -> Answer:
     if first.excludes(LEAST) and first.rows >= FEWEST:
         wanted = "Evaluate the model before and after training on the same rows: that tells whether it had converged."
         return unknown(f"No learning is visible: {_moved(first)}", wanted, _numbers(first))
-    return unknown(f"Learning cannot be told from noise: {_moved(first)}", _wanted(first), _numbers(first))
+    doubt = "Too few rows to be sure that it learns" if abs(first.gain) > 2 * first.error else "Learning cannot be told from noise"
+    return unknown(f"{doubt}: {_moved(first)}", _wanted(first), _numbers(first))
 
 
 def kept(run: Run) -> Answer:

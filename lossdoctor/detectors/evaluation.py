@@ -34,8 +34,7 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     fell = (early - late) / abs(early) if early else 0.0
     gained = (first - last) / (abs(first) or 1.0)
     furthest = float(np.max(np.abs(curve.values / curve.values[0] - 1))) if curve.values[0] else 0.0
-    follows = gained > ratio * fell or (gained > 0 and curve.trend()[1] < -3)
-    if fell < train_fall or follows or furthest > most:
+    if fell < train_fall or gained > ratio * fell or furthest > most:
         return None
     span = (int(curve.steps[0]), int(curve.steps[-1]))
     numbers: dict[str, Scalar] = {

@@ -162,13 +162,14 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
 
 
 def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> bool:
-    """Whether a run that is known to use Adam, at `absurd_rate` or more, shows a first gradient norm `norm_fall` times the usual one."""
+    """Whether a run that is known to use Adam, at `absurd_rate` or more, shows a first gradient norm above 1, `norm_fall` times the usual
+    one."""
     norm = named_curve(run, "train/grad_norm")
     default = "adamw" if run.framework == "transformers" else ""
     optimizer = str(run.setting("optim") or default).lower()
     if peak < absurd_rate or "adam" not in optimizer or len(norm) < 12:
         return False
-    return float(norm.values[0]) >= norm_fall * float(np.median(norm.values[len(norm) // 4 :]))
+    return float(norm.values[0]) >= max(1.0, norm_fall * float(np.median(norm.values[len(norm) // 4 :])))
 
 
 def _rate(run: Run) -> Curve | None:

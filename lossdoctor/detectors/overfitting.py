@@ -20,7 +20,7 @@ WIDTHS = ((30, 5), (7, 3), (0, 1))  # evals from which on, and the window of the
 @dataclass(frozen=True, slots=True)
 class Turn:
     """Where an eval curve bottoms and what it ends at. `lowest`: the eval as logged there, `minimum`: the smoothed one; `sigmas`: the
-    rise in standard errors; `later_above`: the least of the later evals over the minimum; `trend`: Mann-Kendall z since the minimum."""
+    rise in standard errors; `later_above`: the least of the later evals over the lowest one; `trend`: Mann-Kendall z since the minimum."""
 
     signal: str
     step: int
@@ -95,7 +95,7 @@ def turn_of(signal: Signal) -> Turn | None:
         signal.name, int(curve.steps[best]), epoch if np.isfinite(epoch) else None, float(values[best]), minimum, final,
         (final - minimum) / floor,
         (final - minimum) / error if error else np.inf, len(later), int((later > minimum).sum()),
-        (float(later.min()) - minimum) / floor if len(later) else 0.0, n, int(curve.steps[-1]),
+        (float(values[best + 1 :].min()) - float(values[best])) / floor if best < n - 1 else 0.0, n, int(curve.steps[-1]),
         curve.between(int(curve.steps[low]), np.inf).trend()[1],
     )  # fmt: skip
 

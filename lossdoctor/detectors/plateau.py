@@ -174,11 +174,14 @@ def _stuck(stand: Stand) -> bool:
     if evals is None or reference is None or reference.kind != "classes" or min((c.rows for c in metrics), default=0) < 3:
         return False
     chance = stand.limits.near_chance * reference.value
+    # The same answer for every input.
+    frozen = all(c.rows >= FEWEST and np.ptp(named_curve(stand.run, c.signal).values) == 0 for c in metrics)
+    if frozen and evals.last >= (1 - fall) * reference.value:
+        return True
     if stand.change.gain > 2 * fall or stand.level < chance:
         return False  # train learns, or has learned: the evals are what is wrong
-    if all(c.rows >= FEWEST and np.ptp(named_curve(stand.run, c.signal).values) == 0 for c in metrics):
-        return True  # the same answer for every input
-    return not knows_more(stand.run, reference) and max(c.gain for c in metrics) <= fall and evals.gain <= fall and evals.last >= chance
+    still = not knows_more(stand.run, reference) and max(c.gain for c in metrics) <= fall and evals.gain <= fall
+    return frozen or (still and evals.last >= chance)
 
 
 def _fell_at_once(stand: Stand) -> bool:

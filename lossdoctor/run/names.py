@@ -330,6 +330,8 @@ _SCALED: Mapping[str, tuple[str, float]] = {
     "mfu_percent": ("perf/mfu", PERCENT), "mfu(%)": ("perf/mfu", PERCENT), "mfu_pct": ("perf/mfu", PERCENT),
     "process_memory_mb": ("process/memory", MB), "process_memory_mib": ("process/memory", MIB),
     "process_memory_gb": ("process/memory", GB),
+    **dict.fromkeys(("memory_rss_mb", "system/memory_rss_mb", "system/rss_mb", "process/rss_mb", "rss_mb"), ("process/memory", MB)),
+    **dict.fromkeys(("memory_rss_gb", "system/memory_rss_gb", "process/rss_gb", "rss_gb"), ("process/memory", GB)),
     "cpu_mem_gb": ("host/memory", GB), "cpu_memory_gb": ("host/memory", GB), "cpu_memory_mb": ("host/memory", MB),
     "ram_gb": ("host/memory", GB), "ram_mb": ("host/memory", MB),
     "memory_gib": ("gpu/0/memory", GIB), "memory_mib": ("gpu/0/memory", MIB), "mem_mib": ("gpu/0/memory", MIB),

@@ -1,8 +1,12 @@
-"""A file of numbers alone, one a line, whose name says loss: what numpy.savetxt or a loop over print leaves."""
+"""Numbers without a header, in a file whose name says loss: what numpy.savetxt, a loop over print or a hand-made logger leaves.
+
+One column is the loss, counted from 1. Of several the first is the step where it holds whole numbers, and the next one the loss.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -12,27 +16,47 @@ from lossdoctor.limits import Limits
 from lossdoctor.model import Fault
 from lossdoctor.run.candidates import is_loss
 from lossdoctor.run.log import Log
-from lossdoctor.sources.rows import Rows, number
+from lossdoctor.sources.rows import Rows, whole
 
-_LEAST = 3  # numbers: fewer are no curve
+_LEAST = 3  # rows: fewer are no curve
+_CUT = re.compile(r"[,;\s]\s*")
 
 
 def looks_like(path: Path, lines: Sequence[str]) -> bool:
-    """Whether the name says loss and the first lines hold one number each."""
-    told = [line for line in lines if line.strip()][:_LEAST]
-    return is_loss(path.stem) and len(told) == _LEAST and all(number(line) is not None for line in told)
+    """Whether the name says loss and the first lines hold numbers alone, the same count in each."""
+    told = [cells for line in lines if (cells := _cells(line)) is not None or line.strip()][:_LEAST]
+    return is_loss(path.stem) and len(told) == _LEAST and all(told) and len({len(cells or ()) for cells in told}) == 1
 
 
 def read(text: TextIO, path: Path, limits: Limits) -> Log:
-    """The numbers as one series under the file's name, counted from 1; a line that is none is counted and named."""
-    rows, left_out = Rows(limits), 0
+    """The loss as one series under the file's name; a line that holds anything else is counted and named."""
+    table: list[list[float]] = []
+    left_out = 0
     for line in text:
-        value = number(line) if line.strip() else math.nan
-        if line.strip() and value is not None:
-            rows.add({path.stem: value}, rows.count + 1)
-        left_out += value is None
-    if not rows.points:
+        cells = _cells(line)
+        if cells and (not table or len(cells) == len(table[0])):
+            table.append(cells)
+        left_out += bool(line.strip()) and not cells
+        if len(table) > limits.points:
+            raise Unreadable(f"{path.name}: more than {limits.points} rows, over the limit")
+    if not table:
         raise Unreadable(f"{path.name}: no numbers")
+    steps = [whole(row[0]) for row in table] if len(table[0]) > 1 else []
+    rows, counted = Rows(limits), not steps or None in steps
+    for number, row in enumerate(table, 1):
+        at = number if counted else steps[number - 1]
+        rows.add({path.stem: row[0 if counted else 1]}, number if at is None else at)
     faults = (Fault("not-a-number", path.name, f"{left_out} lines are not numbers and were left out"),) if left_out else ()
-    note = "a file of numbers alone: its name says what they are, and rows are counted from 1"
-    return Log("csv", path, path.stem, rows.series(), faults=faults, reached_step=rows.reached, step_is="call", notes=(note,))
+    said = "rows are counted from 1" if counted else "its first column is taken for the step"
+    note = f"numbers without a header: the file's name says what they are, {said}"
+    kind = "call" if counted else "step"
+    return Log("csv", path, path.stem, rows.series(), faults=faults, reached_step=rows.reached, step_is=kind, notes=(note,))
+
+
+def _cells(line: str) -> list[float] | None:
+    """The numbers of a line; None where it is blank or holds anything else."""
+    parts = [part for part in _CUT.split(line.strip()) if part]
+    try:
+        return [float(part) if "_" not in part else math.nan for part in parts] or None
+    except ValueError:
+        return None

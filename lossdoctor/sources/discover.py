@@ -25,6 +25,7 @@ _NOT_LOGS = {
     "expected.toml",
 }  # fmt: skip
 _LOG_NAMES = (".csv", ".tsv", ".jsonl", ".log", ".out", ".err")
+_PLAIN = (".txt", ".text", ".json", ".dat", "")  # opened where no name in a directory says log
 _WORDS_OF_LOGS = ("log", "output", "train", "stdout", "stderr", "score", "loss", "history", "progress")
 _HEAD = 1 << 16
 _SNIFF = 64
@@ -47,17 +48,26 @@ class Found:
     ignored: list[tuple[Path, str]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
+    @property
+    def any_log(self) -> bool:
+        """Whether anything was found that holds a training log."""
+        return bool(self.states or self.events or self.wandb or self.tables or self.json_lines or self.texts)
+
 
 def discover(path: Path, limits: Limits = LIMITS) -> Found:
     """Classify the regular files at or below `path`; symbolic links that lead out of it are listed, never followed."""
     found = Found()
     if path.is_dir():
-        documents = []
+        documents, others = [], []
         for one in _walk(path, found, limits):
             _file(one, found, named=False)
             if one.name.lower() == "readme.md" or one.suffix.lower() == ".ipynb":
                 documents.append(one)
-        if not (found.states or found.events or found.wandb or found.tables or found.json_lines or found.texts):
+            elif one.suffix.lower() in _PLAIN and one.name.lower() not in _NOT_LOGS and not _worth_opening(one.name.lower()):
+                others.append(one)
+        for one in others[:_MOST_DOCUMENTS] if not found.any_log else ():
+            _by_content(one, one.name.lower(), found, named=False)
+        if not found.any_log:
             _only_documents(documents, found, limits)
     else:
         _file(path, found, named=True)

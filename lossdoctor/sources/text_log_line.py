@@ -28,6 +28,10 @@ _SPACED = re.compile(rf"(?P<key>(?<![\w./@])[A-Za-z_][\w./@]{{0,80}}(?: [A-Za-z]
 _QUOTED = re.compile(rf"['\"](?P<key>[^'\"]{{1,200}})['\"]\s{{0,20}}:\s{{0,20}}['\"]?{_VALUE}['\"]?\s{{0,20}}(?=[,}}\s])")
 _RATIO = re.compile(r"['\"](?:global_step/max_steps|iteration)['\"]: ['\"](\d{1,15})/(\d{1,15})['\"]")
 _PER_STEP = re.compile(r"(?<![\d.])(\d{1,12}(?:\.\d{1,12})?) ?ms/(?:iter|step|it)\b")
+_PER_SECOND = re.compile(
+    r"(?<![\d.])(\d[\d,]{0,14}(?:\.\d{1,12})?) ?(tok(?:en)?s?|samples?|imgs?|images?|steps?|it)/s(?:ec)?\b(?!\s{0,4}[:=])"
+)
+_RATES = {"tok": "tokens_per_second", "sam": "samples_per_second", "img": "samples_per_second", "ima": "samples_per_second"}
 
 _GAP = r"\s{0,20}"
 _COUNT = r"\d{1,3}(?:,\d{3}){1,4}(?!\d)|\d{1,15}"
@@ -226,6 +230,8 @@ def _values(rest: str, head: str) -> dict[str, float]:
     found = pairs(_LEVEL.sub("|", rest))
     if found and (each := _PER_STEP.search(rest)):
         found["time_ms_per_step"] = float(each[1])
+    if found and (rate := _PER_SECOND.search(rest)):
+        found.setdefault(_RATES.get(rate[2][:3], "steps_per_second"), float(rate[1].replace(",", "")))
     found = {f"{name} loss" if name in {"train", "val"} else name: value for name, value in found.items()}
     if "validation loss at" in head:
         return {f"{name.removesuffix(' value')} validation": value for name, value in found.items()}

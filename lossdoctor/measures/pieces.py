@@ -15,8 +15,8 @@ SHORTEST = 3  # points of a piece; two are always a straight line
 AMPLE = 6  # points a piece on average: three numbers each, and as many to test them
 MOST = 8  # pieces; more are no description
 EXACT = float(np.finfo(np.float64).eps)  # of values around one
-# What a piece costs, in (n - 1) ln(squared residuals): about the 99 % quantile of what a second piece saves in white noise, which is 15 to 19
-# for 8 to 200 points (simulated; tests/shapes holds the rate that follows).
+# What a piece costs, in (n - 1) ln(squared residuals): about the 99 % quantile of what a second piece saves in white noise, which is 15 to
+# 19 for 8 to 200 points (simulated; tests/shapes holds the rate that follows).
 PRICE = 17
 
 

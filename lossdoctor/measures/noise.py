@@ -52,15 +52,15 @@ class Noise:
         return self.sigma * min(1.0, float(np.sqrt(np.pi / 2 * shared / rows)))
 
 
-def noise_of(values: Floats, least: float = 0.0) -> Noise:
+def noise_of(values: Floats, least: float = 0.0, r: float | None = None) -> Noise:
     """Noise of a curve of shape (n,), never below `least` (the deviation that rounding makes, say).
 
     Second differences cancel any straight trend; their variance at distance one is 2 s^2 (1 - r)(3 - r). The scale is a MAD, because
-    losses have heavy tails. Fewer than three rows have no noise that could be told.
+    losses have heavy tails. `r` is what is known of the correlation. Fewer than three rows have no noise that could be told.
     """
     if len(values) < 3:
         return Noise(least)
-    r = correlation(values)
+    r = correlation(values) if r is None else r
     return Noise(max(_scale(_bends(values, 1)) / _bend(r), least), r)
 
 
@@ -89,12 +89,6 @@ def correlation(values: Floats) -> float:
     return min(r, correlation_around(values, smooth_fall(len(values)))) if r > 0 and len(values) <= SMOOTHED else r
 
 
-def noise_around(rest: Floats, least: float = 0.0) -> Noise:
-    """Noise of what straight pieces leave of a curve, jumps and bends taken out with them."""
-    r = _unbiased(rest, LINE)
-    return Noise(max(_scale(_bends(rest, 1)) / _bend(r), least), r)
-
-
 @lru_cache(maxsize=64)
 def smooth_fall(n: int) -> Floats:
     """Orthonormal columns of the space of constants, straight lines and falls like ln(row): (n, 3). Most losses are close to it."""
@@ -103,18 +97,17 @@ def smooth_fall(n: int) -> Floats:
 
 
 def correlation_around(values: Floats, columns: Floats) -> float:
-    """r of the residuals of a least-squares fit, clipped at three scales, between 0 and `STRONGEST`.
-
-    k fitted columns lower it by (k + (k + 2) r) / n (Kendall 1954 and Marriott and Pope 1954 for k = 1; the same series for more), which is
-    given back.
-    """
-    k = columns.shape[1]
+    """r of what a least-squares fit of orthonormal columns leaves."""
     rest = values - np.sum(columns * np.sum(columns * values[:, None], axis=0), axis=1)
-    return _unbiased(rest, k)
+    return unbiased(rest, columns.shape[1])
 
 
-def _unbiased(rest: Floats, k: int) -> float:
-    """r of residuals of a fit of k numbers, between 0 and `STRONGEST`."""
+def unbiased(rest: Floats, k: int) -> float:
+    """r of the residuals of a fit of k columns, clipped at three scales, between 0 and `STRONGEST`.
+
+    The fit lowers it by (k + (k + 2) r) / n (Kendall 1954 and Marriott and Pope 1954 for k = 1; the same series for more), which is given
+    back.
+    """
     n, rest = len(rest), clipped(rest)
     power = float(np.sum(rest * rest))
     if power <= 0 or n <= k + 2:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lossdoctor.measures.level import Floats
 
-TAPERED = 1 + 2 * (2 / 3) ** 2 + 2 * (1 / 6) ** 2  # ordinates of a Hann taper that tell as much as one (Percival and Walden 1993, 6.17)
+TAPERED = 35 / 18  # ordinates of a Hann taper that tell as much as one: neighbours correlate by 2/3 and 1/6 (Percival and Walden 1993)
 
 
 @dataclass(frozen=True, slots=True)

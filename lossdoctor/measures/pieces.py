@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lossdoctor.measures.level import Floats
-from lossdoctor.measures.noise import STRONGEST, clipped
+from lossdoctor.measures.noise import unbiased
 
 SHORTEST = 3  # points of a piece; two are always a straight line
 AMPLE = 6  # points a piece on average: three numbers each, and as many to test them
 MOST = 8  # pieces; more are no description
 EXACT = float(np.finfo(np.float64).eps)  # of values around one
-# What a piece costs, in (n - 1) ln(squared residuals): the 99 % quantile of what a second piece saves in white noise, where it is 16 to 19
-# for 8 to 200 points (tests/shapes simulate it).
-PRICE = 17.5
+# What a piece costs, in (n - 1) ln(squared residuals): about the 99 % quantile of what a second piece saves in white noise, which is 15 to
+# 19 for 8 to 200 points (simulated; tests/shapes holds the rate that follows).
+PRICE = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def straight_pieces(values: Floats, scale: Floats, least: float = EXACT, price: 
         if not np.isfinite(power):
             break
         pieces = _partition(values, before[:count])
-        r = _memory((values - drawn(pieces)) / scale)
+        r = unbiased((values - drawn(pieces)) / scale, 0)
         asked = (n - 1) * float(np.log((power + rounding) * (1 - r * r))) + price * count
         if asked < cost:
             cost, found = asked, pieces
@@ -61,13 +61,6 @@ def _partition(values: Floats, before: npt.NDArray[np.intp]) -> tuple[Piece, ...
     for begins in before[::-1]:
         edges.append(int(begins[edges[-1]]))
     return tuple(_fitted(values, first, end) for first, end in pairwise(edges[::-1]))
-
-
-def _memory(rest: Floats) -> float:
-    """What neighbouring residuals share: r of a first-order autoregression, between 0 and the strongest that counts as noise."""
-    rest = clipped(rest)
-    power = float((rest * rest).sum())
-    return min(max(float((rest[1:] * rest[:-1]).sum()) / power, 0.0), STRONGEST) if power > 0 else 0.0
 
 
 def _best(values: Floats, scale: Floats, most: int) -> tuple[Floats, npt.NDArray[np.intp]]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from lossdoctor.measures.level import Floats, bin_edges, binned_medians, quantum, rolling_median
-from lossdoctor.measures.noise import CLIP, FEWEST, Noise, noise_around, noise_of, profile
+from lossdoctor.measures.noise import CLIP, FEWEST, LINE, Noise, noise_of, profile, unbiased
 from lossdoctor.measures.pieces import Piece, drawn, straight_pieces
 from lossdoctor.measures.trend import contrasts, inflation, mann_kendall, theil_sen
 from lossdoctor.run import Run, Signal
@@ -155,7 +155,7 @@ class Curve:
     @cached_property
     def around(self) -> Noise:
         """The noise around the pieces: a jump of the level is none of it. A long curve has differences enough to know without them."""
-        return noise_around(self.rest, self.rounding) if FEWEST <= len(self) <= KNOTS else self.spread
+        return noise_of(self.rest, self.rounding, unbiased(self.rest, LINE)) if FEWEST <= len(self) <= KNOTS else self.spread
 
     def trend(self, first: float = 0.0, last: float = 1.0) -> tuple[float, float]:
         """Total change of the level between two fractions of the rows (Theil-Sen), and the z of its Mann-Kendall test, neighbours'

@@ -8,12 +8,12 @@ from math import hypot, inf, log
 
 import numpy as np
 
-from lossdoctor.detectors.curve import rate_moves
+from lossdoctor.detectors.curve import rate_moves, steps_per_epoch
 from lossdoctor.measures.level import Floats, binned_medians
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
-from lossdoctor.shapes.curve import Curve, Level, curve_of
+from lossdoctor.shapes.curve import EIGHTHS, Curve, Level, curve_of
 from lossdoctor.shapes.jumps import jumps
 from lossdoctor.vitals.values import LARGEST_SUM
 
@@ -97,7 +97,8 @@ def _lost(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
         above = np.flatnonzero(level[low:] <= (best.value + end.value) / 2)
         stays = len(level) - low - 1 - (int(above[-1]) if len(above) else 0)
         lasting = stays >= max(2, len(level) // TENTH) or end.value >= limits.blow_up * abs(best.value)
-        if lasting and not _wanders(level, best.value, end.value) and not _stepped(run, curve, won, best, end):
+        excused = _wanders(level, best.value, end.value) or _stepped(run, curve, won, best, end) or _within_an_epoch(run, curve, best, end)
+        if lasting and not excused:
             margin = (end.value - best.value) / (limits.rise * abs(best.value)) if best.value else limits.blow_up
             yield Loss(low, best.value, end.value, "drift", margin)
 
@@ -142,6 +143,17 @@ def _stepped(run: Run, curve: Curve, won: float, best: Level, end: Level) -> boo
     if not made or _given_back(won, best.value, end.value) >= 1 / 2 or curve.after(made[-1].step).trend()[1] >= 2:
         return False
     return not any(rate_moves(run, curve, jump.row, 2) for jump in made)
+
+
+def _within_an_epoch(run: Run, curve: Curve, best: Level, end: Level) -> bool:
+    """Whether the best lies in the last pass over the data, and the end is below the level of one pass before: stairs rise within an epoch,
+    since what was seen last is remembered best."""
+    length = steps_per_epoch(run)
+    if length is None or end.step - best.step >= length:
+        return False
+    half = length / 2 / EIGHTHS
+    earlier = curve.between(end.step - length - half, end.step - length + half)
+    return len(earlier) > 0 and end.value < float(np.median(earlier.values))
 
 
 def _wanders(level: Floats, best: float, end: float) -> bool:

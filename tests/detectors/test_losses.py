@@ -64,6 +64,14 @@ def test_a_wiggle_near_zero_is_no_divergence():
     assert level(make({"loss": values, **RATE}), "divergence") not in LOUD
 
 
+def test_stairs_that_rise_within_an_epoch_are_no_divergence():
+    epoch = np.arange(ROWS) // 40
+    stairs = noisy(0.7 * 0.62**epoch * (1 + 0.35 * (np.arange(ROWS) % 40) / 40 * (epoch > 0)), 0.004)
+    assert level(make({"loss": stairs}, per_epoch=40 * EVERY), "divergence") not in LOUD
+    stairs = stairs + np.where(np.arange(ROWS) < 160, 0, (np.arange(ROWS) - 160) / 80)
+    assert level(make({"loss": stairs}, per_epoch=40 * EVERY), "divergence") in LOUD
+
+
 def test_blocks_of_data_make_teeth_in_any_distance():
     begins = np.searchsorted(AT, [0.25, 0.4, 0.7, 0.85])
     since = np.arange(ROWS) - np.concatenate([[0], begins])[np.searchsorted(begins, np.arange(ROWS), side="right")]

@@ -62,8 +62,8 @@ def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:
 
 
 def _around(power: Floats, best: int) -> Floats:
-    """The ordinates between half and twice the frequency of the line, the line itself and its two neighbours on each side left out; all
-    where there are none."""
-    near = np.arange(max(1, best // 2), min(len(power), 2 * best + 1))
+    """The ordinates between half and twice the frequency of the line, the line and its overtone left out, with two neighbours on each side
+    (teeth have overtones); all where there are none."""
+    near = np.arange(max(1, best // 2), min(len(power), 2 * best - 2))
     near = near[np.abs(near - best) > 2]
     return power[near] if len(near) else power[1:]

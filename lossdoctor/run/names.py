@@ -386,6 +386,9 @@ _PREFERENCE = (
 _EVAL_SET_LOSS = re.compile(
     r"eval_([A-Za-z0-9_.-]+)_loss$|eval/([A-Za-z0-9_.-]+?)[_/]loss$|(?:val|valid|validation)_loss/(?:dataloader_idx_)?([A-Za-z0-9_.-]+)$"
 )
+# Words that only group: `epoch/train_loss`, `metrics/val_loss`.
+_GROUPS = frozenset(("epoch", "epochs", "metric", "metrics", "scalars", "losses", "stats", "history"))
+_SPLITS = ("train", "val", "eval", "test", "dev")
 _RUN_STATISTICS = {
     "train_loss",
     "train_runtime",
@@ -441,6 +444,9 @@ def canonical(raw: str) -> tuple[str, int, float]:
     per_set = _EVAL_SET_LOSS.fullmatch(name)
     if per_set:
         return f"eval/{next(g for g in per_set.groups() if g)}/loss", 0, 1.0
+    group, _, inner = name.partition("/")
+    if group in _GROUPS and inner in _FLAT and inner.startswith(_SPLITS):
+        return _FLAT[inner][0], 1000 + _FLAT[inner][1], 1.0
     if name.startswith("eval_"):
         return f"eval/{name[5:]}", 1, 1.0
     if name.startswith("eval/"):

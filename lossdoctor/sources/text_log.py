@@ -41,6 +41,7 @@ from lossdoctor.sources.trainings import beside, main_series, named, rate_of, st
 
 _OTHER_FORMATS = frozenset((".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".py", ".ipynb", ".md", ".html", ".xml"))
 _SCANNED = 4 << 20
+_BEST_AGAIN = ("Early stopping, best iteration is:", "Did not meet early stopping. Best iteration is:")
 _STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)")
 _PLANNED = re.compile(r"Total optimization steps\s{0,9}=\s{0,9}([\d,]{1,20})")
 _EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
@@ -126,6 +127,7 @@ class _Reader:
     _waiting: int = 0
     _printed: int = 0
     _moves: int = 0
+    _repeats: bool = False
 
     def __post_init__(self) -> None:
         self.events = LogEvents(self.path.name)
@@ -156,6 +158,11 @@ class _Reader:
                 self._add_blocks()
             if behind.strip() and not self._metrics(number, behind, drawn_at=self.bar.step):
                 self._message(number, behind.lstrip())
+            return
+        if text.startswith(_BEST_AGAIN):
+            self._repeats = True  # LightGBM prints the row of the best iteration once more
+        elif self._repeats and text.startswith("["):
+            self._repeats = False
             return
         if not self._metrics(number, text):
             self._message(number, text)

@@ -22,7 +22,7 @@ _MOST = 60  # columns
 _FRAME = " \t*-=+|#"  # what stands around a header; a `#` alone is spaCy's step
 _SHORT = {"e": "epoch", "ep": "epoch", "#": "step"}
 _RULE = re.compile(r"[-=+|\s\u2500-\u257f]{3,}")
-_NAME = re.compile(r"[A-Za-z#][\w /.()%#@-]{0,60}")
+_NAME = re.compile(r"[A-Za-z#](?:[\w/.()%#@-]| (?![\d.+-]+(?:\s|%|$))){0,60}")  # no word of it is a number
 
 Row = tuple[dict[str, float], int, float]
 

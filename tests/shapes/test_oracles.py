@@ -150,7 +150,7 @@ def test_the_local_chance_is_scipys_f_tail(n: int) -> None:
         found = strongest_period(rows, 6)
         assert found is not None
         best = round(n / found.period)
-        near = [k for k in range(max(1, best // 2), min(len(power), 2 * best + 1)) if abs(k - best) > 2]
+        near = [k for k in range(max(1, best // 2), min(len(power), 2 * best - 2)) if abs(k - best) > 2]
         independent, tried = max(len(near) / TAPERED, 1), max((n // 3 - 6 + 1) / TAPERED, 1)
         chance = tried * stats.f.sf(power[best] / power[near].mean(), 2, 2 * independent)
         assert found.local_chance == pytest.approx(min(1.0, chance), rel=1e-6)

@@ -85,6 +85,22 @@ FORMATS = {
         """,
         {"train/loss": ([1, 2], [0.5872, 0.4901]), "eval/loss": ([1, 2], [0.227, 0.2119]), "train/accuracy": ([1, 2], [0.7008, 0.8074])},
     ),
+    "LightGBM's squared error": (
+        """
+        [10]	train's l2: 2.44531	valid's l2: 2.5718
+        [20]	train's l2: 1.64156	valid's l2: 1.84065
+        Early stopping, best iteration is:
+        [10]	train's l2: 2.44531	valid's l2: 2.5718
+        """,
+        {"train/loss": ([10, 20], [2.44531, 1.64156]), "eval/loss": ([10, 20], [2.5718, 1.84065])},
+    ),
+    "names and numbers between bars": (
+        """
+        Epoch   1/20 | train loss 2.3077 | train acc 9.86% | val loss 2.3016 | val acc 10.33%
+        Epoch   2/20 | train loss 2.3062 | train acc 9.36% | val loss 2.3018 | val acc 10.33%
+        """,
+        {"train/loss": ([1, 2], [2.3077, 2.3062]), "eval/loss": ([1, 2], [2.3016, 2.3018])},
+    ),
     "fastai": (
         """
         epoch     train_loss  valid_loss  accuracy  time

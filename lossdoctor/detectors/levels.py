@@ -8,6 +8,7 @@ from math import exp, log
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 
+HUNDRED = 100
 COMMON_CLASSES = (2, 3, 4, 5, 6, 8, 10)  # what an unknown number of classes is looked for among
 
 
@@ -51,6 +52,12 @@ def references(run: Run) -> tuple[Reference, ...]:
 def nearest(run: Run, level: float) -> Reference | None:
     """The reference next to a level; None where there is none."""
     return min(references(run), key=lambda reference: abs(reference.value - level), default=None)
+
+
+def classes_of(accuracy: float) -> int | None:
+    """How many balanced classes an accuracy is the chance of, to two digits; None where it is that of none."""
+    classes = round(1 / accuracy) if 0 < accuracy <= 1 / 2 else 0
+    return classes if classes and abs(accuracy * classes - 1) <= 1 / HUNDRED else None
 
 
 def knows_more(run: Run, reference: Reference) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import log
 
 import numpy as np
 
 from lossdoctor.detectors.curve import spoiled, steps_per_epoch, warmup_end
-from lossdoctor.detectors.levels import Reference, knows_more, log_vocabulary, nearest
+from lossdoctor.detectors.levels import Reference, classes_of, knows_more, log_vocabulary, nearest
 from lossdoctor.measures.level import binned_medians
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -171,13 +172,15 @@ def _foreign(stand: Stand) -> bool:
 def _stuck(stand: Stand) -> bool:
     metrics = [c for c in metric_changes(stand.run) if c.signal.startswith("eval/") and abs(c.first) <= 1]
     reference, evals, fall = stand.reference, stand.evals, stand.limits.fall
-    if evals is None or reference is None or reference.kind != "classes" or min((c.rows for c in metrics), default=0) < 3:
+    if evals is None or min((c.rows for c in metrics), default=0) < 3:
         return False
-    chance = stand.limits.near_chance * reference.value
     # The same answer for every input.
     frozen = all(c.rows >= FEWEST and np.ptp(named_curve(stand.run, c.signal).values) == 0 for c in metrics)
-    if frozen and evals.last >= (1 - fall) * reference.value:
+    if frozen and (classes := classes_of(metrics[0].last)) and evals.last >= (1 - fall) * log(classes):
         return True
+    if reference is None or reference.kind != "classes":
+        return False
+    chance = stand.limits.near_chance * reference.value
     if stand.change.gain > 2 * fall or stand.level < chance:
         return False  # train learns, or has learned: the evals are what is wrong
     still = not knows_more(stand.run, reference) and max(c.gain for c in metrics) <= fall and evals.gain <= fall

@@ -25,7 +25,8 @@ _COUNTED = ("count", "last_line", "last_step")
 def starts(steps: Ints, values: Floats, epochs: Floats, rates: Floats) -> list[int]:
     """The rows, the first one excluded, with which a new training begins; all arrays of shape (rows,), NaN where unknown.
 
-    Where most restarts are none of a new training, the others are not believed either.
+    Where most restarts are none of a new training, the others are not believed either; where most are, so is each that counts its epochs
+    anew: the folds of a cross-validation, one of which may have failed.
     """
     if len(steps) < 2 * _LEAST:
         return []
@@ -37,7 +38,7 @@ def starts(steps: Ints, values: Floats, epochs: Floats, rates: Floats) -> list[i
         if _begins_anew(steps, values, epochs, rates, first=first, at=at, after=after):
             found.append(at)
             first = at
-    return found if 2 * len(found) >= len(back) else []
+    return [at for at in back if at in found or epochs[at] == epochs[0]] if 2 * len(found) >= len(back) else []
 
 
 def _falls(steps: Ints, epochs: Floats) -> list[int]:

@@ -83,3 +83,9 @@ def test_trainings_that_begin_at_other_levels_are_told_by_their_first_epoch(tmp_
     flat, high, again = [2.25, 2.13, 2.19, 2.07, 2.11, 2.22], [2.91, 2.38, 2.03, 1.81, 1.69], [2.41, 2.11, 1.93]
     text = "".join(f"Epoch {epoch}: Train Loss: {loss}\n" for losses in (flat, high, again) for epoch, loss in enumerate(losses))
     assert [len(run.signals["train/loss"]) for run in read(tmp_path / "x.log", text)] == [6, 5, 3]
+
+
+def test_a_failed_fold_between_good_ones_is_a_training_too(tmp_path: Path) -> None:
+    folds = [FALLING, FALLING, [10.0, 14.9, 8.9, 9.1, 8.0, 10.2, 9.5, 9.9], FALLING]
+    text = "".join(f"Epoch {epoch}/8 - train_loss: {loss}\n" for losses in folds for epoch, loss in enumerate(losses, 1))
+    assert [run.signals["train/loss"].values.tolist() for run in read(tmp_path / "x.log", text)] == folds

@@ -18,7 +18,6 @@ UNKNOWN = "unknown"
 _PREFERENCE_SIGNALS = ("rewards/margins", "rewards/chosen", "logps/chosen", "rewards/accuracies")
 _RL_SIGNALS = (
     "reward_std",
-    "kl",
     "completions/",
     "completion_length",
     "objective/kl",

@@ -62,6 +62,8 @@ _BOOSTED = re.compile(r"^\s{0,8}(?:\[(\d{1,9})\]\s{1,20}(?=[^\s:]{1,80}(?: [^\s:
 _ESPNET = re.compile(r"(\d{1,6})epoch:(?:train|valid):\d{1,9}-(\d{1,9})batch:")
 _ESPNET_EPOCH = re.compile(r"(\d{1,6})epoch results:")
 _TIMM = re.compile(r"\bTrain: (\d{1,6}) \[\s{0,12}(\d{1,12})/(\d{1,12})\s{1,12}\([^)]{1,12}\)\]")
+# A bar of one's own: `Training [=====>    ] 42.5% 25000/58874 | 4.62 it/s | loss=3.50`.
+_DRAWN = re.compile(r"^([^\[\]]{0,60})\[[=>#.\-\s]{8,200}\]\s{0,4}(?:\d{1,3}(?:\.\d{1,6})?%\s{1,4})?(\d{1,12})/(\d{1,12})\b")
 # `epochs=3, lr=2e-4` after such a word, or without a result beside it, is what the run was told, not what it did.
 _SETTINGS = re.compile(r"\bNamespace\(|\b(?:config(?:uration)?s?|arg(?:ument)?s|hyper-?param(?:eter)?s|settings)\s{0,4}[:=]", re.IGNORECASE)
 _PLURAL = re.compile(r"epochs['\"]?\s{0,20}[:=]", re.IGNORECASE)
@@ -103,7 +105,7 @@ class Line:
 def hinted(text: str) -> bool:
     """A cheap test that every line with a counter passes."""
     lower = text.lower()
-    return text[:1] == "[" or any(map(lower.__contains__, _HINTS))
+    return text[:1] == "[" or "==" in text or any(map(lower.__contains__, _HINTS))
 
 
 def parse(text: str) -> Line | None:
@@ -164,6 +166,9 @@ def _of_one_framework(text: str) -> Line | None:
         # The means of training repeat the rows before; those of validation stand nowhere else.
         values = {name: value for name, value in pairs(text[espnet.end() :]).items() if name.startswith("val/")}
         return Line(values, epoch=float(espnet[1]))
+    if "==" in text and (drawn := _DRAWN.match(text)):
+        epoch, values, at = _EPOCH.search(drawn[1]), pairs(text[drawn.end() :]), (int(drawn[2]), int(drawn[3]))
+        return Line(values, epoch=float(epoch[1]), inner=at[0], inner_total=at[1]) if epoch else Line(values, *at)
     if "Train: " in text and (timm := _TIMM.search(text)):
         return Line(pairs(text[timm.end() :]), epoch=float(timm[1]), inner=int(timm[2]), inner_total=int(timm[3]))
     return None

@@ -101,6 +101,13 @@ FORMATS = {
         """,
         {"train/loss": ([1, 2], [2.3077, 2.3062]), "eval/loss": ([1, 2], [2.3016, 2.3018])},
     ),
+    "a bar of one's own": (
+        """
+        Training [=============                           ] 34.0% 20000/58874 | 4.62 it/s | ETA: 8413.2 s | loss=3.399266 | validation_loss=3.540929
+        Training [================                        ] 42.5% 25000/58874 | 4.62 it/s | ETA: 7330.7 s | loss=3.500671 | validation_loss=3.487137
+        """,  # noqa: E501
+        {"train/loss": ([20000, 25000], [3.399266, 3.500671]), "eval/loss": ([20000, 25000], [3.540929, 3.487137])},
+    ),
     "fastai": (
         """
         epoch     train_loss  valid_loss  accuracy  time

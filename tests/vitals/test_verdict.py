@@ -135,6 +135,10 @@ def test_nan_in_any_loss_is_found_whatever_its_name() -> None:
     assert judged(make({"my_fancy_loss": np.array([1.0, np.nan, np.nan])})).verdict is Verdict.FAIL
 
 
+def test_the_divergence_of_an_autoencoder_is_no_policy() -> None:
+    assert judged(make({"loss": learned(), "recon": learned(), "kl": np.linspace(1, 9, 200)})).verdict is Verdict.PASS
+
+
 def test_the_loss_of_a_policy_is_never_passed() -> None:
     rising = {"reward": noisy(np.linspace(-3, 4, 100), 0.1), "kl": np.full(100, 0.02), "loss": noisy(np.zeros(100), 0.01)}
     assert judged(make(rising)).verdict is Verdict.INCONCLUSIVE

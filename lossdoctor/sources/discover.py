@@ -26,6 +26,7 @@ _NOT_LOGS = {
 }  # fmt: skip
 _LOG_NAMES = (".csv", ".tsv", ".jsonl", ".log", ".out", ".err")
 _PLAIN = (".txt", ".text", ".json", ".dat", "")  # opened where no name in a directory says log
+_SMALL = 16 << 20  # bytes; a data set is larger
 _WORDS_OF_LOGS = ("log", "output", "train", "stdout", "stderr", "score", "loss", "history", "progress")
 _HEAD = 1 << 16
 _SNIFF = 64
@@ -63,7 +64,7 @@ def discover(path: Path, limits: Limits = LIMITS) -> Found:
             _file(one, found, named=False)
             if one.name.lower() == "readme.md" or one.suffix.lower() == ".ipynb":
                 documents.append(one)
-            elif one.suffix.lower() in _PLAIN and one.name.lower() not in _NOT_LOGS and not _worth_opening(one.name.lower()):
+            elif _may_be_a_log(one):
                 others.append(one)
         for one in others[:_MOST_DOCUMENTS] if not found.any_log else ():
             _by_content(one, one.name.lower(), found, named=False)
@@ -182,6 +183,13 @@ def _worth_opening(name: str) -> bool:
     if name.endswith(".json"):
         return any(word in name for word in ("state", "log", "metrics", "history", "loss"))
     return name.endswith(".txt") and any(word in name for word in _WORDS_OF_LOGS)
+
+
+def _may_be_a_log(path: Path) -> bool:
+    """Whether a file whose name says nothing is small enough, and of a kind, to be opened where no other file is a log."""
+    name = path.name.lower()
+    plain = path.suffix.lower() in _PLAIN and name not in _NOT_LOGS and not _worth_opening(name)
+    return plain and path.is_file() and path.stat().st_size <= _SMALL
 
 
 def _by_content(path: Path, name: str, found: Found, *, named: bool) -> None:

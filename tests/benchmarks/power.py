@@ -16,26 +16,11 @@ import numpy as np
 from lossdoctor.measures.oscillation import strongest_period
 from lossdoctor.shapes.curve import Curve
 from lossdoctor.shapes.jumps import jumps
-from lossdoctor.vitals.change import change_of
-from tests.shapes.simulated import NOISE, NOISES, Shape, bend, exponential, late, share, step, straight
+from tests.shapes.simulated import NOISE, NOISES, Shape, bend, broken, changed, exponential, fell, late, share, step, straight
 
 ROWS = (4, 8, 12, 16, 24, 32, 64, 128, 200, 1000)
 SEEN = ("white", "t3", "r=.5")
 CYCLES = 6
-
-
-def changed(curve: Curve) -> bool:
-    change = change_of(curve, "loss")
-    return change is not None and (change.seen or change.lost)
-
-
-def fell(curve: Curve) -> bool:
-    change = change_of(curve, "loss")
-    return change is not None and change.seen
-
-
-def broken(curve: Curve) -> bool:
-    return len(curve.pieces) > 1
 
 
 def waves(curve: Curve) -> bool:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.signal import lfilter
 
 from lossdoctor.shapes.curve import Curve
+from lossdoctor.vitals.change import change_of
 
 Floats = npt.NDArray[np.float64]
 Shape = Callable[[Floats], Floats]
@@ -70,3 +71,17 @@ def curves(noise: str, n: int, runs: int, shape: Shape | None = None) -> Iterato
 def share(test: Callable[[Curve], object], noise: str, n: int, runs: int, shape: Shape | None = None) -> float:
     """In what share of the curves a test finds something."""
     return sum(bool(test(curve)) for curve in curves(noise, n, runs, shape)) / runs
+
+
+def changed(curve: Curve) -> bool:
+    change = change_of(curve, "loss")
+    return change is not None and (change.seen or change.lost)
+
+
+def fell(curve: Curve) -> bool:
+    change = change_of(curve, "loss")
+    return change is not None and change.seen
+
+
+def broken(curve: Curve) -> bool:
+    return len(curve.pieces) > 1

@@ -12,10 +12,22 @@ import pytest
 
 from lossdoctor.measures.noise import correlation
 from lossdoctor.measures.oscillation import strongest_period
-from lossdoctor.shapes.curve import Curve
 from lossdoctor.shapes.jumps import jumps
-from lossdoctor.vitals.change import change_of
-from tests.shapes.simulated import NOISES, Shape, bend, curve_of_rows, curves, exponential, share, step, straight, values
+from tests.shapes.simulated import (
+    NOISES,
+    Shape,
+    bend,
+    broken,
+    changed,
+    curve_of_rows,
+    curves,
+    exponential,
+    fell,
+    share,
+    step,
+    straight,
+    values,
+)  # fmt: skip
 
 RUNS = 150
 SLACK = 2.33 / np.sqrt(RUNS)  # of a binomial: one seeded table in a hundred would miss its promise
@@ -29,20 +41,6 @@ PROMISED = {
     "rounded": (0.01, 0.005, 0.03),
 }
 SURER = {"r=.5": 0.04, "r=.8": 0.07}  # a change, where 64 rows or more tell what neighbours share
-
-
-def changed(curve: Curve) -> bool:
-    change = change_of(curve, "loss")
-    return change is not None and (change.seen or change.lost)
-
-
-def fell(curve: Curve) -> bool:
-    change = change_of(curve, "loss")
-    return change is not None and change.seen
-
-
-def broken(curve: Curve) -> bool:
-    return len(curve.pieces) > 1
 
 
 def at_most(rate: float) -> float:

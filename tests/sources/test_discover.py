@@ -152,3 +152,12 @@ def test_a_console_log_with_bars_is_no_table(tmp_path: Path) -> None:
     bar = "".join(f"Epoch: [{epoch}/10] Loss: {10 - epoch}.87 Acc: 0.00%: 100%|#####| 3/3 [00:03<00:00]\n" for epoch in range(3))
     assert not discover(put(tmp_path, "files/output.log", bar)).tables
     assert not discover(put(tmp_path, "train.log", bar)).tables
+
+
+def test_names_that_say_nothing_are_opened_where_no_other_does(tmp_path: Path) -> None:
+    rows = "".join(f"epoch {k} | train_loss={2 / k} valid_loss={2.1 / k}\n" for k in range(1, 6))
+    (tmp_path / "notes.txt").write_text("buy milk\n")
+    (tmp_path / "console.txt").write_text(rows)
+    assert [path.name for path in discover(tmp_path).texts] == ["console.txt"]
+    (tmp_path / "train.log").write_text(rows)
+    assert [path.name for path in discover(tmp_path).texts] == ["train.log"]

@@ -118,8 +118,8 @@ def plateau(
 
 
 def _stand(run: Run, limits: Limits) -> Stand | None:
-    evals, train = _evals(run), steadiest_loss(run)
-    curve, name = (evals, "eval/loss") if len(evals) > len(train) else (train, "train/loss")
+    evals, (train, trained) = _evals(run), steadiest_loss(run)
+    curve, name = (evals, "eval/loss") if len(evals) > len(train) else (train, trained)
     change = change_of(curve, name)
     return Stand(run, curve, change, eval_change(run), limits) if change is not None else None
 

@@ -214,11 +214,12 @@ def loss_curve(run: Run) -> Curve:
     return named_curve(run, "train/loss")
 
 
-def steadiest_loss(run: Run) -> Curve:
-    """The training loss, or its means over whole epochs where the run logs both and their levels are known better."""
-    rows = loss_curve(run)
-    means = [curve_of(s) for name, s in run.signals.items() if name != "train/loss" and is_epoch_mean(name) and len(s) >= FEW_MEANS]
-    return min((rows, *means), key=lambda curve: curve.start.error) if len(rows) else rows
+def steadiest_loss(run: Run) -> tuple[Curve, str]:
+    """The training loss, or its means over whole epochs where the run logs both and their levels are known better; and its signal."""
+    rows = (loss_curve(run), "train/loss")
+    named = ((name, s) for name, s in run.signals.items() if name != "train/loss" and is_epoch_mean(name) and len(s) >= FEW_MEANS)
+    means = [(curve_of(s), name) for name, s in named]
+    return min((rows, *means), key=lambda pair: pair[0].start.error) if len(rows[0]) else rows
 
 
 def named_curve(run: Run, name: str) -> Curve:

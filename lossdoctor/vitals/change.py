@@ -62,7 +62,7 @@ def change_of(curve: Curve, name: str, sign: int = -1) -> Change | None:
 
 def loss_change(run: Run) -> Change | None:
     """Of the training loss."""
-    return change_of(steadiest_loss(run), "train/loss")
+    return change_of(*steadiest_loss(run))
 
 
 def eval_change(run: Run) -> Change | None:

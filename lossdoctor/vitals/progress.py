@@ -27,8 +27,8 @@ def learning(run: Run) -> Answer:
     """Good where a loss or a metric got better by LEAST, beyond its noise."""
     if run.task == tasks.RL and reward_change(run) is None:
         return unknown("The loss of reinforcement learning does not tell whether it learns.", "Log the mean reward.")
-    seen = _seen(run)
-    best = max((c for c in seen if c.seen and c.gain >= LEAST), key=lambda c: (c.signal == "train/loss", c.rows), default=None)
+    seen, loss = _seen(run), loss_change(run)
+    best = max((c for c in seen if c.seen and c.gain >= LEAST), key=lambda c: (c == loss, c.rows), default=None)
     if best is not None:
         return good(sentence(_moved(best)), _numbers(best))
     first = max(seen, key=lambda c: c.rows, default=None)

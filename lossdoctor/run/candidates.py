@@ -37,6 +37,7 @@ _OF_DETECTORS = re.compile(r"(train|val)/(box|cls|dfl|obj|seg|pose|kobj|giou|l1|
 _SUMMED = {"train": "train/loss", "val": "eval/loss"}
 
 ROWS_A_WEIGHT = 4  # rows for each weight that is fitted: fewer fit anything
+PARTS = 12  # losses of one sum at most; the time to look for it grows with their cube
 TWENTY = 20  # a sum leaves less than this part of the total's deviation
 
 
@@ -84,7 +85,7 @@ def _weighted_sum(told: Sequence[Signal]) -> Signal | None:
     """The one signal that is a sum of two or more others with positive weights, but for a twentieth of its own deviation; weights may be
     annealed, so no sum is exact."""
     explained = []
-    for total in told:
+    for total in told if len(told) <= PARTS else ():
         others = [one for one in told if one is not total and np.array_equal(one.steps, total.steps) and np.isfinite(one.values).all()]
         if len(total) <= ROWS_A_WEIGHT * len(others) or not np.isfinite(total.values).all():
             continue

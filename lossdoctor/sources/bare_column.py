@@ -5,7 +5,6 @@ One column is the loss, counted from 1. Of several the first is the step where i
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,9 +33,10 @@ def read(text: TextIO, path: Path, limits: Limits) -> Log:
     left_out = 0
     for line in text:
         cells = _cells(line)
-        if cells and (not table or len(cells) == len(table[0])):
+        fits = cells is not None and len(cells) == len(table[0] if table else cells)
+        if cells is not None and fits:
             table.append(cells)
-        left_out += bool(line.strip()) and not cells
+        left_out += bool(line.strip()) and not fits
         if len(table) > limits.points:
             raise Unreadable(f"{path.name}: more than {limits.points} rows, over the limit")
     if not table:
@@ -46,7 +46,9 @@ def read(text: TextIO, path: Path, limits: Limits) -> Log:
     for number, row in enumerate(table, 1):
         at = number if counted else steps[number - 1]
         rows.add({path.stem: row[0 if counted else 1]}, number if at is None else at)
-    faults = (Fault("not-a-number", path.name, f"{left_out} lines are not numbers and were left out"),) if left_out else ()
+    faults = (
+        (Fault("not-a-number", path.name, f"{left_out} lines are no row of numbers like the first and were left out"),) if left_out else ()
+    )
     said = "rows are counted from 1" if counted else "its first column is taken for the step"
     note = f"numbers without a header: the file's name says what they are, {said}"
     kind = "call" if counted else "step"
@@ -57,6 +59,6 @@ def _cells(line: str) -> list[float] | None:
     """The numbers of a line; None where it is blank or holds anything else."""
     parts = [part for part in _CUT.split(line.strip()) if part]
     try:
-        return [float(part) if "_" not in part else math.nan for part in parts] or None
+        return [float(part) for part in parts] or None if "_" not in line else None  # Python alone reads 1_000
     except ValueError:
         return None

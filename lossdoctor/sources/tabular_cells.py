@@ -45,7 +45,7 @@ class Table:
 
 
 @dataclass(slots=True)
-class _Feed:
+class Feed:
     """The text lines that csv reads, remembering whether the last one was whole."""
 
     text: TextIO
@@ -60,10 +60,20 @@ class _Feed:
             self.cut += not whole
             yield line + "\n"
 
+    def faults(self, path: Path, limits: Limits) -> list[Fault]:
+        """What was wrong with the lines, once all are read."""
+        found = []
+        if not self.whole:
+            detail = "the last line has no line end: its last value may be cut short"
+            found.append(Fault("unterminated-line", f"{path.name}:{self.line}", detail, Loss.BENIGN))
+        if cut := self.cut - (not self.whole):
+            found.append(Fault("long-line", path.name, f"{cut} lines were cut at {limits.text_line_bytes} characters"))
+        return found
+
 
 def load(text: TextIO, path: Path, limits: Limits) -> Table:
     """Read a table with a header row; raises Unreadable where there is no header, no row, or more than the limits allow."""
-    feed = _Feed(text, limits.text_line_bytes)
+    feed = Feed(text, limits.text_line_bytes)
     source = iter(feed)
     top = next((line for line in source if line.strip() and not line.startswith("#")), "")
     delimiter = delimiter_of(top)
@@ -75,11 +85,7 @@ def load(text: TextIO, path: Path, limits: Limits) -> Table:
     table = _fill(csv.reader(source, delimiter=delimiter, skipinitialspace=True), header, delimiter, path, limits)
     if not table.rows:
         raise Unreadable(f"{path.name}: a header and no rows")
-    if not feed.whole:
-        detail = "the last line has no line end: its last value may be cut short"
-        table.faults.append(Fault("unterminated-line", f"{path.name}:{feed.line}", detail, Loss.BENIGN))
-    if cut := feed.cut - (not feed.whole):
-        table.faults.append(Fault("long-line", path.name, f"{cut} lines were cut at {limits.text_line_bytes} characters"))
+    table.faults += feed.faults(path, limits)
     return table
 
 
@@ -89,7 +95,7 @@ def _fill(reader: Iterator[list[str]], header: list[str], delimiter: str, path: 
     words = dict.fromkeys(header, 0)
     repeated = ragged = bad = rows = 0
     clock = axes.first(header, axes.TIME)
-    for block, error in _blocks(reader):
+    for block, error in blocks(reader):
         bad += error
         kept = [row for row in block if [cell.strip() for cell in row[:2]] != header[:2]]
         repeated += len(block) - len(kept)
@@ -124,7 +130,7 @@ def _fill(reader: Iterator[list[str]], header: list[str], delimiter: str, path: 
     return table
 
 
-def _blocks(reader: Iterator[list[str]]) -> Iterator[tuple[list[list[str]], bool]]:
+def blocks(reader: Iterator[list[str]]) -> Iterator[tuple[list[list[str]], bool]]:
     """Rows that are not blank, in blocks, and whether csv refused the row after them."""
     while True:
         block: list[list[str]] = []

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -15,7 +16,7 @@ from lossdoctor.model import Fault
 from lossdoctor.run.log import Log
 from lossdoctor.sources import axes
 from lossdoctor.sources.rows import Rows, number, whole
-from lossdoctor.sources.tabular_cells import cells_of, delimiter_of
+from lossdoctor.sources.tabular_cells import Feed, blocks, cells_of, delimiter_of
 
 _NAME = ("metric", "metric_name", "key", "tag", "variable")
 _VALUE = ("value", "metric_value")
@@ -43,28 +44,30 @@ def columns(header: Sequence[str]) -> Columns | None:
 
 def read(text: TextIO, path: Path, name: str, limits: Limits) -> list[Log]:
     """One Log a run, in the order of their first rows; rows without a name, a whole step or a value are counted and named."""
-    top = next((line for line in text if line.strip() and not line.startswith("#")), "")
+    feed = Feed(text, limits.text_line_bytes)
+    source = iter(feed)
+    top = next((line for line in source if line.strip() and not line.startswith("#")), "")
     delimiter = delimiter_of(top)
     at = columns(cells_of(top, delimiter))
     if at is None:
         raise Unreadable(f"{path.name}: no table with a metric, a step and a value in every row")
     runs: dict[str, Rows] = {}
     left_out = 0
-    for cells in csv.reader((line[: limits.text_line_bytes] for line in text), delimiter=delimiter, skipinitialspace=True):
-        if not cells:
-            continue
+    reader = csv.reader(source, delimiter=delimiter, skipinitialspace=True)
+    for cells in chain.from_iterable(block + [[]] * refused for block, refused in blocks(reader)):
         told = [cells[index].strip() if 0 <= index < len(cells) else "" for index in (at.name, at.value, at.step, at.time, at.run)]
         value, step = number(told[1]), whole(number(told[2]))
         if not told[0] or value is None or step is None:
             left_out += 1
             continue
-        rows = runs.get(told[4]) or runs.setdefault(told[4], Rows(limits))
+        rows = runs.setdefault(told[4], Rows(limits))
         stamp = number(told[3])
         time = axes.wall_time(told[3] if stamp is None else stamp)
         rows.add({told[0]: value}, step, time=math.nan if time is None else time)
     if not runs:
         raise Unreadable(f"{path.name}: a header and no rows")
-    faults = (Fault("bad-row", path.name, f"{left_out} rows name no metric, step or value and were left out"),) if left_out else ()
+    bad = [Fault("bad-row", path.name, f"{left_out} rows name no metric, step or value and were left out")] if left_out else []
+    faults = (*bad, *feed.faults(path, limits))
     return [
         Log(
             kind="csv",

@@ -44,7 +44,7 @@ class Columns:
             return False
         if self._names and self._row(text):
             return True
-        if "oss" in text.lower() and "=" not in text.strip(_FRAME + "=") and ":" not in text and self._header(text):
+        if "oss" in text.lower() and "=" not in text.strip(_FRAME) and ":" not in text and self._header(text):
             return True
         return bool(self._names) and _RULE.fullmatch(text) is not None
 

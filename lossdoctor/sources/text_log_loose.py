@@ -79,9 +79,8 @@ def placed(lines: Iterable[Loose], *, counted: bool) -> list[tuple[Loose, int]] 
     """
     kept = [one for one in lines if one.held_out or not counted]
     named = [row for row, one in enumerate(kept) if one.step is not None or one.epoch is not None]
-    if (
-        not counted and named and (first := kept[named[0]].epoch) and first > 1
-    ):  # a window: what precedes the first header is of the one before
+    first = (kept[named[0]].epoch or 0) if named and not counted else 0
+    if first > 1:  # a window: what precedes the first header is of the epoch before
         kept[: named[0]] = [replace(one, epoch=first - 1) for one in kept[: named[0]]]
     if not counted and any(one.step is None and one.epoch is None for one in kept):
         return None

@@ -120,6 +120,20 @@ def test_a_long_table_of_two_runs(tmp_path: Path) -> None:
     assert kinds(second) == ["bad-row"]
 
 
+def test_a_long_table_that_is_damaged(tmp_path: Path) -> None:
+    damaged = f'metric,step,value\nloss,1,2.0\n"{"x" * 200_000}",2,1.0\nloss,3,1.5\nloss,4'
+    log = one(write(tmp_path, damaged))
+    assert series(log, "loss").steps.tolist() == [1, 3]
+    assert sorted(kinds(log)) == ["bad-row", "unterminated-line"]
+
+
+def test_a_line_unlike_the_first_is_counted_and_no_number_is_invented(tmp_path: Path) -> None:
+    log = one(write(tmp_path, "1 2.0\n2 1.5\n3 1.2\n4\n5 1_0\n6 1.0\n", "loss.txt"))
+    assert series(log, "loss").steps.tolist() == [1, 2, 3, 6]
+    assert series(log, "loss").values.tolist() == [2.0, 1.5, 1.2, 1.0]
+    assert [fault.detail for fault in log.faults] == ["2 lines are no row of numbers like the first and were left out"]
+
+
 def test_numbers_alone_in_a_file_whose_name_says_loss(tmp_path: Path) -> None:
     log = one(write(tmp_path, "2.5\n2.25\n\nnan\nx\n2.0\n", "val_loss.txt"))
     assert log.step_is == "call"

@@ -92,8 +92,8 @@ class Columns:
     def _add(self, values: dict[str, float], at: int | None, epoch: float | None) -> None:
         self._count += 1
         done = math.nan if epoch is None else epoch
-        if at is None and epoch is not None and epoch == int(epoch):
-            self._base = min(int(epoch), 1) if self._base is None else self._base
-            at, self.by_epoch = int(epoch) + 1 - self._base, True
+        if at is None and (header := whole(epoch)) is not None:
+            self._base = min(header, 1) if self._base is None else self._base
+            at, self.by_epoch = header + 1 - self._base, True
             done = float(at)
         self._ready.append((values, self._count if at is None else at, done))

@@ -349,3 +349,12 @@ def test_hostile_lines_take_linear_time(atom: str) -> None:
     began = time.process_time()
     log_of(f"step 1: loss=2.5\n{hostile}step 2: loss=2\n{(atom * 2000)[:16000]}| 5 | 6\n")
     assert time.process_time() - began < 2.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats() | st.integers(0, 99), VALUES, VALUES), min_size=1, max_size=12))
+def test_a_table_below_a_header_is_read_whatever_its_numbers(rows: list[tuple[float, float, float]]) -> None:
+    text = "epoch     train_loss  valid_loss\n" + "".join(f"{epoch!r}  {a!r}  {b!r}\n" for epoch, a, b in rows)
+    logs = text_log.read(io.StringIO(text))
+    told = np.concatenate([series(log, "train_loss").values for log in logs])
+    np.testing.assert_array_equal(told, [a for _, a, _ in rows])

@@ -187,6 +187,19 @@ def _stuck(stand: Stand) -> bool:
     return frozen or (still and evals.last >= chance)
 
 
+def _answers_like_a_guess(stand: Stand) -> bool:
+    """The accuracy has not moved since the first row, and the loss ends at or a little above what a guess scores that is as often right,
+    from wherever it fell."""
+    named = [named_curve(stand.run, name) for name in ("train/accuracy", "eval/accuracy")]
+    accuracy = max(named, key=len)
+    change = change_of(accuracy, "accuracy", 1) if len(accuracy) >= FEWEST else None
+    classes = stand.run.task in (tasks.CLASSIFICATION, tasks.UNKNOWN)
+    if change is None or not classes or change.seen or not 0 < change.last <= 1 / 2 or accuracy.values.max() >= 2 * change.last:
+        return False
+    guess = -log(change.last)
+    return stand.limits.near_chance * stand.level <= guess <= stand.level and not stand.underway
+
+
 def _fell_at_once(stand: Stand) -> bool:
     """A real fall within the first steps, and dead still ever since: what is learned without the answers, a bias or the frequencies.
 
@@ -232,6 +245,7 @@ REASONS: dict[str, Callable[[Stand], bool]] = {
     "it is what an untrained language model scores": _untrained,
     "no language model that learns its task stays there": _foreign,
     "neither the eval loss nor the accuracy has moved": _stuck,
+    "neither it nor the accuracy is better than a guess": _answers_like_a_guess,
     "it fell within the first steps and has not moved since": _fell_at_once,
     NOTHING: _nothing,
 }

@@ -14,7 +14,7 @@ THIRD = 3  # of the rows: one spike must not hide what the rest does
 
 def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, early_epochs: float) -> Evidence | None:
     """The last third of the losses is 0 as printed, or `zero` of the first one where the loss is in nats, and it came there early: before
-    `early_share` of the run or `early_epochs` epochs. For language models `too_good` nats a token count as well: padding or the answer
+    `early_share` of the run or `early_epochs` epochs, or from one row to the next. For language models `too_good` nats a token count as well: padding or the answer
     itself is predicted.
 
     A set that is memorised gets there late, a loss with a tiny scale of its own starts there, and a hidden NaN is the NaN rule's matter.
@@ -31,7 +31,7 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     if bound is None and end > 0:
         return None
     at, share, epochs = _reached(run, curve, max(bound or 0.0, end))
-    if share > early_share and (epochs is None or epochs > early_epochs):
+    if share > early_share and (epochs is None or epochs > early_epochs) and not _at_once(curve, max(bound or 0.0, end)):
         return None
     logged = run.signal("train/grad_norm")
     if logged is not None and (curve.values == 0).any() and not np.isfinite(logged.values[-max(2, len(logged) // THIRD) :]).any():
@@ -43,6 +43,13 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
     return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3 if end == 0 else 2, points=len(curve))
+
+
+def _at_once(curve: Curve, bound: float) -> bool:
+    """Whether the row before it first came below the bound still stood at half of the start or more."""
+    size = np.abs(curve.values)
+    reached = int(np.argmax(size <= bound))
+    return reached > 0 and float(size[reached - 1]) >= float(size[: curve.width].max()) / 2
 
 
 def _language_model(run: Run) -> bool:

@@ -32,7 +32,7 @@ class _Told:
 
 
 def stand_ins(signals: Mapping[str, Signal]) -> dict[str, Signal]:
-    """`train/loss`, and `eval/loss` of the same measure, where the run logs none.
+    """`train/loss`, and `eval/loss` of the same measure, where the run logs none; of a run that is only evaluated, `eval/loss` alone.
 
     A perplexity is turned into its logarithm, the cross-entropy in nats: a curve of exponentials would look like a blow-up everywhere.
     """
@@ -40,10 +40,8 @@ def stand_ins(signals: Mapping[str, Signal]) -> dict[str, Signal]:
         return {}
     told = sorted(filter(None, map(_told, signals.values())), key=lambda one: one.rank)
     training = next((one for one in told if not one.evaluation), None)
-    if training is None:
-        return {}
-    found = {"train/loss": _as_loss("train/loss", training)}
-    held_out = next((one for one in told if one.evaluation and one.measure == training.measure), None)
+    held_out = next((one for one in told if one.evaluation and (training is None or one.measure == training.measure)), None)
+    found = {"train/loss": _as_loss("train/loss", training)} if training is not None else {}
     if held_out is not None and "eval/loss" not in signals:
         found["eval/loss"] = _as_loss("eval/loss", held_out)
     return found

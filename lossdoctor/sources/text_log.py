@@ -34,6 +34,7 @@ from lossdoctor.sources.rows import Rows
 from lossdoctor.sources.text_lines import decode_head, lines, open_text, plain, run_name
 from lossdoctor.sources.text_log_blocks import Blocks
 from lossdoctor.sources.text_log_clock import Clock
+from lossdoctor.sources.text_log_keras import KerasBars
 from lossdoctor.sources.text_log_line import Line, hinted, parse, parse_dict
 from lossdoctor.sources.text_log_tables import Tables
 from lossdoctor.sources.text_log_trainer import Plan, TrainerRow, closed, place
@@ -111,6 +112,7 @@ class _Reader:
     bar: ProgressBar = field(default_factory=ProgressBar)
     clock: Clock = field(default_factory=Clock)
     blocks: Blocks = field(default_factory=Blocks)
+    keras: KerasBars = field(default_factory=KerasBars)
     tables: Tables = field(default_factory=Tables)
     trainer: list[TrainerRow] = field(default_factory=list)
     loose: list[loose.Loose] = field(default_factory=list)
@@ -187,7 +189,7 @@ class _Reader:
         return self.clock.step if self.clock.step is not None else self.bar.step
 
     def found_anything(self) -> bool:
-        return bool(self.rows.points or self.trainer or self.events.found() or self.loose or self.tables.found())
+        return bool(self.rows.points or self.trainer or self.events.found() or self.loose or self.tables.found() or self.keras.found())
 
     def logs(self, name: str) -> list[Log]:
         """One Log a training."""
@@ -196,10 +198,11 @@ class _Reader:
         self.blocks.flush()
         self._add_blocks()
         self._add_tables()
+        by_batch = self._add_keras()
         if told := self._add_loose():
             notes.append(told)
             step_is = "call"
-        elif self.rows.points and self.clock.by_epoch and (self.clock.header is not None or self.tables.by_epoch):
+        elif self.rows.points and not by_batch and self.clock.by_epoch and (self.clock.header is not None or self.tables.by_epoch):
             step_is = "epoch"
             if (every := self.rows.crowded(_of_training)) is not None:
                 self.rows.count_rows(every)
@@ -306,6 +309,10 @@ class _Reader:
             if line is not None:
                 self._add_dict(number, line, _time(text))
             return line is not None
+        if self.keras.feed(number, text, self.clock.header):
+            if self.keras.full and self.clock.header is not None:
+                self.clock.at_epoch(self.clock.header)
+            return True
         if self.blocks.feed(text, self.clock):
             self._add_blocks()
             return True
@@ -351,6 +358,16 @@ class _Reader:
         self.tables.flush()
         for values, at, epoch in self.tables.take():
             self.rows.add(values, at, epoch)
+
+    def _add_keras(self) -> bool:
+        """Add the rows of Keras' bars; whether there are any that lie at batches."""
+        found, by_epoch = self.keras.rows()
+        if found and by_epoch and self.clock.header is None:
+            self.clock.header = int(found[-1][3])
+        for line, values, at, epoch in found:
+            self.rows.line = line
+            self.rows.add(values, at, epoch)
+        return bool(found) and not by_epoch
 
     def _add_dict(self, number: int, line: Line, time: float) -> None:
         epoch = math.nan if line.epoch is None else line.epoch

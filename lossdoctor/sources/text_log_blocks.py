@@ -1,4 +1,4 @@
-"""Formats whose rows span lines: indented `key=value` lines under a counter (OLMo, Composer), Keras, Lightning and AllenNLP.
+"""Formats whose rows span lines: indented `key=value` lines under a counter (OLMo, Composer), Lightning and AllenNLP.
 
 A block is opened by a line that counts and holds no value, or by an epoch's header, and gives its row when it ends.
 """
@@ -13,8 +13,6 @@ from lossdoctor.sources.rows import number
 from lossdoctor.sources.text_log_clock import Clock
 from lossdoctor.sources.text_log_line import Line, pairs, parse
 
-# `1875/1875 [=====] - 5s 2ms/step - loss: 0.29 - val_loss: 0.2`, since Keras 3 with a bar of U+2501.
-_KERAS = re.compile(r"^\s{0,20}(\d{1,12})/(\d{1,12}) (?:\[[=>.]{1,80}\]|[\u2501 ]{1,80}).{0,80}? - (.*: .*)$")
 # `Epoch 0:  50%|#####     | 25/50 [00:01<00:01, 20.0it/s, v_num=0, train_loss=2.31]`
 _BAR = re.compile(
     r"^(?P<title>[^|]{0,300}?)\s{0,20}\d{1,3}%\|[^|]{0,300}\|\s{0,20}(?P<at>\d{1,15})/(?P<total>\d{1,15}) "
@@ -51,10 +49,6 @@ class Blocks:
             return self._progress(text, clock)
         if clock.header is None:
             return False
-        if " - " in text and (keras := _KERAS.match(text)):
-            if keras[1] == keras[2]:
-                self._epoch_row(pairs(keras[3]), clock)
-            return True
         if "|" in text and (table := _TABLE.search(text)):
             values = {f"{split}_{table[1]}": number(cell) for split, cell in (("training", table[2]), ("validation", table[3]))}
             self._epoch_row({name: value for name, value in values.items() if value is not None}, clock)

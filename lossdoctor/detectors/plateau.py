@@ -10,7 +10,7 @@ from math import log
 import numpy as np
 
 from lossdoctor.detectors.curve import spoiled, steps_per_epoch, warmup_end
-from lossdoctor.detectors.levels import Reference, classes_of, knows_more, log_vocabulary, nearest
+from lossdoctor.run.levels import Reference, classes_of, knows_more, log_vocabulary, nearest
 from lossdoctor.measures.level import binned_medians
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -197,7 +197,7 @@ def _answers_like_a_guess(stand: Stand) -> bool:
     if change is None or not classes or change.seen or not 0 < change.last <= 1 / 2 or accuracy.values.max() >= 2 * change.last:
         return False
     guess = -log(change.last)
-    return stand.limits.near_chance * stand.level <= guess <= stand.level and not stand.underway
+    return stand.limits.near_chance * stand.level <= guess <= (1 + stand.limits.fall) * stand.level and not stand.underway
 
 
 def _fell_at_once(stand: Stand) -> bool:

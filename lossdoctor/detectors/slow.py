@@ -7,7 +7,7 @@ from math import exp, log
 import numpy as np
 
 from lossdoctor.detectors.curve import spoiled, steps_per_epoch
-from lossdoctor.detectors.levels import knows_more, log_classes, log_vocabulary, nearest
+from lossdoctor.run.levels import knows_more, log_classes, log_vocabulary, nearest
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run

@@ -102,7 +102,7 @@ class Curve:
     def median(self, first: int, last: int, noise: Noise | None = None) -> Level:
         """The level of rows [first, last)."""
         part = self.values[first:last]
-        return Level(float(np.median(part)), (noise or self.spread).error(len(part)), int(self.steps[(first + last - 1) // 2]), len(part))
+        return Level(float(np.median(part)), (noise or self.around).error(len(part)), int(self.steps[(first + last - 1) // 2]), len(part))
 
     @cached_property
     def start(self) -> Level:

@@ -7,13 +7,15 @@ import numpy as np
 from lossdoctor.numerals import number
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
-from lossdoctor.shapes.curve import curve_of, loss_curve
+from lossdoctor.run.levels import HUNDRED, Reference, knows_more, nearest
+from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
 from lossdoctor.vitals.change import reward_change
 from lossdoctor.vitals.words import of_rows
 
 # Nats: a guess among the largest vocabulary in use (250,000 words, 12.5 nats), summed over 100,000 words instead of averaged.
 LARGEST_SUM = 1_250_000
+TENTH = 10
 
 
 def finite(run: Run) -> Answer:
@@ -56,6 +58,19 @@ def level(run: Run) -> Answer:
         return unknown(
             f"It ends at {number(curve.end.value)}: nothing says whether that is its natural scale.", "Log its mean, not its sum."
         )
+    if (guess := _guess(run, curve)) is not None:
+        says = f"It ends at {number(curve.end.value)}, where it began, and one guess among {guess.choices} scores {number(guess.value)}."
+        return unknown(says, "Log the accuracy: it tells whether the model guesses.", {"end": curve.end.value, "guess": guess.value})
     low, high = float(curve.values.min()), float(curve.values.max())
     where = f"lies between {number(low)} and {number(high)}" if low < high else f"stands at {number(low)}"
     return good(f"It {where}, which nothing contradicts.", {"low": low, "high": high})
+
+
+def _guess(run: Run, curve: Curve) -> Reference | None:
+    """What a guess among some classes scores, where a quiet loss ends within a hundredth of it and began within a tenth, and no accuracy
+    says that the model knows more."""
+    guess = nearest(run, curve.end.value)
+    if guess is None or guess.kind != "classes" or knows_more(run, guess):
+        return None
+    near = abs(curve.end.value - guess.value) <= guess.value / HUNDRED and abs(curve.start.value - guess.value) <= guess.value / TENTH
+    return guess if near and curve.noise <= 2 * guess.value / HUNDRED else None

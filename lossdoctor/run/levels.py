@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp, log
 
-from lossdoctor.run import Run
+from lossdoctor.run.run import Run
 from lossdoctor.run import task as tasks
 
 HUNDRED = 100
@@ -21,8 +21,13 @@ class Reference:
     certain: bool
 
     @property
+    def choices(self) -> int:
+        """The classes or words among which it is a guess."""
+        return round(exp(self.value))
+
+    @property
     def name(self) -> str:
-        return f"ln {round(exp(self.value))}"
+        return f"ln {self.choices}"
 
 
 def log_vocabulary(run: Run) -> float | None:

@@ -52,7 +52,7 @@ def command(
     from lossdoctor.cli.output import Troubles, emit
     from lossdoctor.diagnosis.estimate import of_run
     from lossdoctor.diagnosis.remedies import remedies
-    from lossdoctor.run.names import GB
+    from lossdoctor.run.aliases import GB
 
     changed = {_OPTIONS[name]: value for name, value in options.items() if value is not None} | settings_given(given, "--set")
     run = _run(path, changed)
@@ -114,7 +114,7 @@ def _sizes(run: Run) -> str:
 
 
 def _text(found: MemoryEstimate, helps: tuple[Remedy, ...], limit: float | None, missing: float | None) -> str:
-    from lossdoctor.run.names import GB
+    from lossdoctor.run.aliases import GB
 
     rows = [(name, getattr(found, name)) for name in _PARTS if getattr(found, name)]
     lines = [f"  {name:<12}{size / GB:>9.1f} GB" for name, size in rows]

@@ -45,7 +45,8 @@ def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float) -> 
     """The eval loss ends `rise` over its minimum, two evals at least after it, and train does not rise.
 
     Noise must not explain it: the rise is `sigmas` standard errors, or a trend of three, or no later eval came back to within `rise` of
-    the minimum, or the evals fall one by one and then rise one by one. A minimum before `early_share` of the run is the hockey stick's matter.
+    the minimum, or the evals fall one by one and then rise one by one. A minimum before `early_share` of the run is the hockey stick's
+    matter.
     """
     found = _turn(run, rise, sigmas)
     if not isinstance(found, Turn):

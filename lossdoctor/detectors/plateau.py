@@ -10,11 +10,11 @@ from math import log
 import numpy as np
 
 from lossdoctor.detectors.curve import spoiled, steps_per_epoch, warmup_end
-from lossdoctor.run.levels import Reference, classes_of, knows_more, log_vocabulary, nearest
 from lossdoctor.measures.level import binned_medians
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
+from lossdoctor.run.levels import Reference, classes_of, knows_more, log_vocabulary, nearest
 from lossdoctor.shapes.curve import Curve, curve_of, named_curve, steadiest_loss
 from lossdoctor.vitals.change import SURE, Change, change_of, eval_change, metric_changes
 from lossdoctor.vitals.progress import FEW, FEWEST, settled

@@ -7,11 +7,11 @@ from math import exp, log
 import numpy as np
 
 from lossdoctor.detectors.curve import spoiled, steps_per_epoch
-from lossdoctor.run.levels import knows_more, log_classes, log_vocabulary, nearest
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
+from lossdoctor.run.levels import knows_more, log_classes, log_vocabulary, nearest
 from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
 from lossdoctor.vitals.progress import FEW, FEWEST, main_curve, settled
 

@@ -14,8 +14,8 @@ THIRD = 3  # of the rows: one spike must not hide what the rest does
 
 def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, early_epochs: float) -> Evidence | None:
     """The last third of the losses is 0 as printed, or `zero` of the first one where the loss is in nats, and it came there early: before
-    `early_share` of the run or `early_epochs` epochs, or from one row to the next. For language models `too_good` nats a token count as well: padding or the answer
-    itself is predicted.
+    `early_share` of the run or `early_epochs` epochs, or from one row to the next. For language models `too_good` nats a token count as
+    well: padding or the answer itself is predicted.
 
     A set that is memorised gets there late, a loss with a tiny scale of its own starts there, and a hidden NaN is the NaN rule's matter.
     One row is enough where the gradient norm is exactly 0 too.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lossdoctor.diagnosis.usual import USUAL
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run
-from lossdoctor.run.names import GB
+from lossdoctor.run.aliases import GB
 
 LEAST_SAID = 2 * GB  # below, what the driver and the framework hold is more than all that is estimated
 

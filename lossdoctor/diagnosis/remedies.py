@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from lossdoctor.diagnosis.estimate import of_run
 from lossdoctor.model import Scalar, Setting
 from lossdoctor.run import Run
-from lossdoctor.run.names import GB
+from lossdoctor.run.aliases import GB
 
 
 @dataclass(frozen=True, slots=True)

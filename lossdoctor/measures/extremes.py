@@ -13,7 +13,8 @@ FEWEST = 3  # values of a tail that say how steep it is
 def tail_chance(height: float, others: Floats) -> float:
     """Expected number of values as high as `height` among as many draws from the tail of `others` (values above their level, shape (n,)).
 
-    The tail index comes from the highest values by Hill's estimator (1975), over the top 5 to 20 of them, of few the upper half; the tail is then a power law.
+    The tail index comes from the highest values by Hill's estimator (1975), over the top 5 to 20 of them, of few the upper half; the
+    tail is then a power law.
     """
     positive = np.sort(others[others > 0])[::-1]
     count = min(int(np.clip(len(others) // 20, 5, 20)), len(positive) // 2)

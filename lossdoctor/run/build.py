@@ -17,6 +17,7 @@ from lossdoctor.run.stand_ins import stand_ins
 from lossdoctor.run.task import task_of
 
 TELLING = 0.2  # of an epoch: below it epochs of two digits do not tell its length
+FEW, MORE = 8, 4  # rows of a summary at most, and how many times more the curve has that it sums up
 MAX_PLAN = 1 << 40  # streaming data sets log 9223372036854775807 epochs
 
 
@@ -54,21 +55,20 @@ def build(
 
 
 def _signals(series: Sequence[Series], chosen: Mapping[str, str]) -> dict[str, Signal]:
-    """Map raw names to canonical ones; where two meet, the better rank wins and the other keeps its raw name."""
+    """Map raw names to canonical ones; where some meet, the best rank wins, a summary of a few rows loses to a curve, and the others keep
+    their raw names."""
     chosen = {**in_company(one.name for one in series), **chosen}
-    best: dict[str, tuple[int, int, Series, float]] = {}
-    losers: list[Series] = []
+    named: dict[str, list[tuple[int, int, float, Series]]] = {}
     for order, one in enumerate(series):
         signal, rank, scale = (chosen[one.name], -1, 1.0) if one.name in chosen else canonical(one.name)
-        entry = (rank, order, one, scale)
-        if signal in best and best[signal][:2] <= entry[:2]:
-            losers.append(one)
-            continue
-        if signal in best:
-            losers.append(best[signal][2])
-        best[signal] = entry
-    found = {name: _signal(name, one, scale) for name, (_, _, one, scale) in best.items()}
-    for one in losers:
+        named.setdefault(signal, []).append((rank, order, scale, one))
+    found, losers = {}, []
+    for signal, entries in named.items():
+        most = max(len(one.steps) for *_, one in entries)
+        entries.sort(key=lambda entry: (entry[0] >= 0 and len(entry[3].steps) <= min(FEW, most / MORE), *entry[:2]))
+        found[signal] = _signal(signal, entries[0][3], entries[0][2])
+        losers += entries[1:]
+    for *_, one in sorted(losers, key=lambda entry: entry[1]):
         found.setdefault(one.name, _signal(one.name, one, 1.0))
     found |= sums_of_parts(found)
     return found | stand_ins(found)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp, log
 
-from lossdoctor.run.run import Run
 from lossdoctor.run import task as tasks
+from lossdoctor.run.run import Run
 
 HUNDRED = 100
 COMMON_CLASSES = (2, 3, 4, 5, 6, 8, 10)  # what an unknown number of classes is looked for among

@@ -24,368 +24,35 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-GIB = float(1 << 30)
-MIB = float(1 << 20)
-GB = 1e9
-MB = 1e6
-MILLI = 1e-3
-PERCENT = 1e-2
+from lossdoctor.run.aliases import COMPANY, GPU_WHAT, SCALED, TABLE, TABLE_OF_RL
 
-_TABLE: Mapping[str, tuple[str, ...]] = {
-    "train/loss": (
-        "train/loss",
-        "loss",
-        "train_loss",
-        "train_loss_step",
-        "train/loss_step",
-        "training_loss",
-        "loss/train",
-        "training/loss",
-        "train/total_loss",
-        "causal_lm_loss",
-        "lm_loss",
-        "total_loss",
-        "loss/total_loss",
-        "loss/total",
-        "train/epoch_loss",
-        "epoch_loss",
-        "train_loss_epoch",
-        "train/loss_epoch",
-        "logloss",
-        "trainiterstats/loss",
-        "learn/loss",
-        "train/mlm_loss",
-        "train/ce_loss",
-        "batch_loss",
-        "trainepochstats/avg_loss",
-        "loss_train",
-        "train/train_loss_step",
-        "running_loss",
-        "global_avg_loss",
-        "loss_metrics/global_avg_loss",
-        "reduced_train_loss",
-        "train/reduced_train_loss",
-        "avr_loss",
-        "loss/average",
-        "loss/avg",
-        "avg_loss",
-        "average_loss",
-        "ave_loss",
-        "train/avg_loss",
-        "avg_train_loss",
-        "average_train_loss",
-        "mean_train_loss",
-        "trainloss",
-        "train_losses",
-        "training_losses",
-        "training/total_loss",
-        "loss_total",
-        "losses/total_loss",
-        "losses/total",
-        "train/gpt_loss",
-        "gpt_loss",
-        "mean_loss",
-    ),
-    "eval/loss": (
-        "eval/loss",
-        "eval_loss",
-        "val/loss",
-        "val_loss",
-        "valid_loss",
-        "valid/loss",
-        "validation_loss",
-        "validation/loss",
-        "test/loss",
-        "test_loss",
-        "loss/validation",
-        "loss/val",
-        "loss/valid",
-        "loss/test",
-        "loss/eval",
-        "ptl/val_loss",
-        "lm_loss_validation",
-        "evalstats/avg_loss",
-        "val_loss_epoch",
-        "val/loss_epoch",
-        "validation/epoch_loss",
-        "val/epoch_loss",
-        "eval/epoch_loss",
-        "test/epoch_loss",
-        "dev_loss",
-        "dev/loss",
-        "validation_validation/loss",
-        "loss_val",
-        "eval/eval_loss",
-        "valloss",
-        "validloss",
-        "testloss",
-        "val_losses",
-        "valid_losses",
-        "validation_losses",
-        "eval_losses",
-        "test_losses",
-        "valid._loss",
-        "val._loss",
-        "avg_val_loss",
-        "average_val_loss",
-        "avg_valid_loss",
-        "average_validation_loss",
-        "val/total_loss",
-        "val/avg_loss",
-        "validation/total_loss",
-        "dev_losses",
-    ),
-    "train/learning_rate": (
-        "train/learning_rate",
-        "learning_rate",
-        "train/lr",
-        "lr",
-        "lr_adamw",
-        "lr_adam",
-        "lr_sgd",
-        "lr_adamw/pg1",
-        "lr_adam/pg1",
-        "lr_sgd/pg1",
-        "x/lr0",
-        "lr/pg0",
-        "policy/learning_rate",
-        "current_lr",
-        "batch_lr",
-        "lr/group_0",
-        "epoch_learning_rate",
-        "train/epoch_learning_rate",
-        "trainiterstats/lr",
-        "learn/lr",
-        "optim/learning_rate",
-        "optimizer/lr",
-        "train_lr",
-        "actor/lr",
-        "actor_lr",
-        "lr_0",
-        "optim0_lr0",
-        "lr_abs",
-        "lr/unet",
-        "learningrate",
-        "train/train_lr",
-    ),
-    "train/grad_norm": (
-        "train/grad_norm",
-        "grad_norm",
-        "gnorm",
-        "norm",
-        "total_grad_norm",
-        "gradient_norm",
-        "train/gradient_norm",
-        "trainepochstats/avg_grad_norm",
-        "gradnorm",
-        "train/gnorm",
-        "grad/norm",
-        "optim/total_grad_norm",
-        "global_grad_norm",
-        "train/global_grad_norm",
-        "train/total_grad_norm",
-        "actor/grad_norm",
-        "grad",
-        "global_norm",
-        "optim/grad_norm",
-        "train/grads_norm",
-        "grads_norm",
-    ),
-    "train/loss_scale": ("train/loss_scale", "loss_scale", "scale", "train/scale", "grad_scale", "train/grad_scale"),
-    "train/epoch": ("train/epoch", "epoch"),
-    "train/accuracy": (
-        "train/accuracy",
-        "train_accuracy",
-        "train_acc",
-        "train/acc",
-        "accuracy",
-        "acc",
-        "training_accuracy",
-        "accuracy/train",
-        "train/epoch_accuracy",
-        "mean_token_accuracy",
-        "train/mean_token_accuracy",
-        "train_acc_epoch",
-        "train_acc_step",
-    ),
-    "eval/accuracy": (
-        "eval/accuracy",
-        "eval_accuracy",
-        "eval_acc",
-        "val_accuracy",
-        "val_acc",
-        "val/accuracy",
-        "val/acc",
-        "valid_acc",
-        "valid_accuracy",
-        "validation_accuracy",
-        "accuracy/validation",
-        "accuracy/val",
-        "test_acc",
-        "test_accuracy",
-        "test/accuracy",
-        "validation/epoch_accuracy",
-        "eval_mean_token_accuracy",
-        "eval/mean_token_accuracy",
-        "top1",
-    ),
-    "perf/tokens_per_second": (
-        "tokens_per_second",
-        "train/tokens_per_second",
-        "perf/tokens_per_second",
-        "tok/sec",
-        "tokens/sec",
-        "tok_s",
-        "tps",
-        "wps",
-        "train_tokens_per_second",
-        "train/tokens_per_sec",
-        "tokens_per_sec",
-        "perf/tps",
-        "throughput/tokens_per_sec",
-        "throughput(tps)",
-    ),
-    "perf/samples_per_second": (
-        "samples_per_second",
-        "train/samples_per_second",
-        "samples_per_sec",
-        "samples/sec",
-        "train_samples_per_second",
-        "train_samples/sec",
-        "throughput/samples_per_sec",
-        "time/fps",
-        "throughput",
-    ),
-    "perf/steps_per_second": (
-        "steps_per_sec",
-        "steps_per_second",
-        "global_step/sec",
-        "it/s",
-        "train/steps_per_second",
-        "train_speed(iter/s)",
-        "it/sec",
-    ),
-    "perf/step_seconds": (
-        "step_time",
-        "train/step_time",
-        "iteration_time",
-        "iter_time",
-        "step_seconds",
-        "time/iteration",
-        "seconds_per_step",
-        "train/step_seconds",
-        "time_per_iteration",
-        "batch_time",
-        "train/batch_time",
-        "batch_(t)",
-        "batch_cost",
-        "avg_batch_cost",
-        "train_speed(s/it)",
-        "timing_s/step",
-        "train_step_timing_in_s",
-        "sec/step",
-        "sec/iter",
-    ),
-    "perf/mfu": ("mfu", "train/mfu", "perf/mfu", "running_mfu", "throughput/mfu"),
-    "host/memory": ("host/memory", "cpu_memory_bytes"),
-    # What lossdoctor.callback adds to the Trainer's rows: TensorBoard and WandB hold the same numbers under train/.
-    "perf/data_wait_seconds": (
-        "data_wait_seconds",
-        "train/data_wait_seconds",
-        "data_time",
-        "train/data_time",
-        "data_(t)",
-        "reader_cost",
-        "avg_reader_cost",
-        "data_loading_time",
-        "dataloader_time",
-        "time/data",
-    ),
-    "train/step_loss_max": ("step_loss_max", "train/step_loss_max"),
-    "train/nonfinite_losses": ("nonfinite_losses", "train/nonfinite_losses"),
-    "train/nonfinite_inputs": ("nonfinite_inputs", "train/nonfinite_inputs"),
-    "train/skipped_steps": ("skipped_steps", "train/skipped_steps"),
-}
-
-# Reinforcement learning: the words of verl, OpenRLHF and others for what TRL calls reward, kl, entropy and completions/...
-_TABLE_OF_RL: Mapping[str, tuple[str, ...]] = {
-    "reward": ("reward", "train/reward", "critic/rewards/mean", "critic/score/mean", "rollout/ep_rew_mean"),
-    "kl": ("kl", "train/kl", "actor/kl_loss", "critic/kl", "actor/reward_kl_penalty"),
-    "entropy": ("entropy", "train/entropy", "actor/entropy", "actor/entropy_loss"),
-    "completions/clipped_ratio": ("completions/clipped_ratio", "train/completions/clipped_ratio", "response_length/clip_ratio"),
-    "completions/mean_length": ("completions/mean_length", "train/completions/mean_length", "response_length/mean"),
+_FLAT: Mapping[str, tuple[str, int]] = {
+    alias: (signal, rank) for table in (TABLE, TABLE_OF_RL) for signal, aliases in table.items() for rank, alias in enumerate(aliases)
 }
 _REWARD = re.compile(
     r"(?:(?:train|rollout|charts|critic|environment|env_runners)/)?"
     r"(?:(?:mean|avg|average|episod\w{1,4}|ep|cumulative|total|running)_){0,4}(?:rewards?|returns?|rew)(?:_(?:mean|moyen|avg|average)){0,2}"
     r"(?:_\(.{1,40}\)|_\d{1,6})?"
 )
-
-_SCALED: Mapping[str, tuple[str, float]] = {
-    "elapsed_time_per_iteration_ms": ("perf/step_seconds", MILLI), "elapsed_time_per_iteration_(ms)": ("perf/step_seconds", MILLI),
-    "train/step_avg_ms": ("perf/step_seconds", MILLI), "step_avg": ("perf/step_seconds", MILLI),
-    "step_avg_ms": ("perf/step_seconds", MILLI),
-    "dt_ms": ("perf/step_seconds", MILLI), "time_ms": ("perf/step_seconds", MILLI), "iter_time_(s)": ("perf/step_seconds", 1.0),
-    "time_ms_per_step": ("perf/step_seconds", MILLI),
-    "mfu_percent": ("perf/mfu", PERCENT), "mfu(%)": ("perf/mfu", PERCENT), "mfu_pct": ("perf/mfu", PERCENT),
-    "process_memory_mb": ("process/memory", MB), "process_memory_mib": ("process/memory", MIB),
-    "process_memory_gb": ("process/memory", GB),
-    **dict.fromkeys(("memory_rss_mb", "system/memory_rss_mb", "system/rss_mb", "process/rss_mb", "rss_mb"), ("process/memory", MB)),
-    **dict.fromkeys(("memory_rss_gb", "system/memory_rss_gb", "process/rss_gb", "rss_gb"), ("process/memory", GB)),
-    "cpu_mem_gb": ("host/memory", GB), "cpu_memory_gb": ("host/memory", GB), "cpu_memory_mb": ("host/memory", MB),
-    "ram_gb": ("host/memory", GB), "ram_mb": ("host/memory", MB),
-    "memory_gib": ("gpu/0/memory", GIB), "memory_mib": ("gpu/0/memory", MIB), "mem_mib": ("gpu/0/memory", MIB),
-    "memory(gib)": ("gpu/0/memory", GIB), "max_mem": ("gpu/0/memory", MIB), "memory": ("gpu/0/memory", MIB),
-    "memory_gb": ("gpu/0/memory", GB), "gpu_memory_gb": ("gpu/0/memory", GB), "gpu_memory_mb": ("gpu/0/memory", MB),
-    "gpu_mem_gb": ("gpu/0/memory", GB), "gpu_mem_mb": ("gpu/0/memory", MB),
-    "gpu_memory_allocated_gb": ("gpu/0/memory", GB), "memory_allocated_gb": ("gpu/0/memory", GB),
-    "memory_allocated_mb": ("gpu/0/memory", MB),
-    "system/peak_mem_allocated_mib": ("gpu/0/memory", MIB), "memory/max_active_gib": ("gpu/0/memory", GIB),
-    "memory/max_active(gib)": ("gpu/0/memory", GIB), "vram_gb": ("gpu/0/memory", GB),
-}  # fmt: skip
-
-_FLAT: Mapping[str, tuple[str, int]] = {
-    alias: (signal, rank) for table in (_TABLE, _TABLE_OF_RL) for signal, aliases in table.items() for rank, alias in enumerate(aliases)
-}
-# Words that are too common to mean anything alone: (all of these, one of them, its signal).
-_COMPANY: tuple[tuple[frozenset[str], str, str], ...] = (
-    (frozenset(("data_time", "time")), "time", "perf/step_seconds"),  # mmengine, detectron2
-    (frozenset(("data", "time")), "time", "perf/step_seconds"),  # torchvision, timm, the ImageNet example of PyTorch, CycleGAN
-    (frozenset(("data", "time")), "data", "perf/data_wait_seconds"),
-    (frozenset(("forward_time", "iter_time", "train_time")), "iter_time", "perf/data_wait_seconds"),  # ESPnet
-    (frozenset(("forward_time", "iter_time", "train_time")), "train_time", "perf/step_seconds"),
-    (frozenset(("episodes", "mean", "stdev")), "mean", "reward"),  # PFRL's scores.txt
-)
 _GPU = re.compile(r"(?:system[./])?gpu[._/]?(\d+)[./_](.+)")
-_GPU_WHAT: Mapping[str, tuple[str, float]] = {
-    "memoryallocatedbytes": ("memory", 1.0), "memory_allocated_bytes": ("memory", 1.0), "memory_allocated_gb": ("memory", GB),
-    "memory_allocated_mb": ("memory", MB), "memory_allocated": ("memory", 1.0),
-    "memory_allocated_gib": ("memory", GIB), "memory_allocated_mib": ("memory", MIB), "memory": ("memory", 1.0),
-    "memory_utilization_pct": ("memory_utilization", 1.0),
-    "memoryallocated": ("memory_utilization", 1.0), "memory_utilization": ("memory_utilization", 1.0),
-    "utilization_pct": ("utilization", 1.0), "gpu": ("utilization", 1.0),
-    "utilization": ("utilization", 1.0), "temperature_c": ("temperature", 1.0), "temp": ("temperature", 1.0),
-    "temperature": ("temperature", 1.0), "memory_peak": ("memory_peak", 1.0), "memory_reserved": ("memory_reserved", 1.0),
-}  # fmt: skip
 _PREFERENCE = (
-    "reward",
-    "rewards/",
-    "kl",
-    "entropy",
-    "logps/",
-    "logits/",
-    "completions/",
-    "completion_length",
-    "frac_reward_zero_std",
-    "clip_ratio",
-    "objective/",
-    "policy/",
-    "val/ratio",
-    "num_tokens",
-)
+    "reward", "rewards/", "kl", "entropy", "logps/", "logits/", "completions/", "completion_length",
+    "frac_reward_zero_std", "clip_ratio", "objective/", "policy/", "val/ratio", "num_tokens",
+)  # fmt: skip
 _EVAL_SET_LOSS = re.compile(
     r"eval_([A-Za-z0-9_.-]+)_loss$|eval/([A-Za-z0-9_.-]+?)[_/]loss$|(?:val|valid|validation)_loss/(?:dataloader_idx_)?([A-Za-z0-9_.-]+)$"
 )
+# Words around `loss` that say which split it is of, and those that say nothing of what it is.
+_TRAIN = frozenset(("train", "training", "trn", "tr", "learn"))
+_HELD_OUT = ("val", "valid", "validation", "vali", "vld", "eval", "evaluation", "dev", "cv", "test", "testing", "te")
+_FILL = frozenset(
+    (
+        "avg", "average", "avr", "ave", "mean", "running", "smoothed", "global", "reduced", "epoch", "batch", "minibatch", "mini", "step",
+        "iter", "iteration", "main", "total", "overall", "per", "current", "set", "result", "results", "error", "metric", "metrics",
+        "loss", "losses", "is",
+    )
+)  # fmt: skip
+_NAMED_ANYWHERE = 200  # rank of what only its words tell; each word that says nothing more costs one
 # Words that only group: `epoch/train_loss`, `metrics/val_loss`.
 _GROUPS = frozenset(("epoch", "epochs", "metric", "metrics", "scalars", "losses", "stats", "history"))
 _SPLITS = ("train", "val", "eval", "test", "dev")
@@ -409,7 +76,7 @@ def plain(raw: str) -> str:
 def is_epoch_mean(raw: str) -> bool:
     """Whether a raw name is that of the training loss of a whole epoch: Lightning logs `train_loss_epoch` beside `train_loss_step`."""
     name = plain(raw)
-    return "epoch" in name and _FLAT.get(name, ("", 0))[0] == "train/loss"
+    return "epoch" in name and canonical(raw)[0] == "train/loss"
 
 
 def in_company(logged: Iterable[str]) -> dict[str, str]:
@@ -417,7 +84,7 @@ def in_company(logged: Iterable[str]) -> dict[str, str]:
     folded: dict[str, str] = {}
     for raw in logged:
         folded.setdefault(plain(raw).removeprefix("train/"), raw)
-    return {folded[name]: signal for others, name, signal in _COMPANY if others <= folded.keys()}
+    return {folded[name]: signal for others, name, signal in COMPANY if others <= folded.keys()}
 
 
 @lru_cache(maxsize=8192)
@@ -432,15 +99,17 @@ def canonical(raw: str) -> tuple[str, int, float]:
     if _REWARD.fullmatch(name):
         return "reward", 20, 1.0
     bare = name.removeprefix("train/")
-    if bare in _SCALED:
-        signal, scale = _SCALED[bare]
+    if bare in SCALED:
+        signal, scale = SCALED[bare]
         return signal, 0, scale
     gpu = _GPU.fullmatch(bare)
-    if gpu and gpu[2] in _GPU_WHAT:
-        what, scale = _GPU_WHAT[gpu[2]]
+    if gpu and gpu[2] in GPU_WHAT:
+        what, scale = GPU_WHAT[gpu[2]]
         return f"gpu/{gpu[1]}/{what}", 0, scale
     if bare.startswith(_PREFERENCE):
         return bare, 0 if bare == name else 1, 1.0
+    if (loss := _loss(name)) is not None:
+        return *loss, 1.0
     per_set = _EVAL_SET_LOSS.fullmatch(name)
     if per_set:
         return f"eval/{next(g for g in per_set.groups() if g)}/loss", 0, 1.0
@@ -452,3 +121,16 @@ def canonical(raw: str) -> tuple[str, int, float]:
     if name.startswith("eval/"):
         return name, 0, 1.0
     return raw, 50, 1.0
+
+
+def _loss(name: str) -> tuple[str, int] | None:
+    """The signal and rank of a loss that is told by the words of its name alone: `Average test loss`, `avg_train_loss`, `valLoss`."""
+    words = [word for word in re.split(r"[^a-z\d]+", re.sub(r"(?<=[a-z])loss(?:es)?\b", "_loss", name)) if word]
+    if not {"loss", "losses"} & set(words):
+        return None
+    held_out = [word for word in words if word in _HELD_OUT]
+    rest = [word for word in words if word not in _HELD_OUT and word not in _TRAIN]
+    if not _FILL.issuperset(rest) or (held_out and len(held_out) + len(rest) < len(words)):
+        return None
+    rank = _NAMED_ANYWHERE + len(rest)
+    return ("eval/loss", rank + len(_HELD_OUT) * _HELD_OUT.index(held_out[0])) if held_out else ("train/loss", rank)

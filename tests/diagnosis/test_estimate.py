@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lossdoctor.diagnosis.estimate import lora_parameters, memory, of_run, savings
-from lossdoctor.run.names import GB
+from lossdoctor.run.aliases import GB
 
 from .samples import run
 

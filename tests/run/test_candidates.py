@@ -21,7 +21,7 @@ def run_of(**columns: object) -> Run:
 
 LOSSES = (
     "loss", "ret loss", "train/box_loss", "d_loss", "D_A", "cycle_B", "l_g_pix", "loss_vae", "xent", "valid ppl", "Train-perplexity",
-    "update/loss/critic", "overall_loss", "mse", "elbo", "cross_entropy", "BCE", "cost", "G_L1",
+    "update/loss/critic", "full_loss", "mse", "elbo", "cross_entropy", "BCE", "cost", "G_L1",
 )  # fmt: skip
 NO_LOSSES = (
     "loss_scale", "train/loss_scale", "lr", "loss_time", "best_val_loss", "grad_norm", "accuracy", "train/train_loss", "gpu/0/memory",
@@ -40,9 +40,9 @@ def test_the_name_says_something_else(name: str) -> None:
 
 
 def test_candidates_are_of_training_and_totals_come_first() -> None:
-    run = run_of(**{"ret loss": FALLING, "overall_loss": FALLING, "sum_loss": FALLING, "val_g_loss": FALLING, "lr": FALLING})
-    assert [one.name for one in run.loss_candidates()] == ["overall_loss", "sum_loss", "ret loss"]
-    assert [one.name for one in run.loss_like()] == ["ret loss", "overall_loss", "sum_loss", "val_g_loss"]
+    run = run_of(**{"ret loss": FALLING, "full_loss": FALLING, "sum_loss": FALLING, "val_g_loss": FALLING, "lr": FALLING})
+    assert [one.name for one in run.loss_candidates()] == ["full_loss", "sum_loss", "ret loss"]
+    assert [one.name for one in run.loss_like()] == ["ret loss", "full_loss", "sum_loss", "val_g_loss"]
     assert not run.assumed_loss
     assert is_of_evaluation("val_g_loss")
 
@@ -62,7 +62,7 @@ KL = np.sqrt(MANY / 64)
     [
         ({"ctc_loss": FALLING, "lr": FALLING}, "ctc_loss", None),
         ({"mlm_loss": FALLING, "valid_mlm_loss": FALLING}, "mlm_loss", "valid_mlm_loss"),
-        ({"ret loss": FALLING, "overall_loss": FALLING}, "overall_loss", None),
+        ({"ret loss": FALLING, "full_loss": FALLING}, "full_loss", None),
         ({"ret loss": FALLING, "ctc_loss": FALLING}, None, None),
         ({"d_loss": FALLING, "g_loss": FALLING, "total_loss_g": FALLING}, None, None),
     ],

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossdoctor.run import Log, Run, Series, build
-from lossdoctor.run.names import GIB, canonical
+from lossdoctor.run.aliases import GIB
+from lossdoctor.run.names import canonical
 from lossdoctor.run.segments import segments
 
 

@@ -21,7 +21,7 @@ TABLE: Mapping[str, tuple[str, ...]] = {
     ),
     "eval/loss": (
         "eval/loss", "eval_loss", "val/loss", "val_loss", "valid_loss", "valid/loss", "validation_loss",
-        "validation/loss", "test/loss", "test_loss", "ptl/val_loss", "lm_loss_validation", "evalstats/avg_loss",
+        "validation/loss", "ptl/val_loss", "lm_loss_validation", "evalstats/avg_loss",
     ),
     "train/learning_rate": (
         "train/learning_rate", "learning_rate", "train/lr", "lr", "lr_adamw", "lr_adam", "lr_sgd", "lr_adamw/pg1",

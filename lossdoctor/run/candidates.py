@@ -20,7 +20,7 @@ _WORDS = frozenset(
 )  # fmt: skip
 _TWO_WORDS = re.compile(r"cross_?entropy|free_energy")
 # The losses that GAN trainers print by the name of the network: CycleGAN, pix2pix, BasicSR.
-_OF_NETWORKS = re.compile(r"(?:.*/)?(?:[DG]_(?:[AB]|GAN\w{0,20}|L1|VGG|real|fake)|(?:cycle|idt)_[AB]|l_[dg]_\w{1,40})")
+_OF_NETWORKS = re.compile(r"(?:.*/)?(?:[DG]_(?:[AB]|GAN\w{0,20}|L1|VGG|real|fake)|(?:cycle|idt)_[AB]|l_\w{1,40})")
 _NO_LOSS = frozenset(
     (
         "best", "coef", "coeff", "count", "epoch", "eta", "grad", "iter", "lambda", "lr", "max", "min", "norm", "num", "rate", "ratio",

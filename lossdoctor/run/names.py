@@ -44,12 +44,12 @@ _EVAL_SET_LOSS = re.compile(
 )
 # Words around `loss` that say which split it is of, and those that say nothing of what it is.
 _TRAIN = frozenset(("train", "training", "trn", "tr", "learn"))
-_HELD_OUT = ("val", "valid", "validation", "vali", "vld", "eval", "evaluation", "dev", "cv", "test", "testing", "te")
+_HELD_OUT = ("val", "valid", "validation", "vali", "vld", "eval", "evaluation", "dev", "va", "cv", "test", "testing", "te")
 _FILL = frozenset(
     (
         "avg", "average", "avr", "ave", "mean", "running", "smoothed", "global", "reduced", "epoch", "batch", "minibatch", "mini", "step",
         "iter", "iteration", "main", "total", "overall", "per", "current", "set", "result", "results", "error", "metric", "metrics",
-        "loss", "losses", "is",
+        "loss", "losses", "cost", "is",
     )
 )  # fmt: skip
 _NAMED_ANYWHERE = 200  # rank of what only its words tell; each word that says nothing more costs one
@@ -126,7 +126,8 @@ def canonical(raw: str) -> tuple[str, int, float]:
 def _loss(name: str) -> tuple[str, int] | None:
     """The signal and rank of a loss that is told by the words of its name alone: `Average test loss`, `avg_train_loss`, `valLoss`."""
     words = [word for word in re.split(r"[^a-z\d]+", re.sub(r"(?<=[a-z])loss(?:es)?\b", "_loss", name)) if word]
-    if not {"loss", "losses"} & set(words):
+    cost = "cost" in words and not {"batch", "step", "iter", "iteration"} & set(words)  # those are seconds
+    if not cost and not {"loss", "losses"} & set(words):
         return None
     held_out = [word for word in words if word in _HELD_OUT]
     rest = [word for word in words if word not in _HELD_OUT and word not in _TRAIN]

@@ -11,11 +11,12 @@ import numpy as np
 from lossdoctor.run.names import plain
 from lossdoctor.run.run import Signal
 
-# In order of preference; `log` where the loss is the logarithm.
+# In order of preference; those of `_NATS` are the same measure once a perplexity is its logarithm.
 _MEASURES = (
     "xent", "cross_entropy", "crossentropy", "ce_loss", "ce", "nll_loss", "nll", "ppl", "perplexity",
     "logloss", "binary_logloss", "mlogloss", "multi_logloss", "rmse", "l2", "mse", "mae", "l1", "error", "merror",
 )  # fmt: skip
+_NATS = frozenset(("xent", "cross_entropy", "crossentropy", "ce_loss", "ce", "nll_loss", "nll", "ppl", "perplexity"))
 _OF_LIKELIHOOD = frozenset(("ppl", "perplexity"))
 _NAME = re.compile(
     r"(?:(?P<train>train|training|learn)|(?P<eval>eval|val|valid|validation|dev|test)(?:_\d{1,3})?)?(?:'s)?[/_. ]{0,3}"
@@ -32,19 +33,24 @@ class _Told:
 
 
 def stand_ins(signals: Mapping[str, Signal]) -> dict[str, Signal]:
-    """`train/loss`, and `eval/loss` of the same measure, where the run logs none; of a run that is only evaluated, `eval/loss` alone.
+    """`train/loss`, and `eval/loss` of the same measure, where the run logs none; of a run that is only evaluated, `eval/loss` alone. An
+    eval perplexity does for a run that logs the loss of training alone.
 
     A perplexity is turned into its logarithm, the cross-entropy in nats: a curve of exponentials would look like a blow-up everywhere.
     """
-    if "train/loss" in signals:
-        return {}
     told = sorted(filter(None, map(_told, signals.values())), key=lambda one: one.rank)
-    training = next((one for one in told if not one.evaluation), None)
-    held_out = next((one for one in told if one.evaluation and (training is None or one.measure == training.measure)), None)
+    known = "train/loss" in signals
+    training = None if known else next((one for one in told if not one.evaluation), None)
+    measure = "ppl" if known else training.measure if training is not None else None
+    held_out = next((one for one in told if one.evaluation and _same(one.measure, measure)), None)
     found = {"train/loss": _as_loss("train/loss", training)} if training is not None else {}
     if held_out is not None and "eval/loss" not in signals:
         found["eval/loss"] = _as_loss("eval/loss", held_out)
     return found
+
+
+def _same(one: str, other: str | None) -> bool:
+    return other is None or one == other or {one, other} <= _NATS
 
 
 def _told(signal: Signal) -> _Told | None:

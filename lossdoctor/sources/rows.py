@@ -27,6 +27,12 @@ class _Column:
     times: array[float] = field(default_factory=lambda: array("d"))
     rows: array[int] = field(default_factory=lambda: array("q"))
 
+    def keep(self, kept: npt.NDArray[np.bool_]) -> None:
+        """Leave out all points but these, shape (n,)."""
+        for name in ("steps", "values", "epochs", "times", "rows"):
+            told = getattr(self, name)
+            setattr(self, name, array(told.typecode, np.asarray(told)[kept].tolist()))
+
 
 @dataclass(slots=True)
 class Rows:
@@ -84,6 +90,32 @@ class Rows:
             if wanted(name) and 2 * int(stays.sum()) > len(stays):
                 return name
         return None
+
+    def printed_often(self, name: str) -> bool:
+        """Whether each step says the same value equally often, as two log handlers or several ranks do; then it is kept once.
+
+        One value all along says nothing of the kind.
+        """
+        column = self._columns[name]
+        steps, values = np.asarray(column.steps), np.asarray(column.values)
+        new = np.concatenate(([True], np.diff(steps) != 0))
+        often = np.diff(np.append(np.flatnonzero(new), len(steps)))
+        same = new | np.concatenate(([False], values[1:] == values[:-1]))
+        if len(often) < 2 or often[0] < 2 or np.ptp(often) or not same.all() or not np.ptp(values):
+            return False
+        for told in self._columns.values():
+            at, value = np.asarray(told.steps), np.asarray(told.values)
+            told.keep(np.concatenate(([True], (np.diff(at) != 0) | (value[1:] != value[:-1]))))
+        return True
+
+    def without_stale(self, wanted: Callable[[str], bool]) -> None:
+        """Keep the first of equal values in a row of each such column where most values repeat the one before and some do not: a bar or a
+        line that shows the result of the last evaluation at every step."""
+        for name, column in self._columns.items():
+            values = np.asarray(column.values)
+            repeated = np.concatenate(([False], values[1:] == values[:-1]))
+            if wanted(name) and 2 * int(repeated.sum()) > len(values) - 1 and np.ptp(values) and len(set(column.rows)) == len(values):
+                column.keep(~repeated)
 
     def count_rows(self, name: str) -> None:
         """Count the rows of this column from 1, and place all others where that count stands."""

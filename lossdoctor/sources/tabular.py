@@ -26,6 +26,7 @@ from lossdoctor.sources.text_lines import decode_head, open_text, run_name, text
 from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts
 
 _WANDB_BAND = re.compile(r"__(?:MIN|MAX)$")
+_DIGITS = re.compile(r"(?<=[A-Za-z] )[\d.,eE+-]{1,40}")
 
 
 def looks_like(path: Path, head: bytes) -> bool:
@@ -42,6 +43,8 @@ def looks_like(path: Path, head: bytes) -> bool:
     if len(rows) < 2:
         return path.suffix.lower() in (".csv", ".tsv")
     cells = cells_of(rows[1], delimiter)
+    if any(_DIGITS.search(a) and _DIGITS.sub("", a) == _DIGITS.sub("", b) and a != b for a, b in zip(header, cells, strict=False)):
+        return False  # `step 10 | loss 2.3`: words around numbers are no names
     return any(number_of(cell) is not None for cell in cells) and (len(cells) == len(header) or len(rows) == 2)
 
 

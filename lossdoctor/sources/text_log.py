@@ -25,6 +25,7 @@ from lossdoctor.model import Fault, LogEvent, Loss
 from lossdoctor.run.candidates import is_loss, is_of_evaluation
 from lossdoctor.run.ends import ends_a_run
 from lossdoctor.run.log import Log
+from lossdoctor.run.names import canonical
 from lossdoctor.sources import axes
 from lossdoctor.sources import text_log_loose as loose
 from lossdoctor.sources.log_ending import Ending
@@ -36,14 +37,26 @@ from lossdoctor.sources.text_log_blocks import Blocks
 from lossdoctor.sources.text_log_clock import Clock
 from lossdoctor.sources.text_log_keras import KerasBars
 from lossdoctor.sources.text_log_line import Line, hinted, parse, parse_dict
+from lossdoctor.sources.text_log_lists import Lists
 from lossdoctor.sources.text_log_tables import Tables
 from lossdoctor.sources.text_log_trainer import Plan, TrainerRow, closed, place
+from lossdoctor.sources.text_log_words import in_plain_words
 from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts, within
 
 _OTHER_FORMATS = frozenset((".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".py", ".ipynb", ".md", ".html", ".xml"))
 _SCANNED = 4 << 20
 _BEST_AGAIN = ("Early stopping, best iteration is:", "Did not meet early stopping. Best iteration is:")
 _STAMP = re.compile(r"(\d{4})[-/](\d\d)[-/](\d\d)[ T](\d\d:\d\d:\d\d(?:[.,]\d{1,6})?)")
+# `[rank 3] epoch 1 ...`, `[default0]:...`, `[GPU0] Epoch 1`, `rank: 3, epoch 1`
+_RANK = re.compile(
+    r"[^\w\[(]{0,4}\[[^\]]{0,40}?\b(?:local[_ ]?rank|rank|default|GPU|cuda)[ :=#]{0,2}(\d{1,4})\]"
+    r"|[^\w\[(]{0,4}\(?rank[ :=#]{0,2}(\d{1,4})\b"
+    r"|.{1,400}\srank[ :=](\d{1,4})\s{0,8}$",
+    re.IGNORECASE,
+)
+# `Test Error:` above a line of results, as the quickstart of PyTorch prints
+_HEADING = re.compile(r"\s{0,8}(?:test|val(?:id(?:ation)?)?|eval(?:uation)?)(?: \w{1,20}){0,2}\s?:?\s{0,8}$", re.IGNORECASE)
+_MOST_BROKEN = 100  # lines of a dict that is printed one value a line
 _PLANNED = re.compile(r"Total optimization steps\s{0,9}=\s{0,9}([\d,]{1,20})")
 _EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
 
@@ -113,6 +126,7 @@ class _Reader:
     clock: Clock = field(default_factory=Clock)
     blocks: Blocks = field(default_factory=Blocks)
     keras: KerasBars = field(default_factory=KerasBars)
+    lists: Lists = field(default_factory=Lists)
     tables: Tables = field(default_factory=Tables)
     trainer: list[TrainerRow] = field(default_factory=list)
     loose: list[loose.Loose] = field(default_factory=list)
@@ -130,6 +144,11 @@ class _Reader:
     _printed: int = 0
     _moves: int = 0
     _repeats: bool = False
+    _rank: str = ""
+    _batches: int = 0
+    _heading: bool = False
+    _broken: list[str] = field(default_factory=list)
+    _joined: bool = False
 
     def __post_init__(self) -> None:
         self.events = LogEvents(self.path.name)
@@ -146,8 +165,10 @@ class _Reader:
             self.events.progress(number)
 
     def _take(self, number: int, segment: str) -> None:
-        text = drawn(plain(segment))
+        text = self._whole(in_plain_words(drawn(plain(segment))))
         self.rows.line = number
+        if not text:
+            return
         if self.tables.feed(text):
             return
         if "%|" in text and self.bar.feed(text):
@@ -169,6 +190,19 @@ class _Reader:
         if not self._metrics(number, text):
             self._message(number, text)
 
+    def _whole(self, text: str) -> str:
+        """A dict that was printed one value a line, in one; an empty text until it is whole."""
+        self._joined = False
+        if not self._broken and not (
+            text.strip() == "{" or (("{'" in text or '{"' in text) and "}" not in text and text.rstrip()[-1:] == ",")
+        ):
+            return text
+        self._broken.append(text.strip())
+        if "}" not in text and len(self._broken) < _MOST_BROKEN:
+            return ""
+        text, self._broken, self._joined = " ".join(self._broken), [], True
+        return text
+
     def _message(self, number: int, text: str) -> None:
         """Take in what a line says in words: an event, a setting, an end."""
         event = self.events.feed(text, number, self.step)
@@ -189,25 +223,38 @@ class _Reader:
         return self.clock.step if self.clock.step is not None else self.bar.step
 
     def found_anything(self) -> bool:
-        return bool(self.rows.points or self.trainer or self.events.found() or self.loose or self.tables.found() or self.keras.found())
+        return bool(
+            self.rows.points
+            or self.trainer
+            or self.events.found()
+            or self.loose
+            or self.tables.found()
+            or self.keras.found()
+            or self.lists.found()
+        )
 
     def logs(self, name: str) -> list[Log]:
         """One Log a training."""
         steps: list[int] = []
         notes, step_is = [], "step"
-        self.blocks.flush()
+        self.blocks.end()
         self._add_blocks()
         self._add_tables()
         by_batch = self._add_keras()
+        if not self.rows.holds(_of_training):
+            for at, values in enumerate(self.lists.rows(), 1):
+                self.rows.add(values, at, float(at))
+                step_is = "epoch"
         if told := self._add_loose():
             notes.append(told)
             step_is = "call"
         elif self.rows.points and not by_batch and self.clock.by_epoch and (self.clock.header is not None or self.tables.by_epoch):
             step_is = "epoch"
-            if (every := self.rows.crowded(_of_training)) is not None:
+            if (every := self.rows.crowded(_of_training)) is not None and not self.rows.printed_often(every):
                 self.rows.count_rows(every)
                 step_is = "call"
                 notes.append(f"the log tells no step, and many rows an epoch: those with {every} are counted from 1")
+        self.rows.without_stale(is_of_evaluation)
         if self.trainer:
             placed = place(self.trainer, Plan(self.planned_steps, self.planned_epochs, self.bar.step, self.bar.total))
             if not self.rows.points:
@@ -229,7 +276,7 @@ class _Reader:
             events=events,
             faults=tuple(self._faults()),
             planned_steps=self.planned_steps or self.clock.plan() or (self.bar.total if self.trainer or not self.rows.points else None),
-            planned_epochs=self.planned_epochs or (float(epochs) if (epochs := self.clock.epochs or self.tables.epochs) else None),
+            planned_epochs=self._plan_of_epochs(),
             reached_step=self._reached(step_is),
             started=self.rows.started,
             step_is=step_is,
@@ -237,6 +284,12 @@ class _Reader:
             notes=tuple(notes),
         )
         return self._trainings(log)
+
+    def _plan_of_epochs(self) -> float | None:
+        epochs = self.clock.epochs or self.tables.epochs
+        if self.planned_epochs or not epochs:
+            return self.planned_epochs
+        return float(max(epochs, self.clock.header or 0))  # `Epoch 0/11` to `Epoch 11/11` are twelve
 
     def _trainings(self, log: Log) -> list[Log]:
         """The log with its rows, as one Log a training."""
@@ -303,12 +356,24 @@ class _Reader:
         return tuple(placed)
 
     def _metrics(self, number: int, text: str, drawn_at: int | None = None) -> bool:
-        """Take a row in, of where a bar before it stood; False where the segment is none."""
+        """Take a row in, of where a bar before it stood; False where the segment is none, or of another rank than the rows before."""
+        said = _RANK.match(text) if "rank" in text.lower() or "[" in text[:4] else None
+        rank = next(filter(None, said.groups())) if said else ""
+        if rank and self._rank not in ("", rank):
+            return False
+        taken = self._row(number, text, drawn_at)
+        if taken and rank:
+            self._rank = rank
+        return taken
+
+    def _row(self, number: int, text: str, drawn_at: int | None) -> bool:
         if "': " in text or '": ' in text:
             line = parse_dict(text)
             if line is not None:
                 self._add_dict(number, line, _time(text))
             return line is not None
+        if self.lists.feed(text):
+            return True
         if self.keras.feed(number, text, self.clock.header):
             if self.keras.full and self.clock.header is not None:
                 self.clock.at_epoch(self.clock.header)
@@ -319,20 +384,30 @@ class _Reader:
         line = parse(text) if hinted(text) else None
         if line is None:
             return self._loose(number, text, drawn_at)
+        if line.step is None and line.epoch is None and line.inner_total:
+            self._batches = self._batches or line.inner_total
+            if line.inner_total != self._batches:  # an evaluation counts batches of its own
+                line = replace(line, values=loose.of_evaluation(line.values), inner=None, epoch=self.clock.header)
         at = self.clock.place(line)
         if not line.values:
             self.blocks.open(line, at)
             return False
         if at is None:
             return False
-        self.rows.add(line.values, at, self.clock.epoch(line), _time(text))
+        values = line.values
+        if line.step is None and line.inner is None and not self.clock.by_epoch and self.rows.holds(_known):
+            # the mean of an epoch whose batches were printed
+            values = {f"train/epoch_{name}" if _known(name) else name: value for name, value in values.items()}
+        self.rows.add(values, at, self.clock.epoch(line), _time(text))
         return True
 
     def _loose(self, number: int, text: str, drawn_at: int | None) -> bool:
         """Keep a line that holds a loss and no counter: where it belongs is known at the end."""
-        values, size = loose.read(text)
+        values, size = loose.read(text, held_out=self._heading)
+        self._heading = _HEADING.match(text) is not None
         if values and len(self.loose) < self.limits.points:
             step = (drawn_at if self.clock.header is None else None) if self.clock.by_epoch else self.clock.step
+            step = self.blocks.step if step is None and self.clock.header is None else step
             self.loose.append(loose.Loose(number, values, step, self.clock.header, _time(text), size))
         return bool(values)
 
@@ -375,6 +450,9 @@ class _Reader:
             at = self.clock.place(line)
             self.rows.add(line.values, line.step if at is None else at, epoch, time)
             return
+        if self._joined and self.blocks.step is not None:
+            self.rows.add(line.values, self.clock.at(self.blocks.step), epoch, time)
+            return
         closing = closed(line.values)
         if closing is not None:
             self.closed = True
@@ -413,6 +491,10 @@ class _Reader:
 
 def _of_training(name: str) -> bool:
     return is_loss(name) and not is_of_evaluation(name)
+
+
+def _known(name: str) -> bool:
+    return canonical(name)[0] == "train/loss"
 
 
 def _time(text: str) -> float:

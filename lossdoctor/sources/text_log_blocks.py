@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
+from lossdoctor.run.candidates import is_of_evaluation
 from lossdoctor.sources.rows import number
 from lossdoctor.sources.text_log_clock import Clock
 from lossdoctor.sources.text_log_line import Line, pairs, parse
@@ -33,7 +34,11 @@ class Blocks:
     _ready: list[Row] = field(default_factory=list)
     _open: Row | None = None
     _indented: tuple[int, float] | None = None
-    _bar: tuple[str, int] = ("", 0)
+    _bar: tuple[str, int, int] = ("", 0, 0)
+    _shown: frozenset[str] = frozenset()
+    _header: int | None = None
+    _told: tuple[dict[str, float], int, float, bool] | None = None
+    _evaluated: bool = False
     _laps: int = 0
 
     def feed(self, text: str, clock: Clock) -> bool:
@@ -67,37 +72,65 @@ class Blocks:
             self._ready.append(self._open)
             self._open = None
 
+    def end(self) -> None:
+        """The log has ended."""
+        self._end_bar(always=True)
+        self.flush()
+
     def take(self) -> list[Row]:
         """The finished rows, handed out once."""
         ready, self._ready = self._ready, []
         return ready
+
+    @property
+    def step(self) -> int | None:
+        """The step of the counter above, which lines below it belong to."""
+        return self._indented[0] if self._indented is not None else None
 
     def _progress(self, text: str, clock: Clock) -> bool:
         """A progress bar with metrics behind it (every redraw counts) or in its title (the full bar counts, as an epoch)."""
         bar = _BAR.match(text)
         if bar is None or "{" in text[bar.end() :]:
             return False
-        if _NOT_TRAINING.search(bar["title"]):
-            return True
         at, total, title = int(bar["at"]), int(bar["total"]), parse(bar["title"])
         epoch = title.epoch if title else None
-        if bar["postfix"] and at and (found := pairs(bar["postfix"])):
-            name, last = self._bar
-            if epoch is None and at < last:
-                self._laps += 1
-            if (bar["title"], at) != (name, last):
-                self._bar = (bar["title"], at)
-                place = (
-                    clock.place(Line(found, epoch=epoch, inner=at, inner_total=total))
-                    if epoch is not None
-                    else clock.at(self._laps * total + at)
-                )
-                if place is not None:
-                    self._ready.append((found, place, math.nan if epoch is None else epoch))
+        if not _NOT_TRAINING.search(bar["title"]):
+            if bar["postfix"] and at and (found := pairs(bar["postfix"])):
+                self._redraw(found, (bar["title"], at, total), epoch, clock)
+        elif title is None or not all(map(is_of_evaluation, title.values)):
+            return True
         if title is not None and title.values and epoch is not None and at == total:
             clock.place(Line({}, epoch=epoch, epochs=title.epochs))
             self._epoch_row(dict(title.values), clock)
         return True
+
+    def _redraw(self, found: dict[str, float], drawn: tuple[str, int, int], epoch: float | None, clock: Clock) -> None:
+        """The values behind a bar. What it shows of an evaluation is of the one before, until the bar is full and drawn once more."""
+        (title, at, total), last = drawn, self._bar
+        # Below the header of an epoch a bar may count the batches of that epoch, or go on counting the steps of the run.
+        again = epoch is None and clock.header != self._header and at <= last[1]
+        if (title, at) != last[:2] or again:
+            if title != last[0] or at < last[1] or again:
+                self._end_bar(always=False)
+                self._laps += epoch is None and last[1] > 0
+            line = Line(found, epoch=epoch, inner=at, inner_total=total)
+            place = clock.at(self._laps * total + at) if epoch is None else clock.place(line)
+            self._bar, self._shown, self._header = (title, at, total if place is None else place), frozenset(), clock.header
+        place = self._bar[2]
+        row = math.nan if epoch is None else epoch
+        new = {name: value for name, value in found.items() if not is_of_evaluation(name) and name not in self._shown}
+        self._shown |= new.keys()
+        if new:
+            self._ready.append((new, place, row))
+        told = {name: value for name, value in found.items() if is_of_evaluation(name)}
+        self._told = (told, place, row, at == total) if told else None
+
+    def _end_bar(self, *, always: bool) -> None:
+        """The evaluations that the last bar showed when it was full; at the end of the log whatever is known."""
+        if self._told is not None and (self._told[3] or (always and not self._evaluated)):
+            self._ready.append(self._told[:3])
+            self._evaluated = True
+        self._told = None
 
     def _epoch_row(self, values: dict[str, float], clock: Clock) -> None:
         if values and clock.header is not None:

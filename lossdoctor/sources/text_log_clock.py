@@ -28,12 +28,16 @@ class Clock:
     _gap: int = 0
     _offset: int = 0
     _per_epoch: bool = False
+    _fractions: bool = False
+    _batch: int = 0
+    _laps: int = 0
     _ambiguous: bool = False
 
     def place(self, line: Line) -> int | None:
         """The step of a line; None where its counters do not tell."""
         self.epochs = line.epochs or self.epochs
         epoch = None if line.epoch is None else int(line.epoch)
+        self._fractions |= line.fraction
         if epoch is not None:
             self._base = min(epoch, 1) if self._base is None else self._base
             self.header = epoch - self._base + 1
@@ -44,6 +48,8 @@ class Clock:
         elif epoch is not None and line.inner is not None and line.inner_total:
             place = (epoch - (self._base or 0)) * line.inner_total + line.inner
             self.planned = self.epochs * line.inner_total if self.epochs else self.planned
+        elif epoch is None and line.inner is not None and line.inner_total and line.values:
+            place = self._of_batch(line.inner, line.inner_total)
         elif epoch is not None and line.values:
             if self.step is not None and not self.by_epoch:
                 return self.step
@@ -55,8 +61,9 @@ class Clock:
     def epoch(self, line: Line) -> float:
         """The epochs done at a line: a fraction as it stands, else what the inner counter makes of it; NaN where the line names none."""
         if line.epoch is None:
-            return math.nan
-        if line.epoch != int(line.epoch) or self.header is None:
+            batch = self.header is not None and line.inner is not None and line.inner_total
+            return self.header - 1 + line.inner / line.inner_total if batch else math.nan  # type: ignore[operator]
+        if self._fractions or self.header is None:
             return line.epoch
         if line.inner is not None and line.inner_total:
             return self.header - 1 + line.inner / line.inner_total
@@ -77,6 +84,12 @@ class Clock:
         """The number of steps that the counters promise; None where a total may be of one epoch only."""
         return None if self._ambiguous else self.planned
 
+    def _of_batch(self, inner: int, total: int) -> int:
+        """A batch of the epoch whose header stands above, else of a pass that begins where the batches start again."""
+        self._laps += inner <= self._batch
+        self._batch = inner
+        return (self._laps if self.header is None else self.header - 1) * total + inner
+
     def _counted(self, step: int, total: int | None, epoch: int | None) -> int:
         if total and epoch is not None:
             if self._epoch is not None and epoch > self._epoch:
@@ -90,7 +103,7 @@ class Clock:
             self._epoch, self._inner = epoch, step
         elif epoch is not None:
             # Inside an epoch of unknown length the steps count on from the last one of the epoch before.
-            if self._epoch is not None and epoch > self._epoch and step < self._inner:
+            if self._epoch is not None and epoch > self._epoch and step <= self._inner:
                 self._offset += self._inner + (0 if step else self._gap)
             elif step > self._inner:
                 self._gap = step - self._inner

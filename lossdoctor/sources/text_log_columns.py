@@ -77,6 +77,8 @@ class Columns:
     def _row(self, text: str) -> bool:
         cells = [cell.strip() for cell in text.strip().strip("|").split("|")] if "|" in text else text.replace(",", " ").split()
         names = self._names
+        if not self._mark and len(cells) == len(names) + 1 and whole(number(cells[0])) is not None:
+            cells = cells[1:]  # pandas prints its index without a name
         if len(cells) < len(names) - 1 or ("|" in text) != (self._mark == "|"):
             return False
         values = {name: value for name, cell in zip(names, cells, strict=False) if (value := number(cell)) is not None}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from lossdoctor.sources import axes
 from lossdoctor.sources.rows import number, whole
+from lossdoctor.sources.text_log_frameworks import counted
 
 # No row of metrics is longer: the longest seen, 40 rewards of a GRPO run, has 3,000 characters.
 _LONGEST = 16_384
@@ -37,13 +38,13 @@ _GAP = r"\s{0,20}"
 _COUNT = r"\d{1,3}(?:,\d{3}){1,4}(?!\d)|\d{1,15}"
 _COUNTER = re.compile(
     rf"(?<![\w/.-])(?:global[_ ]?step|num_updates|steps?|iterations?|iters?|updates?)(?:\((?:train|val)\))?"
-    rf"['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}({_COUNT})(?:{_GAP}/{_GAP}({_COUNT}))?(?![.\d]*\d){_GAP}[\])]?:?",
+    rf"['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}({_COUNT})(?:{_GAP}/{_GAP}({_COUNT}))?(?![.\d]*(?:\d|[mu]?s\b)){_GAP}[\])]?:?",
     re.IGNORECASE,
 )
 _EPOCH = re.compile(
     rf"(?<![\w/.-])(?:epochs?|(?-i:[Ee]p)(?=[ :#\[]))(?:\(\w+\))?['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}(\d{{1,9}}(?:\.\d+)?)"
     rf"(?:{_GAP}/{_GAP}(\d{{1,9}}))?{_GAP}[\])]?"
-    rf"(?:[\s|:,]{{0,20}}\[?{_GAP}(?:batch{_GAP})?(\d{{1,12}}){_GAP}/{_GAP}(\d{{1,12}})(?:{_GAP}\({_GAP}\d+(?:\.\d+)?%\))?{_GAP}\]?)?",
+    rf"(?:[\s|:,]{{0,20}}[\[(]?{_GAP}(?:batch{_GAP})?(\d{{1,12}}){_GAP}/{_GAP}(\d{{1,12}})(?:{_GAP}\({_GAP}\d+(?:\.\d+)?%\))?{_GAP}[\])]?)?",
     re.IGNORECASE,
 )
 # Counters that count only where there is no step: inside an epoch, or alone.
@@ -57,33 +58,49 @@ _ALONE = re.compile(
     rf"(?:{_GAP}(?:/|of){_GAP}({_COUNT}))?(?![.\d]*\d){_GAP}[\])]?:?",
     re.IGNORECASE,
 )
-# XGBoost and LightGBM `[10]  train-rmse:0.5`, CatBoost `10:  learn: 0.6`.
-_BOOSTED = re.compile(r"^\s{0,8}(?:\[(\d{1,9})\]\s{1,20}(?=[^\s:]{1,80}(?: [^\s:]{1,40})?:)|(\d{1,9}):\s{1,20}(?=learn:))")
-_ESPNET = re.compile(r"(\d{1,6})epoch:(?:train|valid):\d{1,9}-(\d{1,9})batch:")
+_MEAN = re.compile(rf"(?:{_NUMBER})\s{{1,4}}\(\s{{0,8}}({_NUMBER})\s{{0,4}}\)")
+_FAIRSEQ_EPOCH = re.compile(r"\| epoch \d{3,6} \|")
 _ESPNET_EPOCH = re.compile(r"(\d{1,6})epoch results:")
-_TIMM = re.compile(r"\bTrain: (\d{1,6}) \[\s{0,12}(\d{1,12})/(\d{1,12})\s{1,12}\([^)]{1,12}\)\]")
-# A bar of one's own: `Training [=====>    ] 42.5% 25000/58874 | 4.62 it/s | loss=3.50`.
-_DRAWN = re.compile(r"^([^\[\]]{0,60})\[[=>#.\-\s]{8,200}\]\s{0,4}(?:\d{1,3}(?:\.\d{1,6})?%\s{1,4})?(\d{1,12})/(\d{1,12})\b")
 # `epochs=3, lr=2e-4` after such a word, or without a result beside it, is what the run was told, not what it did.
 _SETTINGS = re.compile(r"\bNamespace\(|\b(?:config(?:uration)?s?|arg(?:ument)?s|hyper-?param(?:eter)?s|settings)\s{0,4}[:=]", re.IGNORECASE)
 _PLURAL = re.compile(r"epochs['\"]?\s{0,20}[:=]", re.IGNORECASE)
-_RESULT = re.compile(r"loss|acc|ppl|perplexity|reward|score|error|nll|bleu|auc|map", re.IGNORECASE)
+_RESULT = re.compile(r"loss|cost|acc|ppl|perplexity|reward|score|error|nll|bleu|auc|map", re.IGNORECASE)
 _SECTION = re.compile(
     r"(?<![A-Za-z_/.-])(train(?:ing)?|val(?:id(?:ation)?)?|eval(?:uation)?|test(?:ing)?|dev)(?: set)?\s{0,4}[:|\])>-]", re.IGNORECASE
 )
 _BARE_LOSS = re.compile(r"(?:^|[_/ ])(?:loss|ppl|perplexity|nll)$", re.IGNORECASE)
 _LEVEL = re.compile(r"\b(?:INFO|DEBUG|WARNING|NOTICE)\b:?|\[(?!(?:train|valid|val|eval|test|dev)\w{0,10}\])[^\[\]\d]{0,40}\]:?")
-_HINTS = ("step", "iter", "epoch", "update", "ep ", "ep:", "ep[", "episode", "round", "batch", "generation", "trial", "train: ", "learn:")
+_HINTS = (
+    "loss",
+    " avg",
+    "%) ",
+    " : up. ",
+    "cost",
+    "step",
+    "iter",
+    "epoch",
+    "update",
+    "ep ",
+    "ep:",
+    "ep[",
+    "episode",
+    "round",
+    "batch",
+    "generation",
+    "trial",
+    "train: ",
+    "learn:",
+)
 _METRIC = re.compile(
     r"loss|^train$|^val$|(?:^|[_/ ])(?:lr|acc|ppl|nll|bpb|bpc|mse|mae|l1|l2|huber|mape|kl|f1|auc|wer|cer|map|iou|rew)(?:$|[_/ @\d])"
-    r"|learning.?rate|accuracy|perplexity|grad|gnorm|reward|entropy|score|xent|rmse|return|^learn$|train.m?error$"
+    r"|learning.?rate|accuracy|perplexity|grad|gnorm|reward|entropy|score|xent|rmse|return|^learn$|(?:^|[_ ])cost$|^l_\w+$|train.m?error$"
     r"|(?-i:^[DG]_(?:[AB]|GAN|L1|real|fake))|^cycle_|^idt_",
     re.IGNORECASE,
 )
 _TRAINER = re.compile(r"loss|^eval_|^train_runtime$|learning_rate|grad_norm|perplexity|accuracy")
-_FILE = re.compile(r"\.py$")
+_FILE = re.compile(r"\.(?:py|c|cc|cpp|cu|h|go|rs)$")
 _FILLER = re.compile(r"^(?:(?:with|and|the|at|of|a|current|new)\s)+(?=\S)", re.IGNORECASE)
-_EVALUATION = re.compile(r"(?<![A-Za-z/._-])(?:valid(?:ation)?|val|eval(?:uation)?|test)(?![A-Za-z/._-])", re.IGNORECASE)
+_EVALUATION = re.compile(r"(?<![A-Za-z/._-])(?:valid(?:ation)?|val|eval(?:uation)?|test|saving dict for)(?![A-Za-z/._-])", re.IGNORECASE)
 _OWN_SPLIT = re.compile(r"(?:^|[_/ .])(?:train|val|valid|validation|eval|test|dev)", re.IGNORECASE)
 _SCALE_UNITS = frozenset(("ms", "us", "KiB", "MiB", "GiB", "KB", "MB", "GB"))
 _NOT_METRICS = frozenset((*axes.STEP, *axes.EPOCH, *axes.TOTAL, "eta", "rank", "local_rank", "seed", "pid", "cuda"))
@@ -91,7 +108,8 @@ _NOT_METRICS = frozenset((*axes.STEP, *axes.EPOCH, *axes.TOTAL, "eta", "rank", "
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one line says: its counters where given, and its values by name. `inner` counts inside the epoch."""
+    """What one line says: its counters where given, and its values by name. `inner` counts inside the epoch; `fraction`: the epoch is
+    printed with decimals."""
 
     values: Mapping[str, float]
     step: int | None = None
@@ -100,12 +118,13 @@ class Line:
     epochs: int | None = None
     inner: int | None = None
     inner_total: int | None = None
+    fraction: bool = False
 
 
 def hinted(text: str) -> bool:
     """A cheap test that every line with a counter passes."""
     lower = text.lower()
-    return text[:1] == "[" or "==" in text or any(map(lower.__contains__, _HINTS))
+    return "[" in text[:8] or "==" in text or any(map(lower.__contains__, _HINTS))
 
 
 def parse(text: str) -> Line | None:
@@ -140,6 +159,7 @@ def parse(text: str) -> Line | None:
         int(epoch[2]) if epoch and epoch[2] else None,
         _count(batch[1]) if batch else int(epoch[3]) if epoch and epoch[3] else None,
         _count(batch[2]) if batch else int(epoch[4]) if epoch and epoch[4] else None,
+        epoch is not None and "." in epoch[1],
     )
 
 
@@ -155,23 +175,20 @@ def _told(text: str, epoch: re.Match[str] | None, values: Mapping[str, float]) -
 
 
 def _of_one_framework(text: str) -> Line | None:
-    """Lines whose counters only one framework writes: boosting libraries, ESPnet, timm."""
-    if boosted := _BOOSTED.match(text):
-        values = pairs(text[boosted.end() :].replace("'s ", "_"))
-        named = {"train loss" if name == "learn" else "test loss" if name == "test" else name: value for name, value in values.items()}
-        return Line(named, int(boosted[1] or boosted[2])) if values else None
-    if "epoch" in text and (espnet := _ESPNET.search(text)):
-        return Line(pairs(text[espnet.end() :]), step=int(espnet[2]), epoch=float(espnet[1]))
+    """A line whose counters only one framework writes."""
     if "epoch results" in text and (espnet := _ESPNET_EPOCH.search(text)):
         # The means of training repeat the rows before; those of validation stand nowhere else.
         values = {name: value for name, value in pairs(text[espnet.end() :]).items() if name.startswith("val/")}
         return Line(values, epoch=float(espnet[1]))
-    if "==" in text and (drawn := _DRAWN.match(text)):
-        epoch, values, at = _EPOCH.search(drawn[1]), pairs(text[drawn.end() :]), (int(drawn[2]), int(drawn[3]))
-        return Line(values, epoch=float(epoch[1]), inner=at[0], inner_total=at[1]) if epoch else Line(values, *at)
-    if "Train: " in text and (timm := _TIMM.search(text)):
-        return Line(pairs(text[timm.end() :]), epoch=float(timm[1]), inner=int(timm[2]), inner_total=int(timm[3]))
-    return None
+    found = counted(text)
+    values = pairs(found.rest) if found else {}
+    if found is None or not values:
+        return None
+    if found.held_out:
+        values = {_held_out(name): value for name, value in values.items()}
+    told, epoch = found.counts.get, found.counts.get("epoch")
+    done = None if epoch is None else float(epoch)
+    return Line(values, told("step"), told("total"), done, told("epochs"), told("inner"), told("inner_total"))
 
 
 def parse_dict(text: str) -> Line | None:
@@ -232,6 +249,9 @@ def _without_unused_loss(found: dict[str, float]) -> dict[str, float]:
 
 def _values(rest: str, head: str) -> dict[str, float]:
     """The pairs of a line without its counters, named by the split that the words before them tell; empty where none is a metric."""
+    held_out = _EVALUATION.search(head) is not None
+    if held_out:
+        rest = so_far(rest)
     found = pairs(_LEVEL.sub("|", rest))
     if found and (each := _PER_STEP.search(rest)):
         found["time_ms_per_step"] = float(each[1])
@@ -240,11 +260,16 @@ def _values(rest: str, head: str) -> dict[str, float]:
     found = {f"{name} loss" if name in {"train", "val"} else name: value for name, value in found.items()}
     if "validation loss at" in head:
         return {f"{name.removesuffix(' value')} validation": value for name, value in found.items()}
-    if "| train |" in head:
+    if "| train |" in head or (_FAIRSEQ_EPOCH.search(head) and not _EVALUATION.search(rest)):
         return {f"train/epoch_{name}": value for name, value in found.items()}
-    if _EVALUATION.search(head):
+    if held_out:
         return {_held_out(name): value for name, value in found.items()}
     return found
+
+
+def so_far(text: str) -> str:
+    """`Loss 5.70 (5.40)` with the mean so far alone: what an evaluation says, batch by batch."""
+    return _MEAN.sub(r"\1", text)
 
 
 def _held_out(name: str) -> str:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 from lossdoctor.run.candidates import is_loss, is_of_evaluation
 from lossdoctor.run.names import canonical
-from lossdoctor.sources.text_log_line import pairs
+from lossdoctor.sources.text_log_line import pairs, so_far
 
 _HINTS = ("loss", "ppl", "perplexity", "reward")
 _STAMP = r"\[?(?:\d{2,4}[-/]\d\d[-/]\d{2,4}[ T,]{1,2})?\d\d:\d\d:\d\d[.,\d]{0,8}\]?"
-_PREFIX = re.compile(rf"^\s{{0,20}}(?:{_STAMP}|[-|:]|\[?(?:INFO|DEBUG|WARNING)\]?:?|\s){{0,12}}")
+_GLOG = r"[IWEF]\d{4,8} [\d:.]{8,20}\s{1,8}\d{1,10}\s\S{1,80}\]"
+_PREFIX = re.compile(rf"^\s{{0,20}}(?:{_GLOG}|{_STAMP}|[-|:]|\[?(?:INFO|DEBUG|WARNING)\]?:?|\s){{0,12}}")
 _HELD_OUT = re.compile(r"(?:val(?:id(?:ation)?)?|eval(?:uation)?|test(?:ing)?|dev)\b", re.IGNORECASE)
 _OWN = re.compile(r"(?:train|val|valid|validation|eval|test|dev)", re.IGNORECASE)
 # `Processing |######| (391/391) Data: 0.002s | Batch: 0.31s | ETA: 0:00:01 | Loss: 0.52 | top1: 81.0`: the package `progress`.
@@ -41,16 +42,17 @@ class Loose:
         return all(is_of_evaluation(name) for name in self.values)
 
 
-def read(text: str) -> tuple[dict[str, float], int | None]:
-    """The values of a line that begins with a loss or a reward, its names with the split that it begins with, and the batches that a bar
-    before it counts; empty for any other line."""
+def read(text: str, *, held_out: bool = False) -> tuple[dict[str, float], int | None]:
+    """The values of a line that begins with a loss or a reward, its names with the split that it begins with (or that a heading above it
+    named: `held_out`), and the batches that a bar before it counts; empty for any other line."""
     if len(text) > _LONGEST or not any(map(text.lower().__contains__, _HINTS)):
         return {}, None
     if "|" in text and (bar := _BAR.match(text)):
         found = pairs(text[bar.end() :])
         return (found, int(bar["size"])) if any(map(is_loss, found)) else ({}, None)
     said = text[_PREFIX.match(text).end() :]  # type: ignore[union-attr]
-    found = pairs(said)
+    held_out = held_out or _HELD_OUT.match(said) is not None
+    found = pairs(so_far(said) if held_out else said)
     first = next(iter(found), "")
     if (
         not first
@@ -58,10 +60,11 @@ def read(text: str) -> tuple[dict[str, float], int | None]:
         or not any(is_loss(name) or canonical(name)[0] == "reward" for name in found)
     ):
         return {}, None
-    return (_of_split(found) if _HELD_OUT.match(said) else found), None
+    return (of_evaluation(found) if held_out else found), None
 
 
-def _of_split(values: Mapping[str, float]) -> dict[str, float]:
+def of_evaluation(values: Mapping[str, float]) -> dict[str, float]:
+    """The values, named as those of an evaluation where their names tell no split."""
     return {name if _OWN.match(name) else f"val/{name}": value for name, value in values.items()}
 
 
@@ -69,7 +72,7 @@ def by_size(lines: Iterable[Loose]) -> list[Loose]:
     """The lines, those of evaluations said to be so: where bars count batches, training is the first of an epoch."""
     told = list(lines)
     training = next((one.size for one in told if one.size is not None), None)
-    return [one if one.size in (None, training) else replace(one, values=_of_split(one.values)) for one in told]
+    return [one if one.size in (None, training) else replace(one, values=of_evaluation(one.values)) for one in told]
 
 
 def placed(lines: Iterable[Loose], *, counted: bool) -> list[tuple[Loose, int]] | None:

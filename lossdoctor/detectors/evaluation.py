@@ -27,7 +27,8 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
         return Skip("fewer than 5 values of the training loss", "log more often")
     third = max(1, len(curve) // 3)
     first, last = float(np.median(curve.values[:third])), float(np.median(curve.values[-third:]))
-    beside = np.interp(curve.steps, train.at, train.level)  # where train stood when each eval was made
+    # Where train stood when each eval was made; the mean of an epoch is of its middle, an eval of its end.
+    beside = np.interp(curve.steps + (1 / 2 if run.step_is == "epoch" else 0), train.at, train.level)
     early, late = float(np.median(beside[:third])), float(np.median(beside[-third:]))
     if float(curve.values[0]) < float(curve.values[1:].min()):
         early, late = float(beside[0]), float(beside[-1])  # never as good as at first: what train has won since then says enough

@@ -26,7 +26,9 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
         return None
     tail = np.abs(curve.values[-max(THIRD, len(curve) // THIRD) :])
     end, first = float(np.median(tail)), float(np.max(np.abs(curve.values[: curve.width])))
-    nats = zero * first if run.task in (tasks.CLASSIFICATION, tasks.LANGUAGE_MODEL) else 0.0  # other losses have scales of their own
+    in_nats = run.task in (tasks.CLASSIFICATION, tasks.LANGUAGE_MODEL)
+    # Other losses have scales of their own, but none falls so far from one row to the next once it has stood.
+    nats = zero * first if in_nats or _at_once(curve, zero * first, stood=2) else 0.0
     bound = next((limit for limit in (2 * curve.quantum, nats, too_good if _language_model(run) else 0.0) if end <= limit), None)
     if bound is None and end > 0:
         return None
@@ -45,11 +47,11 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3 if end == 0 else 2, points=len(curve))
 
 
-def _at_once(curve: Curve, bound: float) -> bool:
-    """Whether the row before it first came below the bound still stood at half of the start or more."""
+def _at_once(curve: Curve, bound: float, stood: int = 1) -> bool:
+    """Whether the rows before it first came below the bound, so many at least, still stood at half of the start or more."""
     size = np.abs(curve.values)
     reached = int(np.argmax(size <= bound))
-    return reached > 0 and float(size[reached - 1]) >= float(size[: curve.width].max()) / 2
+    return reached >= stood and float(size[reached - stood : reached].min()) >= float(size[: curve.width].max()) / 2
 
 
 def _language_model(run: Run) -> bool:

@@ -90,9 +90,8 @@ def _lost(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
     for best in (first, curve.best):
         low = int(np.searchsorted(curve.at, best.step))
         won = max(float(np.max(level[: low + 1])), best.value)
-        if best.step >= end.step or not _beyond(best, end, limits, curve.quantum):
-            continue
-        if _given_back(won, best.value, end.value) < limits.share_of_fall:
+        back = _given_back(won, best.value, end.value)
+        if best.step >= end.step or back < limits.share_of_fall or not _beyond(best, end, limits, curve.quantum, all_lost=back >= 1):
             continue
         above = np.flatnonzero(level[low:] <= (best.value + end.value) / 2)
         stays = len(level) - low - 1 - (int(above[-1]) if len(above) else 0)
@@ -118,12 +117,13 @@ def _turned(curve: Curve, limits: Limits) -> Iterator[Loss]:
         yield Loss(low, best, end, "turn", end / (limits.blow_up * best))
 
 
-def _beyond(best: Level, end: Level, limits: Limits, quantum: float) -> bool:
-    """Whether the end lies above the best by more than the rise, the noise of both, and the rounding; a tenfold needs no noise."""
-    rise = end.value - best.value
+def _beyond(best: Level, end: Level, limits: Limits, quantum: float, *, all_lost: bool) -> bool:
+    """Whether the end lies above the best by more than the rise (half of it where it lies above the start), the noise of both, and the
+    rounding; a tenfold needs no noise."""
+    rise, least = end.value - best.value, limits.rise / 2 if all_lost else limits.rise
     if end.value >= TENTH * abs(best.value) + 2 * quantum:
         return True
-    return rise > max(limits.sigmas * hypot(best.error, end.error), limits.rise * abs(best.value), 2 * quantum)
+    return rise > max(limits.sigmas * hypot(best.error, end.error), least * abs(best.value), 2 * quantum)
 
 
 def _given_back(won: float, best: float, end: float) -> float:

@@ -15,6 +15,7 @@ from lossdoctor.shapes.curve import curve_of, loss_curve
 from lossdoctor.vitals.change import metric_changes
 
 WIDTHS = ((30, 5), (7, 3), (0, 1))  # evals from which on, and the window of the median that smooths them
+FEW_ROWS = 3  # of train that tell where it goes
 ORDERED = 5  # evals whose order is evidence: of the 120 orders of five, 16 fall and then rise
 
 
@@ -42,7 +43,8 @@ class Turn:
 
 
 def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float) -> Evidence | Skip | None:
-    """The eval loss ends `rise` over its minimum, two evals at least after it, and train does not rise.
+    """The eval loss ends `rise` over its minimum and train does not rise. Two evals at least come after it; one will do where it is twice
+    that bad, train has gone on falling and no metric got better.
 
     Noise must not explain it: the rise is `sigmas` standard errors, or a trend of three, or no later eval came back to within `rise` of
     the minimum, or the evals fall one by one and then rise one by one. A minimum before `early_share` of the run is the hockey stick's
@@ -71,7 +73,9 @@ def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     worst = max(turns, key=lambda turn: turn.rise)
     kept_away = worst.later_above >= rise and _train_since(run, worst) <= -rise
     beyond_noise = worst.sigmas >= sigmas or worst.trend >= 3 or kept_away or worst.ordered
-    if worst.later < 2 or worst.rise < rise or not beyond_noise or _forgives(run):
+    if worst.rise < rise or not beyond_noise or _forgives(run):
+        return None
+    if worst.later < 2 and (worst.rise < 2 * rise or _train_since(run, worst) > -rise or any(c.gain > 0 for c in metric_changes(run))):
         return None
     return worst if _train_since(run, worst) <= 0 else None  # train rises as well: divergence
 
@@ -115,7 +119,7 @@ def _train_since(run: Run, turn: Turn) -> float:
     """Change of the training loss since the turn, as a share of its level there; 0 where it is unknown or within its noise."""
     train = loss_curve(run)
     then = train.between(-np.inf, turn.step)
-    if len(train) < 4:
+    if len(train) < FEW_ROWS:
         return 0.0
     around = then.tail() if len(then) else train.start.value
     change = train.tail() - around

@@ -130,10 +130,11 @@ def _evals(run: Run) -> Curve:
 
 
 def _constant(stand: Stand) -> bool:
-    """Every row is the same, or as good as: even the batches of a converged model differ more. In a window of a log a training loss may
-    stand still because its progress bar repeats it."""
+    """Every row, or all of the second half, is the same, or as good as: even the batches of a converged model differ more. In a window of
+    a log a training loss may stand still because its progress bar repeats it."""
     spread = float(np.ptp(stand.curve.values))
-    same = len(stand.curve) >= 5 and spread <= float(np.finfo(np.float32).eps) * stand.level
+    half = stand.curve.values[-max(FEWEST, len(stand.curve) // 2) :]
+    same = len(stand.curve) >= FEWEST and float(np.ptp(half)) <= float(np.finfo(np.float32).eps) * stand.level
     repeated = stand.run.window and stand.change.signal == "train/loss" and len(stand.curve) < stand.limits.rows
     return (same and not repeated) or (
         stand.ample and spread <= stand.limits.quiet / 2 * stand.level and stand.change.gain <= stand.limits.quiet / 2

@@ -14,6 +14,7 @@ from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 from lossdoctor.shapes.jumps import Jump, jumps
 
+PHASES = 8  # parts of an epoch
 TEETH = 3  # jumps up that come back; two may be two accidents
 ROWS, CYCLES, CLIP = 24, 5, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
 
@@ -45,6 +46,8 @@ def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evid
         "period_steps": None, "cycles": None, "period_epochs": None,
     }  # fmt: skip
     wave = _wave(run, curve, clipped, chance, share)
+    if wave is not None and per_epoch is not None and _is_stairs(curve, wave.period * interval, per_epoch, amplitude * level):
+        wave = None
     margin, kind = 0.0, ""
     if wave is not None and swing >= amplitude * level:
         period = wave.period * interval
@@ -59,6 +62,19 @@ def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evid
         return None
     first, last = int(curve.steps[0]), int(curve.steps[-1])
     return Evidence(numbers | {"kind": kind}, ("train/loss",), first, ((first, last),), margin=max(1.0, margin), points=len(curve))
+
+
+def _is_stairs(curve: Curve, period: float, per_epoch: float, least: float) -> bool:
+    """Whether a wave of one epoch is the stairs of memorising: less than `least` is left of it, phase by phase, when the level of each
+    epoch is taken away."""
+    if abs(period / per_epoch - 1) > 1 / PHASES:
+        return False
+    done = (curve.steps - 1) / per_epoch
+    epoch, phase = done.astype(np.int64), (done % 1 * PHASES).astype(np.int64)
+    levels = {number: float(np.median(curve.values[epoch == number])) for number in np.unique(epoch)}
+    rest = curve.values - np.array([levels[number] for number in epoch])
+    phases = [float(np.mean(rest[phase == number])) for number in np.unique(phase)]
+    return max(phases) - min(phases) < least
 
 
 def _teeth(run: Run, curve: Curve, amplitude: float) -> tuple[Jump, ...]:

@@ -33,7 +33,8 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     if bound is None and end > 0:
         return None
     at, share, epochs = _reached(run, curve, max(bound or 0.0, end))
-    if share > early_share and (epochs is None or epochs > early_epochs) and not _at_once(curve, max(bound or 0.0, end)):
+    early = share <= early_share or (epochs is not None and epochs <= early_epochs)
+    if not early and not _at_once(curve, max(bound or 0.0, end)) and not _wrong_all_the_same(run, end):
         return None
     logged = run.signal("train/grad_norm")
     if logged is not None and (curve.values == 0).any() and not np.isfinite(logged.values[-max(2, len(logged) // THIRD) :]).any():
@@ -45,6 +46,13 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
     return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3 if end == 0 else 2, points=len(curve))
+
+
+def _wrong_all_the_same(run: Run, end: float) -> bool:
+    """Whether the accuracy of training denies such a loss: each wrong answer costs ln 2 nats at least, so that of all is above that by
+    the share of wrong ones."""
+    accuracy = named_curve(run, "train/accuracy")
+    return len(accuracy) > 0 and 0 <= accuracy.end.value <= 1 and THIRD * end < (1 - accuracy.end.value) * float(np.log(2))
 
 
 def _at_once(curve: Curve, bound: float, stood: int = 1) -> bool:

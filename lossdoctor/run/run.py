@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from lossdoctor.model import Checkpoint, Fault, LogEvent, Scalar, Setting, SourceNote
 from lossdoctor.run.log import Floats, Ints
+from lossdoctor.run.segments import superseded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,10 +52,12 @@ class Signal:
 
     @cached_property
     def in_order(self) -> Signal:
-        """The finite rows with strictly rising steps: where a step comes twice, the later row (the one that lasted) is kept."""
+        """The finite rows with strictly rising steps: where a step comes twice, the later row (the one that lasted) is kept; what lies
+        beyond the step from which a run was resumed was lost."""
         rows = self.finite
         if len(rows) < 2 or bool(np.all(np.diff(rows.steps) > 0)):
             return rows
+        rows = rows.where(~superseded(rows.steps, rows.segments))
         _, last = np.unique(rows.steps[::-1], return_index=True)
         return rows.where(len(rows) - 1 - last)
 

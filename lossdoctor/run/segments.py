@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
 from lossdoctor.run.log import Ints
+
+SOME = 3  # rows of a segment that has replaced what was logged before
 
 
 def segments(steps: Ints) -> npt.NDArray[np.int16]:
@@ -21,3 +25,16 @@ def segments(steps: Ints) -> npt.NDArray[np.int16]:
     usual = int(np.median(forward)) if len(forward) else 1
     starts = np.concatenate(([False], moves < -usual))
     return np.asarray(np.minimum(np.cumsum(starts), np.iinfo(np.int16).max), dtype=np.int16)
+
+
+def superseded(steps: Ints, numbers: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
+    """Which rows lie at or beyond the step from which a later segment began, of some rows at least: (n,), (n,) -> (n,).
+
+    A segment of a row or two may be a row that was written late.
+    """
+    starts = np.flatnonzero(np.diff(numbers) > 0) + 1
+    lost = np.zeros(len(steps), dtype=np.bool_)
+    for start, end in pairwise((*starts.tolist(), len(steps))):
+        if end - start >= SOME:
+            lost[:start] |= steps[:start] >= steps[start]
+    return lost

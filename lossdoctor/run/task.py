@@ -42,6 +42,8 @@ def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
     names = tuple(signals)
     if any(name in _PREFERENCE_SIGNALS for name in names):
         return PREFERENCE
+    if any(name.endswith("min_reward") for name in names) and "train/accuracy" in names:
+        return CLASSIFICATION  # a reward model: which of two answers is the better one
     if any(name.startswith(_RL_SIGNALS) or (name.startswith("reward") and not name.startswith("rewards/")) for name in names):
         return RL
     if adversaries(names):

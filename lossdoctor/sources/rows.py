@@ -108,13 +108,15 @@ class Rows:
             told.keep(np.concatenate(([True], (np.diff(at) != 0) | (value[1:] != value[:-1]))))
         return True
 
-    def without_stale(self, wanted: Callable[[str], bool]) -> None:
-        """Keep the first of equal values in a row of each such column where most values repeat the one before and some do not: a bar or a
-        line that shows the result of the last evaluation at every step."""
+    def without_stale(self, wanted: Callable[[str], bool], beside: Callable[[str], bool]) -> None:
+        """Keep the first of equal values in a row of each `wanted` column where most values repeat the one before and some do not, while a
+        column `beside` it moves: a bar or a line that shows the result of the last evaluation at every step."""
+        moving = [frozenset(column.rows) for name, column in self._columns.items() if beside(name) and len(set(column.values)) > 2]
         for name, column in self._columns.items():
             values = np.asarray(column.values)
             repeated = np.concatenate(([False], values[1:] == values[:-1]))
-            if wanted(name) and 2 * int(repeated.sum()) > len(values) - 1 and np.ptp(values) and len(set(column.rows)) == len(values):
+            shown = 2 * int(repeated.sum()) > len(values) - 1 and bool(np.ptp(values))
+            if wanted(name) and shown and any(rows.issuperset(column.rows) for rows in moving):
                 column.keep(~repeated)
 
     def count_rows(self, name: str) -> None:

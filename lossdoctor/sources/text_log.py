@@ -254,7 +254,7 @@ class _Reader:
                 self.rows.count_rows(every)
                 step_is = "call"
                 notes.append(f"the log tells no step, and many rows an epoch: those with {every} are counted from 1")
-        self.rows.without_stale(is_of_evaluation)
+        self.rows.without_stale(is_of_evaluation, _of_training)
         if self.trainer:
             placed = place(self.trainer, Plan(self.planned_steps, self.planned_epochs, self.bar.step, self.bar.total))
             if not self.rows.points:

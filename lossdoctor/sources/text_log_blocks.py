@@ -96,6 +96,7 @@ class Blocks:
         epoch = title.epoch if title else None
         if not _NOT_TRAINING.search(bar["title"]):
             if bar["postfix"] and at and (found := pairs(bar["postfix"])):
+                clock.epochs = (title.epochs if title else None) or clock.epochs
                 self._redraw(found, (bar["title"], at, total), epoch, clock)
         elif title is None or not all(map(is_of_evaluation, title.values)):
             return True

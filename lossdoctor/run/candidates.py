@@ -14,8 +14,8 @@ from lossdoctor.run.run import Signal
 
 _WORDS = frozenset(
     (
-        "bce", "ce", "cost", "elbo", "err", "error", "logloss", "loss", "losses", "mae", "mlogloss", "mse", "nll", "perplexity", "ppl",
-        "rmse", "xent", "lossfn",
+        "bce", "bpb", "bpc", "ce", "cost", "elbo", "err", "error", "logloss", "loss", "losses",
+        "mae", "mlogloss", "mse", "nll", "perplexity", "ppl", "recon", "reconstruction", "rmse", "xent", "lossfn",
     )
 )  # fmt: skip
 _TWO_WORDS = re.compile(r"cross_?entropy|free_energy")
@@ -33,7 +33,7 @@ _TRAINING = frozenset(("train", "training"))
 _TOTAL = frozenset(("all", "full", "overall", "sum", "total"))
 _ADVERSARY = re.compile(r"(?:^|[/_. ])(?:d|disc|discriminator|critic|dis|netd)(?:[/_. ]|$|loss)")
 _GENERATOR = re.compile(r"(?:^|[/_. ])(?:g|gen|generator|netg)(?:[/_. ]|$|loss)")
-_OF_DETECTORS = re.compile(r"(train|val)/(box|cls|dfl|obj|seg|pose|kobj|giou|l1|angle|rle|sem)_loss")
+_OF_DETECTORS = re.compile(r"(train|val)/(box|iou|cls|dfl|obj|seg|pose|kobj|giou|l1|angle|rle|sem)_loss")
 _SUMMED = {"train": "train/loss", "val": "eval/loss"}
 
 ROWS_A_WEIGHT = 4  # rows for each weight that is fitted: fewer fit anything
@@ -148,7 +148,7 @@ def sums_of_parts(signals: Mapping[str, Signal]) -> dict[str, Signal]:
 
     Only where no such loss is known and the parts lie at the same steps; the parts stay as they are.
     """
-    found = {}
+    found: dict[str, Signal] = {}
     for split, name in _SUMMED.items():
         ours = [
             one for one in signals.values() if len(one) and (told := _OF_DETECTORS.fullmatch(one.raw_name.strip())) and told[1] == split
@@ -156,13 +156,19 @@ def sums_of_parts(signals: Mapping[str, Signal]) -> dict[str, Signal]:
         said = {one.raw_name.strip().partition("/")[2] for one in ours}
         if name in signals or len(ours) < 2 or not said & {"cls_loss", "obj_loss"}:
             continue
-        first = ours[0]
-        if all(np.array_equal(one.steps, first.steps) for one in ours):
-            values = np.sum([one.values for one in ours], axis=0)
-            values.flags.writeable = False
-            told_as = " + ".join(one.raw_name.strip() for one in ours)
-            found[name] = Signal(name, told_as, first.steps, values, first.epochs, first.times, first.segments)
+        found |= _added(ours, name)
     return found
+
+
+def _added(ours: Sequence[Signal], name: str) -> dict[str, Signal]:
+    """The sum of signals of the same steps; empty where they lie at others."""
+    first = ours[0]
+    if not all(np.array_equal(one.steps, first.steps) for one in ours):
+        return {}
+    values = np.sum([one.values for one in ours], axis=0)
+    values.flags.writeable = False
+    told_as = " + ".join(one.raw_name.strip() for one in ours)
+    return {name: Signal(name, told_as, first.steps, values, first.epochs, first.times, first.segments)}
 
 
 def _tokens(name: str) -> frozenset[str]:

@@ -125,7 +125,8 @@ def canonical(raw: str) -> tuple[str, int, float]:
 
 def _loss(name: str) -> tuple[str, int] | None:
     """The signal and rank of a loss that is told by the words of its name alone: `Average test loss`, `avg_train_loss`, `valLoss`."""
-    words = [word for word in re.split(r"[^a-z\d]+", re.sub(r"(?<=[a-z])loss(?:es)?\b", "_loss", name)) if word]
+    name = re.sub(r"(?<=[a-z])loss(?:es)?\b", "_loss", name.replace("loss_value", "loss").replace("lossvalue", "loss"))
+    words = [word for word in re.split(r"[^a-z\d]+", name) if word]
     cost = "cost" in words and not {"batch", "step", "iter", "iteration"} & set(words)  # those are seconds
     if not cost and not {"loss", "losses"} & set(words):
         return None

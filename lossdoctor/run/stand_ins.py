@@ -13,10 +13,12 @@ from lossdoctor.run.run import Signal
 
 # In order of preference; those of `_NATS` are the same measure once a perplexity is its logarithm.
 _MEASURES = (
-    "xent", "cross_entropy", "crossentropy", "ce_loss", "ce", "nll_loss", "nll", "ppl", "perplexity",
-    "logloss", "binary_logloss", "mlogloss", "multi_logloss", "rmse", "l2", "mse", "mae", "l1", "error", "merror",
+    "xent", "bpc", "bpb", "bits_per_byte", "bits_per_char", "bits_per_character", "cross_entropy", "crossentropy", "ce_loss",
+    "ce", "nll_loss", "nll", "ppl", "perplexity", "logloss", "binary_logloss", "mlogloss", "multi_logloss",
+    "rmse", "l2", "mse", "mae", "l1", "error", "merror",
 )  # fmt: skip
-_NATS = frozenset(("xent", "cross_entropy", "crossentropy", "ce_loss", "ce", "nll_loss", "nll", "ppl", "perplexity"))
+_BITS = frozenset(("bpc", "bpb", "bits_per_byte", "bits_per_char", "bits_per_character"))
+_NATS = frozenset((*_BITS, "xent", "cross_entropy", "crossentropy", "ce_loss", "ce", "nll_loss", "nll", "ppl", "perplexity"))
 _OF_LIKELIHOOD = frozenset(("ppl", "perplexity"))
 _NAME = re.compile(
     r"(?:(?P<train>train|training|learn)|(?P<eval>eval|val|valid|validation|dev|test)(?:_\d{1,3})?)?(?:'s)?[/_. ]{0,3}"
@@ -65,8 +67,12 @@ def _told(signal: Signal) -> _Told | None:
 
 
 def _as_loss(name: str, told: _Told) -> Signal:
-    if told.measure not in _OF_LIKELIHOOD:
+    raw = told.signal.raw_name
+    if told.measure in _BITS:
+        values, raw = told.signal.values * np.log(2), f"{raw} * ln 2"
+    elif told.measure in _OF_LIKELIHOOD:
+        values, raw = np.log(told.signal.values), f"ln({raw})"
+    else:
         return replace(told.signal, name=name)
-    values = np.log(told.signal.values)
     values.flags.writeable = False
-    return replace(told.signal, name=name, raw_name=f"ln({told.signal.raw_name})", values=values)
+    return replace(told.signal, name=name, raw_name=raw, values=values)

@@ -31,6 +31,10 @@ STEP = (
     "timesteps_total",
     "timesteps",
     "time/iterations",
+    "itr",
+    "n_iter",
+    "num_iter",
+    "i",
 )
 EPOCH = ("epoch", "epochs", "train/epoch", "current_epoch", "trainer/epoch")
 TIME = ("_timestamp", "timestamp", "wall_time", "walltime", "datetime", "date", "time")

@@ -243,7 +243,7 @@ def _tabular_or_text(path: Path, first: bytes, found: Found, *, named: bool) -> 
         found.tables.append(path)
     elif json_lines.looks_like(path, first):
         found.json_lines.append(path)
-    elif text_log.looks_like(path, first):
+    elif text_log.looks_like(path, first, named=named):
         found.texts.append(path)
     elif (named or text_log.is_plain(path, first)) and _holds_a_curve(path):
         found.documents.append(path)

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
 from lossdoctor.model import Fault
+from lossdoctor.run.candidates import is_loss
 from lossdoctor.run.log import Log
 from lossdoctor.sources import axes, json_document, json_history
 from lossdoctor.sources.files import read_bytes
@@ -53,7 +54,7 @@ def looks_like(path: Path, head: bytes) -> bool:
     for entry in map(_object, text.split("\n", 20)[:20]):
         if entry is not None:
             file.add(entry)
-    if file.steps or json_document.looks_like(text):
+    if len(file.steps) > min(file.counted, 1) or json_document.looks_like(text):
         return True
     return text.startswith(('{"env_info"', '{"config"', '{"mmcv_version"')) and path.suffix.lower() in (".json", ".jsonl", ".log")
 
@@ -92,6 +93,7 @@ class _File:
     torn: int = 0
     apart: int = 0
     words: dict[str, int] = field(default_factory=dict)
+    counted: int = 0
     offset: int = 0
     inner: int = 0
     early_stopped: bool = False
@@ -112,6 +114,9 @@ class _File:
         time = axes.wall_time(given) if isinstance(given, float | int | str) and not isinstance(given, bool) else None
         spent = {step_name, epoch_name, total_name, clock if time is not None else None}
         metrics = {f"val/{key}" if evaluation else key: value for key, value in values.items() if key not in spent}
+        if step is None and any(map(is_loss, metrics)) and self.counted == len(self.steps):
+            self.counted += 1
+            step = self.counted
         if step is None or not metrics:
             self.apart += 1
             return
@@ -122,7 +127,7 @@ class _File:
         self.totals.append(whole(values.get(total_name or "")) or 0)
         self.losses.append(not _LOSSES.isdisjoint(metrics))
         self.bare.append(metrics.keys() <= _PROGRESS)
-        self.by_epoch &= step_name is None
+        self.by_epoch &= step_name is None and not self.counted
         self.progress |= "percentage" in metrics
 
     def _counted_on(self, inner: int, evaluation: bool) -> int:
@@ -152,6 +157,8 @@ class _File:
                 "values that are no numbers were left out: "
                 + ", ".join(f"{name} ({count})" for name, count in list(self.words.items())[:10])
             )
+        if self.counted:
+            found.append("the log tells no step: rows with a loss are counted from 1")
         if self.offset:
             found.append("iter starts again every epoch: steps count on from the last logged iter of the epoch before")
         return tuple(found)
@@ -221,7 +228,7 @@ def _log(file: _File, own: npt.NDArray[np.bool_] | None, name: str) -> Log:
         early_stopped=file.early_stopped,
         reached_step=int(steps.max()),
         started=file.table.started,
-        step_is="epoch" if file.by_epoch else "step",
+        step_is="epoch" if file.by_epoch else "call" if file.counted else "step",
         framework="llamafactory" if file.progress else "",
         notes=file.notes(),
     )

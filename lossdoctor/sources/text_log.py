@@ -66,9 +66,10 @@ def is_plain(path: Path, head: bytes) -> bool:
     return path.suffix.lower() not in _OTHER_FORMATS and "\x00" not in decode_head(head).lstrip("\x00")[:1024]
 
 
-def looks_like(path: Path, head: bytes, limits: Limits = LIMITS) -> bool:
-    """Whether a text file, of no other format by its name, holds a metric line or a log event in its first 4 MiB."""
-    if not is_plain(path, head):
+def looks_like(path: Path, head: bytes, limits: Limits = LIMITS, *, named: bool = False) -> bool:
+    """Whether a text file, of no other format by its name (one that was asked for by `named` may be of any), holds a metric line or a log
+    event in its first 4 MiB."""
+    if not is_plain(path.with_suffix("") if named else path, head):
         return False
     try:
         with open_text(path, limits) as file:

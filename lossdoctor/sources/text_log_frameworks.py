@@ -116,6 +116,12 @@ _GRAMMARS: tuple[_Grammar, ...] = (
         for word in (" after ", " at ", " for ", " in ")
         for unit, count in (("iterations?|iter|step|batch", "step"), ("epoch", "epoch"))
     ),
+    # tesseract's lstmtraining `At iteration 2600/2600/2741, Mean rms=4.143%, char train=100.889%`
+    _Grammar(
+        "At iteration ",
+        re.compile(rf".{{0,40}}?At iteration (?P<step>{_N})/{_N}/{_N}, "),
+        lambda match: match.string[match.end() :].replace("char train=", "train error="),
+    ),
     # nanoGPT's children `10 | loss 6.2637 | lr 3e-04`
     _Grammar("| loss", re.compile(rf"\s{{0,8}}(?P<step>{_N})\s{{0,4}}\|(?= loss)")),
     # Keras-GAN `50 [D loss: 0.61, acc.: 50%] [G loss: 0.9]`

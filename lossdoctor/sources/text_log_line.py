@@ -37,12 +37,12 @@ _RATES = {"tok": "tokens_per_second", "sam": "samples_per_second", "img": "sampl
 _GAP = r"\s{0,20}"
 _COUNT = r"\d{1,3}(?:,\d{3}){1,4}(?!\d)|\d{1,15}"
 _COUNTER = re.compile(
-    rf"(?<![\w/.-])(?:global[_ ]?step|num_updates|steps?|iterations?|iters?|updates?)(?:\((?:train|val)\))?"
+    rf"(?<![\w/.-])(?:global[_ ]?step|num_updates|steps?|iterations?|iters?|updates?|it(?=[=:]))(?:\((?:train|val)\))?"
     rf"['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}({_COUNT})(?:{_GAP}/{_GAP}({_COUNT}))?(?![.\d]*(?:\d|[mu]?s\b)){_GAP}[\])]?:?",
     re.IGNORECASE,
 )
 _EPOCH = re.compile(
-    rf"(?<![\w/.-])(?:epochs?|(?-i:[Ee]p)(?=[ :#\[]))(?:\(\w+\))?['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}(\d{{1,9}}(?:\.\d+)?)"
+    rf"(?<![\w/.-])(?:epochs?|(?-i:[Ee]p)(?=[ :#\[=]))(?:\(\w+\))?['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}(\d{{1,9}}(?:\.\d+)?)"
     rf"(?:{_GAP}/{_GAP}(\d{{1,9}}))?{_GAP}[\])]?"
     rf"(?:[\s|:,]{{0,20}}[\[(]?{_GAP}(?:batch{_GAP})?(\d{{1,12}}){_GAP}/{_GAP}(\d{{1,12}})(?:{_GAP}\({_GAP}\d+(?:\.\d+)?%\))?{_GAP}[\])]?)?",
     re.IGNORECASE,
@@ -71,29 +71,13 @@ _SECTION = re.compile(
 _BARE_LOSS = re.compile(r"(?:^|[_/ ])(?:loss|ppl|perplexity|nll)$", re.IGNORECASE)
 _LEVEL = re.compile(r"\b(?:INFO|DEBUG|WARNING|NOTICE)\b:?|\[(?!(?:train|valid|val|eval|test|dev)\w{0,10}\])[^\[\]\d]{0,40}\]:?")
 _HINTS = (
-    "loss",
-    " avg",
-    "%) ",
-    " : up. ",
-    "cost",
-    "step",
-    "iter",
-    "epoch",
-    "update",
-    "ep ",
-    "ep:",
-    "ep[",
-    "episode",
-    "round",
-    "batch",
-    "generation",
-    "trial",
-    "train: ",
-    "learn:",
-)
+    "loss", " avg", "%) ", " : up. ", "cost", "step", "iter", "epoch", "update", "ep ", "ep:", "ep[", "episode", "round",
+    "batch", "generation", "trial", "train: ", "learn:", "ep=", "it=", "it:",
+)  # fmt: skip
 _METRIC = re.compile(
     r"loss|^train$|^val$|(?:^|[_/ ])(?:lr|acc|ppl|nll|bpb|bpc|mse|mae|l1|l2|huber|mape|kl|f1|auc|wer|cer|map|iou|rew)(?:$|[_/ @\d])"
-    r"|learning.?rate|accuracy|perplexity|grad|gnorm|reward|entropy|score|xent|rmse|return|^learn$|(?:^|[_ ])cost$|^l_\w+$|train.m?error$"
+    r"|learning.?rate|accuracy|perplexity|grad|gnorm|reward|entropy|score|xent|rmse|return|^learn$"
+    r"|(?:^|[_ ])cost$|^recon|^elbo$|^objf?$|bpc|^l_\w+$|train.m?error$"
     r"|(?-i:^[DG]_(?:[AB]|GAN|L1|real|fake))|^cycle_|^idt_",
     re.IGNORECASE,
 )

@@ -87,11 +87,13 @@ def placed(lines: Iterable[Loose], *, counted: bool) -> list[tuple[Loose, int]] 
         kept[: named[0]] = [replace(one, epoch=first - 1) for one in kept[: named[0]]]
     if not counted and any(one.step is None and one.epoch is None for one in kept):
         return None
-    found: dict[tuple[int, tuple[str, ...]], tuple[Loose, int]] = {}
+    found: dict[tuple[int, int, tuple[str, ...]], tuple[Loose, int]] = {}
+    lap, last = 0, 0
     for one in kept:
         at = one.step if one.step is not None else one.epoch
         if at is not None:
-            found[at, tuple(one.values)] = (one, at)  # the last line of a step is its result
+            lap, last = lap + (at < last), at
+            found[lap, at, tuple(one.values)] = (one, at)  # the last line of a step is its result
     if not counted and 2 * len(found) <= len(kept):
         return None  # many lines an epoch: each is a row
     return list(found.values())

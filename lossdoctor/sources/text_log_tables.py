@@ -24,8 +24,8 @@ _LONGEST = 4096
 _BOXED = re.compile(r"^\|\s{0,8}(?P<key>[A-Za-z][^|]{0,80}?)\s{0,80}\|\s{0,40}(?P<value>[^|\s]{0,40})\s{0,40}\|\s{0,8}$")
 _TRACED = re.compile(r"^\S{4,40} \S{4,40}\s{1,8}\|\s(?P<key>[A-Za-z][\w/().-]{0,80})\s{2,80}(?P<value>\S{1,40})\s{0,8}$")
 _RULE = re.compile(r"^\s{0,8}[-=]{8,200}\s{0,8}$")
-_HEADER = re.compile(r"^\s{0,20}Epoch\s{1,20}gpu_mem\s{1,20}(\w.{0,200})$", re.IGNORECASE)
-_EPOCH_ROW = re.compile(r"^\s{0,20}(\d{1,9})/(\d{1,9})\s{1,20}[\d.]{1,10}[GM]\s{1,20}([^:|]{1,200})")
+_HEADER = re.compile(r"^\s{0,20}Epoch\s{1,20}(?:gpu_mem\s{1,20}|(?=iou_loss\s))(\w.{0,200})$", re.IGNORECASE)
+_EPOCH_ROW = re.compile(r"^\s{0,20}(\d{1,9})/(\d{1,9})\s{1,20}(?:[\d.]{1,10}[GM]\s{1,20})?([\d.][^:|]{0,200})")
 _METRICS = re.compile(r"^\s{0,40}Class\s{1,40}Images\s{1,40}(?:Instances|Labels)\s{1,40}(\w.{0,200}?)(?::|$)")
 _ALL_ROW = re.compile(r"^\s{0,40}all\s{1,40}\d{1,12}\s{1,40}\d{1,12}\s{1,40}(.{1,200})$")
 _OF_BOXES = {"P": "metrics/precision(B)", "R": "metrics/recall(B)", "mAP50": "metrics/mAP50(B)", "mAP50-95": "metrics/mAP50-95(B)"}

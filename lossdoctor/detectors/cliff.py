@@ -9,6 +9,7 @@ from lossdoctor.run.ends import FATAL, ends_a_run, rank
 from lossdoctor.shapes.curve import loss_curve
 
 LEAST_ROWS = 3
+EXCERPT, FOURTH = 20, 4  # rows that people paste; part of the plan
 
 
 def cliff(run: Run, *, missing_share: float) -> Evidence | Skip | None:
@@ -73,8 +74,10 @@ def _last_step(event: LogEvent) -> float:
 
 
 def _printed_only(run: Run) -> bool:
-    """Whether all that is known was printed: such a log may be cut out of a longer one, or be of a run that goes on."""
-    return all(source.kind in ("text", "trainer_state") for source in run.sources)
+    """Whether all that is known was printed: such a log may be cut out of a longer one, or be of a run that goes on. One that was kept
+    from the first row on through a good part of the plan is hardly an excerpt."""
+    kept = _rows(run) >= EXCERPT and run.planned_steps is not None and FOURTH * run.last_step >= run.planned_steps
+    return all(source.kind in ("text", "trainer_state") for source in run.sources) and not kept
 
 
 def _rows(run: Run) -> int:

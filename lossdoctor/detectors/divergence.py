@@ -18,6 +18,7 @@ from lossdoctor.shapes.jumps import jumps
 from lossdoctor.vitals.values import LARGEST_SUM
 
 TENTH = 10  # rows of this share of the run are its end
+FEWEST = 4  # rows whose order says anything
 EIGHT, MANY = 8, 12  # rows whose order is evidence, and rows from which on their noise is known
 COARSE = 25  # medians that show whether a level goes up once or wanders
 
@@ -47,11 +48,11 @@ class Loss:
 def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, blow_up: float, long_share: float) -> Evidence | None:
     """Compare where the loss ends, and where it dwells, with its best level before.
 
-    Six shapes count. It ends `rise` above its best by `sigmas` standard errors, having given back `share_of_fall` of what was won
+    Seven shapes count. It ends `rise` above its best by `sigmas` standard errors, having given back `share_of_fall` of what was won
     (in logarithms, so that a tiny wiggle near zero is none). Its last rows climb above `blow_up` times the level before them. Its last
     finite rows before a NaN do. It dwells above `blow_up` times its best so far for `long_share` of the run. Too few rows to tell their
-    noise fall one by one, then rise one by one. It stands where no cross-entropy can. A jump that comes back, or that leads to a new
-    level below the start, is a spike or a shift: other rules name it.
+    noise fall one by one, then rise one by one; or rise all along as the evals do. It stands where no cross-entropy can. A jump that comes
+    back, or that leads to a new level below the start, is a spike or a shift: other rules name it.
     """
     limits = Limits(rise, sigmas, share_of_fall, blow_up, long_share)
     for signal in [s for s in (run.signal("train/loss"), *run.eval_losses()) if s is not None]:
@@ -79,6 +80,7 @@ def _shapes(run: Run, curve: Curve, limits: Limits, *, ends_in_nan: bool) -> Ite
         yield from _climbs(curve, limits, "climb to NaN", least=1)
     yield from _lost(run, curve, limits)
     yield from _turned(curve, limits)
+    yield from _rises_all_along(run, curve, limits)
     yield from _climbs(curve, limits, "climbing")
     yield from _dwells(curve, limits)
 
@@ -115,6 +117,16 @@ def _turned(curve: Curve, limits: Limits) -> Iterator[Loss]:
     best, end = float(values[low]), float(values[-1])
     if end >= limits.blow_up * best > 0 and _given_back(float(values[0]), best, end) >= 1 / 2:
         yield Loss(low, best, end, "turn", end / (limits.blow_up * best))
+
+
+def _rises_all_along(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
+    """Every row of a few is worse than the one before, of training and of the evals alike: one in 24 by chance, for each of them."""
+    both = [run.signal("train/loss"), *run.eval_losses()]
+    curves = [curve_of(signal) for signal in both if signal is not None]
+    rising = len(curves) > 1 and all(len(one) >= FEWEST and bool((np.diff(one.values) > 0).all()) for one in curves)
+    first, last = float(curve.values[0]), float(curve.values[-1])
+    if rising and curve.steps[0] <= run.first_step and last - first > limits.rise / FEWEST * abs(first):
+        yield Loss(0, first, last, "rise", last / first)
 
 
 def _beyond(best: Level, end: Level, limits: Limits, quantum: float, *, all_lost: bool) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from lossdoctor.detectors.curve import beyond, warmup_end
@@ -12,6 +14,7 @@ from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 from lossdoctor.vitals.change import SURE
 
 DEFAULT = 1.0  # max_grad_norm of HuggingFace; 300 of 324 real runs use it
+_OF_LAYER = re.compile(r"grad(?:ient)?s?_?(?:\d(?:\.\d)?_)?norms?[/_.](?!total|step|epoch|before|after|clip|max|mean|avg)\w", re.IGNORECASE)
 HOW = "transformers >= 4.38 logs grad_norm by itself; elsewhere log what clip_grad_norm_ returns"
 
 
@@ -118,7 +121,8 @@ def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> 
 
     `tiny` is of the root of the loss where that is large: a squared error has gradients of its root.
     """
-    norm, loss = named_curve(run, "train/grad_norm"), loss_curve(run)
+    name, norm = _quietest_norm(run)
+    loss = loss_curve(run)
     if len(norm) < 5 or len(loss) < 5:
         return Skip("fewer than 5 gradient norms", HOW)
     late = norm.part(0.5, 1)
@@ -131,4 +135,13 @@ def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> 
         "median": median, "peak": peak, "exactly_zero": peak == 0.0, "level": loss.tail(), "fall": loss.fall, "rows": len(norm),
     }  # fmt: skip
     span = (int(norm.steps[0]), int(norm.steps[-1]))
-    return Evidence(numbers, ("train/grad_norm", "train/loss"), span[0], (span,), margin=beyond(limit, median), points=len(norm))
+    return Evidence(numbers, (name, "train/loss"), span[0], (span,), margin=beyond(limit, median), points=len(norm))
+
+
+def _quietest_norm(run: Run) -> tuple[str, Curve]:
+    """The norm of all gradients, or where single layers were logged the one of the layer that learns least; a layer whose norm is exactly
+    0 is frozen on purpose, as far as anybody can tell."""
+    layers = {name: named_curve(run, name) for name in run.signals if _OF_LAYER.search(name)}
+    trained = {name: curve for name, curve in layers.items() if len(curve) and float(curve.values.max()) > 0}
+    whole = ("train/grad_norm", named_curve(run, "train/grad_norm"))
+    return min(trained.items(), key=lambda pair: float(np.median(pair[1].part(0.5, 1).values)), default=whole)

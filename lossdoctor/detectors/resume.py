@@ -8,6 +8,7 @@ from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run, Signal
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
+_FALLING = ("linear", "cosine", "polynomial")  # schedules of transformers that never rise again after their warmup
 SIDE = 12  # rows on either side of a break that give the levels
 SOON = 40  # rows after a drop within which a schedule that began again has risen
 
@@ -83,6 +84,9 @@ def _rate_break(run: Run, sigmas: float, jump: float, rate_move: float) -> Evide
     rises = [int(i) + 1 for i in np.flatnonzero((moves > unit) & (highest - values[:-1] > unit * highest))]
     # A burst that is over within a few rows is no new schedule.
     rises = [at for at in rises if float(np.median(values[at : at + SIDE])) > values[at - 1] + unit / 2 * highest[at - 1]]
+    if rises and kind in _FALLING:
+        steps = int(rate.steps[rises[0]]), int(rate.steps[rises[0] - 1])
+        return _evidence(run, f"the learning rate starts again, which a {kind} schedule does not", *steps, len(rises), names, margin=3)
     for at in sorted(drops + rises):
         steps = int(rate.steps[at]), int(rate.steps[at - 1])
         shift, score = _shift(curve, steps[0])

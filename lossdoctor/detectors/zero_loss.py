@@ -9,13 +9,14 @@ from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
+FEWEST, TENTH = 5, 10  # rows of an accuracy; part of the plan
 THIRD = 3  # of the rows: one spike must not hide what the rest does
 
 
 def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, early_epochs: float) -> Evidence | None:
     """The last third of the losses is 0 as printed, or `zero` of the first one where the loss is in nats, and it came there early: before
-    `early_share` of the run or `early_epochs` epochs, or from one row to the next. For language models `too_good` nats a token count as
-    well: padding or the answer itself is predicted.
+    `early_share` of the run or `early_epochs` epochs, or from one row to the next. `too_good` nats count as well for language models
+    (padding or the answer itself is predicted) and where every answer was right from the start.
 
     A set that is memorised gets there late, a loss with a tiny scale of its own starts there, and a hidden NaN is the NaN rule's matter.
     One row is enough where the gradient norm is exactly 0 too.
@@ -29,7 +30,8 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     in_nats = run.task in (tasks.CLASSIFICATION, tasks.LANGUAGE_MODEL)
     # Other losses have scales of their own, but none falls so far from one row to the next once it has stood.
     nats = zero * first if in_nats or _at_once(curve, zero * first, stood=2) else 0.0
-    bound = next((limit for limit in (2 * curve.quantum, nats, too_good if _language_model(run) else 0.0) if end <= limit), None)
+    low = too_good if _language_model(run) or _perfect_from_the_start(run, early_epochs) else 0.0
+    bound = next((limit for limit in (2 * curve.quantum, nats, low) if end <= limit), None)
     if bound is None and end > 0:
         return None
     at, share, epochs = _reached(run, curve, max(bound or 0.0, end))
@@ -46,6 +48,19 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
     return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3 if end == 0 else 2, points=len(curve))
+
+
+def _perfect_from_the_start(run: Run, epochs: float) -> bool:
+    """Whether every answer was right in all of some rows, from the first of them on, within `epochs` passes or a tenth of the plan."""
+    for name in ("eval/accuracy", "train/accuracy"):
+        signal = run.signal(name)
+        told = signal.in_order if signal is not None else None
+        if told is None or len(told) < FEWEST or float(told.values.min()) not in (1.0, 100.0) or float(np.ptp(told.values)) > 0:
+            continue
+        passed = told.epochs[0] if np.isfinite(told.epochs[0]) else told.steps[0] if run.step_is == "epoch" else np.inf
+        if passed <= epochs or (run.planned_steps is not None and TENTH * told.steps[0] <= run.planned_steps):
+            return True
+    return False
 
 
 def _wrong_all_the_same(run: Run, end: float) -> bool:

@@ -243,10 +243,12 @@ def _tabular_or_text(path: Path, first: bytes, found: Found, *, named: bool) -> 
         found.tables.append(path)
     elif json_lines.looks_like(path, first):
         found.json_lines.append(path)
-    elif text_log.looks_like(path, first, named=named):
+    elif text_log.looks_like(path, first):
         found.texts.append(path)
     elif (named or text_log.is_plain(path, first)) and _holds_a_curve(path):
         found.documents.append(path)
+    elif named and text_log.looks_like(path, first, named=True):
+        found.texts.append(path)
     elif named:
         known = "trainer_state.json, event file, .wandb, CSV, JSON lines, text log"
         detail = f"not a training log that lossdoctor knows ({known})"

@@ -44,7 +44,7 @@ class Turn:
 
 def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float) -> Evidence | Skip | None:
     """The eval loss ends `rise` over its minimum and train does not rise. Two evals at least come after it; one will do where it is twice
-    that bad, train has gone on falling and no metric got better.
+    that bad, train has gone on falling and no metric got better by as much.
 
     Noise must not explain it: the rise is `sigmas` standard errors, or a trend of three, or no later eval came back to within `rise` of
     the minimum, or the evals fall one by one and then rise one by one. A minimum before `early_share` of the run is the hockey stick's
@@ -75,7 +75,7 @@ def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     beyond_noise = worst.sigmas >= sigmas or worst.trend >= 3 or kept_away or worst.ordered
     if worst.rise < rise or not beyond_noise or _forgives(run):
         return None
-    if worst.later < 2 and (worst.rise < 2 * rise or _train_since(run, worst) > -rise or any(c.gain > 0 for c in metric_changes(run))):
+    if worst.later < 2 and (worst.rise < 2 * rise or _train_since(run, worst) > -rise or any(c.gain > rise for c in metric_changes(run))):
         return None
     return worst if _train_since(run, worst) <= 0 else None  # train rises as well: divergence
 

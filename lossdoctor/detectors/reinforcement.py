@@ -34,7 +34,7 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
     top = int(np.argmax(level[1:-1])) + 1
     best, lowest_before = float(level[top]), float(level[: top + 1].min())
     tail = level[-max(2, round(lasting * len(level))) :]
-    end = float(tail.max())
+    end = float(np.median(tail))
     # Rewards of right or wrong are often one value for many rows: the plain deviation, for the robust one is 0 there.
     chance = max(curve.level_noise, Noise(float(np.std(np.diff(curve.values))) / float(np.sqrt(2))).error(5))
     drop, scale = best - end, best - min(lowest_before, float(level.min()))
@@ -44,7 +44,7 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
     numbers: dict[str, Scalar] = {
         "best": best,
         "best_step": int(at[top]),
-        "end": float(np.median(tail)),
+        "end": end,
         "fell": drop,
         "fell_share": drop / scale,
         "begins_step": int(at[high]),

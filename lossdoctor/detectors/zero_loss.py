@@ -27,16 +27,17 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
         return None
     tail = np.abs(curve.values[-max(THIRD, len(curve) // THIRD) :])
     end, first = float(np.median(tail)), float(np.max(np.abs(curve.values[: curve.width])))
-    in_nats = run.task in (tasks.CLASSIFICATION, tasks.LANGUAGE_MODEL)
+    denied = _wrong_all_the_same(run, end)
+    in_nats = denied or run.task in (tasks.CLASSIFICATION, tasks.LANGUAGE_MODEL)
     # Other losses have scales of their own, but none falls so far from one row to the next once it has stood.
     nats = zero * first if in_nats or _at_once(curve, zero * first, stood=2) else 0.0
     low = too_good if _language_model(run) or _perfect_from_the_start(run, early_epochs) else 0.0
-    bound = next((limit for limit in (2 * curve.quantum, nats, low) if end <= limit), None)
-    if bound is None and end > 0:
-        return None
-    at, share, epochs = _reached(run, curve, max(bound or 0.0, end))
-    early = share <= early_share or (epochs is not None and epochs <= early_epochs)
-    if not early and not _at_once(curve, max(bound or 0.0, end)) and not _wrong_all_the_same(run, end):
+    for bound in (2 * curve.quantum, nats, low):
+        at, share, epochs = _reached(run, curve, max(bound, end))
+        early = share <= early_share or (epochs is not None and epochs <= early_epochs)
+        if end <= bound and (early or denied or _at_once(curve, max(bound, end))):
+            break
+    else:
         return None
     logged = run.signal("train/grad_norm")
     if logged is not None and (curve.values == 0).any() and not np.isfinite(logged.values[-max(2, len(logged) // THIRD) :]).any():
@@ -44,7 +45,7 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     numbers: dict[str, Scalar] = {
         "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs, "exactly_zero": float(tail.max()) == 0.0,
         "norm_is_zero": no_gradient, "norm_median": float(np.median(norm.values)) if len(norm) else None,
-        "norm_is_nan": logged is not None and not np.isfinite(logged.values).any(), "bound": bound or 0.0, "start": float(curve.values[0]),
+        "norm_is_nan": logged is not None and not np.isfinite(logged.values).any(), "bound": bound, "start": float(curve.values[0]),
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
     return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3 if end == 0 else 2, points=len(curve))

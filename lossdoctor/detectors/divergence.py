@@ -92,7 +92,7 @@ def _lost(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
     for best in (first, curve.best):
         low = int(np.searchsorted(curve.at, best.step))
         won = max(float(np.max(level[: low + 1])), best.value)
-        back = _given_back(won, best.value, end.value)
+        back = _given_back(won, best.value, end.value) if end.value > best.value else 0.0
         if best.step >= end.step or back < limits.share_of_fall or not _beyond(best, end, limits, curve.quantum, all_lost=back >= 1):
             continue
         above = np.flatnonzero(level[low:] <= (best.value + end.value) / 2)
@@ -222,15 +222,8 @@ def _evidence(curve: Curve, name: str, found: Loss) -> Evidence:
     onset, last = _onset(curve, found), int(curve.steps[-1])
     ratio = found.end / found.best if found.best > 0 else inf
     numbers: dict[str, Scalar] = {
-        "best": found.best,
-        "end": found.end,
-        "peak": float(np.max(curve.values[curve.steps >= onset])),
-        "ratio": ratio,
-        "rise_found": ratio - 1,
-        "best_step": int(curve.at[found.low]),
-        "shape": found.shape,
-        "rows": len(curve),
-        "final": float(curve.values[-1]),
-        "what": "eval" if name.startswith("eval") else "training",
-    }
+        "best": found.best, "end": found.end, "peak": float(np.max(curve.values[curve.steps >= onset])), "ratio": ratio,
+        "rise_found": ratio - 1, "best_step": int(curve.at[found.low]), "shape": found.shape, "rows": len(curve),
+        "final": float(curve.values[-1]), "what": "eval" if name.startswith("eval") else "training",
+    }  # fmt: skip
     return Evidence(numbers, (name,), onset, ((onset, last),), margin=max(1.0, found.margin), points=len(curve))

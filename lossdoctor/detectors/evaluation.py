@@ -40,16 +40,9 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
         return None
     span = (int(curve.steps[0]), int(curve.steps[-1]))
     numbers: dict[str, Scalar] = {
-        "eval_first": first,
-        "eval_last": last,
-        "moved": abs(gained),
-        "train_start": early,
-        "train_end": late,
-        "fell": fell,
-        "evals": len(curve),
-        "identical": bool(np.ptp(curve.values) == 0),
-        "fell_beside": fell,
-    }
+        "eval_first": first, "eval_last": last, "moved": abs(gained), "train_start": early, "train_end": late, "fell": fell,
+        "evals": len(curve), "identical": bool(np.ptp(curve.values) == 0), "fell_beside": fell,
+    }  # fmt: skip
     margin = min(ratio * fell / max(abs(gained), ratio / 10), 10)
     return Evidence(numbers, (signal.name, "train/loss"), span[0], (span,), margin=margin, points=4 * len(curve))
 

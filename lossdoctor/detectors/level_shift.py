@@ -46,21 +46,12 @@ def level_shift(run: Run, *, least: float, lasting: float, rate_change: float) -
     last = int(curve.steps[min(len(curve) - 1, top.row + round(top.lasts * len(curve)))])
     to_end = _to_end(curve, top)
     numbers: dict[str, Scalar] = {
-        "change": top.change,
-        "size": abs(top.change),
-        "sigmas_found": abs(top.sigmas),
-        "level_before": top.before.value,
-        "level_after": top.after.value,
-        "shift_step": top.step,
-        "upward": int(top.gap > 0),
-        "direction": "up" if top.gap > 0 else "down",
-        "lasts_share": top.lasts,
-        "to_end": int(to_end),
-        "shifts": len(found),
+        "change": top.change, "size": abs(top.change), "sigmas_found": abs(top.sigmas), "level_before": top.before.value,
+        "level_after": top.after.value, "shift_step": top.step, "upward": int(top.gap > 0), "direction": "up" if top.gap > 0 else "down",
+        "lasts_share": top.lasts, "to_end": int(to_end), "shifts": len(found),
         "grave": int(top.change >= 2 * least and (to_end or top.lasts >= 2 * lasting)),
-        "at_boundary": int(_at_boundary(curve, top.row, length)),
-        "rows": len(curve),
-    }
+        "at_boundary": int(_at_boundary(curve, top.row, length)), "rows": len(curve),
+    }  # fmt: skip
     margin = min(10, abs(top.change) / least)
     return Evidence(numbers, ("train/loss",), top.step, ((top.step, last),), margin=margin, points=len(curve))
 
@@ -107,13 +98,9 @@ def epoch_stairs(run: Run, *, sigmas: float, least: float, boundaries: int) -> E
         return None  # a loss that climbs within the epochs is sorted data, a sawtooth
     score = float(np.median([stair.sigmas for stair in real]))
     numbers: dict[str, Scalar] = {
-        "stairs": len(real),
-        "epochs": int(epochs),
-        "fall": float(np.median([stair.fall for stair in real])),
-        "fall_within": within,
-        "sigmas_found": score,
-        "rows": len(curve),
-    }
+        "stairs": len(real), "epochs": int(epochs), "fall": float(np.median([stair.fall for stair in real])), "fall_within": within,
+        "sigmas_found": score, "rows": len(curve),
+    }  # fmt: skip
     spans = tuple((stair.step, stair.step) for stair in real[:20])
     return Evidence(numbers, ("train/loss",), real[0].step, spans, margin=score / sigmas, points=len(curve))
 

@@ -264,19 +264,10 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
         first = max(first, min(warmup_end(stand.run), int(curve.steps[-1])))
     words = stand.run.task == tasks.LANGUAGE_MODEL or "language model" in reason
     numbers: dict[str, Scalar] = {
-        "level": stand.level,
-        "start": curve.start.value,
-        "flat_share_found": 1 - since,
-        "drift_found": abs(stand.late_drift),
-        "fall_found": stand.change.gain,
-        "chance": chance.value if chance else None,
-        "chance_name": chance.name if chance else "",
-        "log_vocabulary": vocabulary,
-        "of_vocabulary": stand.level / vocabulary if vocabulary else None,
-        "like_untrained": int(words and stand.level >= stand.limits.untrained),
-        "rows": len(curve),
-        "reason": reason,
-        "known": int(reason != NOTHING),
-        "what": "eval" if stand.change.signal.startswith("eval") else "training",
-    }
+        "level": stand.level, "start": curve.start.value, "flat_share_found": 1 - since, "drift_found": abs(stand.late_drift),
+        "fall_found": stand.change.gain, "chance": chance.value if chance else None, "chance_name": chance.name if chance else "",
+        "log_vocabulary": vocabulary, "of_vocabulary": stand.level / vocabulary if vocabulary else None,
+        "like_untrained": int(words and stand.level >= stand.limits.untrained), "rows": len(curve), "reason": reason,
+        "known": int(reason != NOTHING), "what": "eval" if stand.change.signal.startswith("eval") else "training",
+    }  # fmt: skip
     return Evidence(numbers, (stand.change.signal,), first, ((first, int(curve.steps[-1])),), margin=3 if chance else 2, points=len(curve))

@@ -42,16 +42,9 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
         return None
     high = top + int(np.flatnonzero(level[top:] >= best - 3 * curve.level_noise)[-1])  # there the fall begins
     numbers: dict[str, Scalar] = {
-        "best": best,
-        "best_step": int(at[top]),
-        "end": end,
-        "fell": drop,
-        "fell_share": drop / scale,
-        "begins_step": int(at[high]),
-        "below_start": int(end < float(level[0])),
-        "signal": name,
-        "rows": len(curve),
-    }
+        "best": best, "best_step": int(at[top]), "end": end, "fell": drop, "fell_share": drop / scale, "begins_step": int(at[high]),
+        "below_start": int(end < float(level[0])), "signal": name, "rows": len(curve),
+    }  # fmt: skip
     return Evidence(
         numbers,
         (name,),
@@ -97,16 +90,10 @@ def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip
     first = int(rows.steps[np.argmax(none)]) if zero >= zero_share and len(spread) else int(rows.steps[0])
     numbers: dict[str, Scalar] = {
         "kind": "constant" if constant else "no spread within the groups" if zero >= zero_share else "no trend",
-        "zero_share_found": max(zero, 1.0 if constant else 0.0),
-        "reward_start": start,
-        "reward_end": end,
-        "constant": int(constant),
-        "gained": int(gained),
-        "only_trendless": int(zero < zero_share and not constant),
-        "trend_z": float(trend),
-        "signal": name,
+        "zero_share_found": max(zero, 1.0 if constant else 0.0), "reward_start": start, "reward_end": end, "constant": int(constant),
+        "gained": int(gained), "only_trendless": int(zero < zero_share and not constant), "trend_z": float(trend), "signal": name,
         "rows": len(rows),
-    }
+    }  # fmt: skip
     return Evidence(
         numbers,
         tuple(n for n in (name, "reward_std") if run.signal(n) is not None),
@@ -133,15 +120,9 @@ def kl_blowup(run: Run, *, limit: float, limit_of_sums: float, share: float) -> 
     first, last = found
     top = float(curve.level[first : last + 1].max())
     numbers: dict[str, Scalar] = {
-        "kl_top": top,
-        "kl_start": curve.head(3),
-        "kl_end": curve.tail(),
-        "bound": bound,
-        "signal": name,
-        "rows": len(curve),
-        "over_share": float((curve.level > bound).mean()),
-        "comes_back": int(last < len(curve.level) - 2),
-    }
+        "kl_top": top, "kl_start": curve.head(3), "kl_end": curve.tail(), "bound": bound, "signal": name, "rows": len(curve),
+        "over_share": float((curve.level > bound).mean()), "comes_back": int(last < len(curve.level) - 2),
+    }  # fmt: skip
     return Evidence(
         numbers, (name,), int(curve.at[first]), ((int(curve.at[first]), int(curve.at[last])),), margin=top / bound, points=len(curve)
     )
@@ -168,12 +149,9 @@ def entropy_collapse(run: Run, *, limit: float, lasting: float) -> Evidence | Sk
     half = level > np.sqrt(start * limit)
     low = int(np.flatnonzero(half)[-1]) + 1 if half.any() else first
     numbers: dict[str, Scalar] = {
-        "entropy_start": start,
-        "entropy_end": end,
-        "below_step": int(curve.at[first]),
-        "half_step": int(curve.at[min(low, first)]),
+        "entropy_start": start, "entropy_end": end, "below_step": int(curve.at[first]), "half_step": int(curve.at[min(low, first)]),
         "rows": len(curve),
-    }
+    }  # fmt: skip
     return Evidence(
         numbers,
         ("entropy",),
@@ -195,13 +173,9 @@ def completions_clipped(run: Run, *, limit: float) -> Evidence | Skip | None:
     stretch = _longest(curve.level > limit)
     first = int(curve.at[stretch[0]]) if stretch else int(curve.steps[0])
     numbers: dict[str, Scalar] = {
-        "clipped_late": late,
-        "clipped_start": curve.head(3),
-        "from_step": first,
-        "grew": int(curve.head(3) <= limit),
-        "length_limit": run.number("max_completion_length"),
-        "rows": len(curve),
-    }
+        "clipped_late": late, "clipped_start": curve.head(3), "from_step": first, "grew": int(curve.head(3) <= limit),
+        "length_limit": run.number("max_completion_length"), "rows": len(curve),
+    }  # fmt: skip
     return Evidence(
         numbers,
         ("completions/clipped_ratio",),

@@ -102,14 +102,9 @@ def _evidence(
     curve = loss_curve(run) if run is not None else None
     shift, score = _shift(curve, at) if curve is not None else (0.0, 0.0)
     numbers: dict[str, Scalar] = {
-        "kind": kind,
-        "restarts": restarts,
-        "resumed_step": at,
-        "redone_steps": redone,
-        "shift": shift,
-        "shift_sigmas": score,
+        "kind": kind, "restarts": restarts, "resumed_step": at, "redone_steps": redone, "shift": shift, "shift_sigmas": score,
         "died_step": before,
-    }
+    }  # fmt: skip
     points = len(curve) if curve is not None else 0
     return Evidence(numbers, signals, at, ((min(at, before), max(at, before)),), margin=margin, points=points)
 

@@ -56,7 +56,7 @@ def _perfect_from_the_start(run: Run, epochs: float) -> bool:
     for name in ("eval/accuracy", "train/accuracy"):
         signal = run.signal(name)
         told = signal.in_order if signal is not None else None
-        if told is None or len(told) < FEWEST or float(told.values.min()) not in (1.0, 100.0) or float(np.ptp(told.values)) > 0:
+        if told is None or len(told) < FEWEST or float(told.values.min()) not in (1, 100) or float(np.ptp(told.values)) > 0:
             continue
         passed = told.epochs[0] if np.isfinite(told.epochs[0]) else told.steps[0] if run.step_is == "epoch" else np.inf
         if passed <= epochs or (run.planned_steps is not None and TENTH * told.steps[0] <= run.planned_steps):

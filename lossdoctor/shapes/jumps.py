@@ -9,7 +9,7 @@ from math import hypot
 
 import numpy as np
 
-from lossdoctor.measures.level import row_medians
+from lossdoctor.measures.level import rolling_median, row_medians
 from lossdoctor.shapes.curve import Curve, Level
 
 LAG = 3  # rows within which a change is sudden
@@ -47,7 +47,8 @@ def jumps(curve: Curve) -> tuple[Jump, ...]:
     """The jumps of a curve, in order: between two neighbouring pieces, within three rows, and beyond `SURE` standard errors."""
     found: list[Jump] = []
     near = max(NEAR, len(curve) // SHARE)
-    for left, right in pairwise(curve.pieces):
+    whole = [piece for piece in curve.pieces if piece.last - piece.first >= LAG]  # a shorter one is the way from one to the next
+    for left, right in pairwise(whole):
         row = _sudden(curve, int(np.searchsorted(curve.steps, curve.at[right.first])))
         if row is None or row < LAG or len(curve) - row < LAG or (found and row - found[-1].row < LAG):
             continue
@@ -77,7 +78,7 @@ def _step(curve: Curve, row: int) -> float:
 
 def _lasts(curve: Curve, row: int, before: float, after: float) -> float:
     """Share of the run for which the level stays beyond the middle of the gap."""
-    level = curve.level[int(np.searchsorted(curve.at, curve.steps[row])) :]
+    level = rolling_median(curve.level[int(np.searchsorted(curve.at, curve.steps[row])) :], 2 * LAG + 1)  # one row is no way back
     beyond = np.sign(after - before) * (level - (before + after) / 2) > 0
     first = int(np.argmax(beyond)) if beyond.any() else 0  # smoothing rounds the edge itself
     back = np.flatnonzero(~beyond[first:])

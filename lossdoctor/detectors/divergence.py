@@ -15,6 +15,7 @@ from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import EIGHTHS, Curve, Level, curve_of
 from lossdoctor.shapes.jumps import jumps
+from lossdoctor.vitals.change import SURE
 from lossdoctor.vitals.values import LARGEST_SUM
 
 TENTH = 10  # rows of this share of the run are its end
@@ -93,7 +94,7 @@ def _lost(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
         low = int(np.searchsorted(curve.at, best.step))
         won = max(float(np.max(level[: low + 1])), best.value)
         back = _given_back(won, best.value, end.value) if end.value > best.value else 0.0
-        if best.step >= end.step or back < limits.share_of_fall or not _beyond(best, end, limits, curve.quantum, all_lost=back >= 1):
+        if best.step >= end.step or back < limits.share_of_fall or not _beyond(curve, best, end, limits, all_lost=back >= 1):
             continue
         above = np.flatnonzero(level[low:] <= (best.value + end.value) / 2)
         stays = len(level) - low - 1 - (int(above[-1]) if len(above) else 0)
@@ -120,22 +121,28 @@ def _turned(curve: Curve, limits: Limits) -> Iterator[Loss]:
 
 
 def _rises_all_along(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
-    """Every row of a few is worse than the one before, of training and of the evals alike: one in 24 by chance, for each of them."""
+    """Every row of a few is worse than the one before, or by the whole rise than the first, of training and of the evals alike: one in 24
+    by chance, or fewer, for each of them."""
     both = [run.signal("train/loss"), *run.eval_losses()]
     curves = [curve_of(signal) for signal in both if signal is not None]
-    rising = len(curves) > 1 and all(len(one) >= FEWEST and bool((np.diff(one.values) > 0).all()) for one in curves)
+    rising = len(curves) > 1 and all(
+        len(one) >= FEWEST and bool((np.diff(one.values) > 0).all() or (one.values[1:] >= (1 + limits.rise) * np.abs(one.values[0])).all())
+        for one in curves
+    )
     first, last = float(curve.values[0]), float(curve.values[-1])
     if rising and curve.steps[0] <= run.first_step and last - first > limits.rise / FEWEST * abs(first):
         yield Loss(0, first, last, "rise", last / first)
 
 
-def _beyond(best: Level, end: Level, limits: Limits, quantum: float, *, all_lost: bool) -> bool:
-    """Whether the end lies above the best by more than the rise (half of it where it lies above the start), the noise of both, and the
-    rounding; a tenfold needs no noise."""
+def _beyond(curve: Curve, best: Level, end: Level, limits: Limits, *, all_lost: bool) -> bool:
+    """Whether the end lies above the best by more than the rise (half of it where it lies above the start), the rounding, and the noise of
+    both, or else the rows since then show a trend; a tenfold needs no noise."""
     rise, least = end.value - best.value, limits.rise / 2 if all_lost else limits.rise
-    if end.value >= TENTH * abs(best.value) + 2 * quantum:
+    if end.value >= TENTH * abs(best.value) + 2 * curve.quantum:
         return True
-    return rise > max(limits.sigmas * hypot(best.error, end.error), least * abs(best.value), 2 * quantum)
+    if rise <= max(least * abs(best.value), 2 * curve.quantum):
+        return False
+    return rise > limits.sigmas * hypot(best.error, end.error) or curve.after(best.step - 1).trend()[1] >= SURE
 
 
 def _given_back(won: float, best: float, end: float) -> float:

@@ -97,18 +97,30 @@ def lr_restart(run: Run, *, rise: float) -> Evidence | Skip | None:
     return Evidence(numbers, ("train/learning_rate",), int(rate.steps[jumps[0]]), spans, margin=margin, points=len(rate))
 
 
+FEWEST = 3  # rates that show one that only rises
+
+
 def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Skip | None:
     """The learning rate is still rising after `share` of the planned steps (or of the run, where the plan is unknown)."""
-    rate = _rate(run)
-    if rate is None:
+    rate = named_curve(run, "train/learning_rate")
+    if len(rate) < FEWEST:
         return NO_RATE
     values = rate.values
+    whole = run.planned_steps is not None and settled(run)
     peak_at = int(np.argmax(values >= values.max() - np.abs(np.diff(values)).max() / 1000))
     end = max(int(rate.steps[-1]), run.planned_steps or 0)
     warm = int(rate.steps[peak_at]) / max(end, 1)
     falls = int((np.diff(values[: peak_at + 1]) <= 0).sum())
-    unfinished = run.planned_steps is None and not settled(run) and peak_at == len(values) - 1 and run.evidence_beyond_state is False
-    if peak_at < least_rows or warm < share or 2 * values[0] > values[peak_at] or 10 * falls > peak_at or unfinished or run.window:
+    rises = peak_at == len(values) - 1
+    unfinished = run.planned_steps is None and not settled(run) and rises
+    if (
+        (peak_at < least_rows and not (whole and rises))
+        or warm < share
+        or 2 * values[0] > values[peak_at]
+        or 10 * falls > peak_at
+        or unfinished
+        or run.window
+    ):
         return None
     numbers: dict[str, Scalar] = {
         "warmup_steps_found": int(rate.steps[peak_at]), "share_found": warm, "end": end, "peak": float(values[peak_at]),

@@ -71,11 +71,11 @@ def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     if not turns:
         return Skip("fewer than 3 evaluations with a finite loss", "evaluate every 5-10 % of the steps (eval_steps)")
     worst = max(turns, key=lambda turn: turn.rise)
-    kept_away = worst.later_above >= rise and _train_since(run, worst) <= -rise
-    beyond_noise = worst.sigmas >= sigmas or worst.trend >= 3 or kept_away or worst.ordered
-    if worst.rise < rise or not beyond_noise or _forgives(run):
-        return None
-    if worst.later < 2 and (worst.rise < 2 * rise or _train_since(run, worst) > -rise or any(c.gain > rise for c in metric_changes(run))):
+    falls = _train_since(run, worst) <= -rise
+    # Few evals that are twice that bad, while train has gone on falling and no metric got better.
+    few = worst.rows < ORDERED and worst.rise >= 2 * rise and falls and all(c.gain <= rise for c in metric_changes(run))
+    beyond_noise = worst.sigmas >= sigmas or worst.trend >= 3 or (worst.later_above >= rise and falls) or worst.ordered
+    if worst.rise < rise or _forgives(run) or not (few or (worst.later >= 2 and beyond_noise)):
         return None
     return worst if _train_since(run, worst) <= 0 else None  # train rises as well: divergence
 

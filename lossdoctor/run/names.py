@@ -31,7 +31,7 @@ _FLAT: Mapping[str, tuple[str, int]] = {
 }
 _REWARD = re.compile(
     r"(?:(?:train|rollout|charts|critic|environment|env_runners)/)?"
-    r"(?:(?:mean|avg|average|episod\w{1,4}|ep|cumulative|total|running)_){0,4}(?:rewards?|returns?|rew)(?:_(?:mean|moyen|avg|average)){0,2}"
+    r"(?:(?:mean|\d{1,6}|avg|average|episod\w{1,4}|ep|cumulative|total|running)_){0,4}(?:rewards?|returns?|rew)(?:_(?:mean|moyen|avg|average)){0,2}"
     r"(?:_\(.{1,40}\)|_\d{1,6})?"
 )
 _GPU = re.compile(r"(?:system[./])?gpu[._/]?(\d+)[./_](.+)")

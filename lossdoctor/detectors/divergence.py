@@ -130,7 +130,7 @@ def _rises_all_along(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
         for one in curves
     )
     first, last = float(curve.values[0]), float(curve.values[-1])
-    if rising and curve.steps[0] <= run.first_step and last - first > limits.rise / FEWEST * abs(first):
+    if rising and not run.window and last - first > limits.rise / FEWEST * abs(first):
         yield Loss(0, first, last, "rise", last / first)
 
 

@@ -136,13 +136,15 @@ def _rises_all_along(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
 
 def _beyond(curve: Curve, best: Level, end: Level, limits: Limits, *, all_lost: bool) -> bool:
     """Whether the end lies above the best by more than the rise (half of it where it lies above the start), the rounding, and the noise of
-    both, or else the rows since then show a trend; a tenfold needs no noise."""
+    both; or the rows since then show a trend, or none of many comes near the best again. A tenfold needs no noise."""
     rise, least = end.value - best.value, limits.rise / 2 if all_lost else limits.rise
     if end.value >= TENTH * abs(best.value) + 2 * curve.quantum:
         return True
     if rise <= max(least * abs(best.value), 2 * curve.quantum):
         return False
-    return rise > limits.sigmas * hypot(best.error, end.error) or curve.after(best.step - 1).trend()[1] >= SURE
+    later = curve.after(best.step)
+    away = len(later) >= MANY and float(later.level[FEWEST:].min()) > (1 + limits.rise) * best.value
+    return rise > (SURE if away else limits.sigmas) * hypot(best.error, end.error) or curve.after(best.step - 1).trend()[1] >= SURE
 
 
 def _given_back(won: float, best: float, end: float) -> float:

@@ -14,7 +14,11 @@ from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 from lossdoctor.vitals.change import SURE
 
 DEFAULT = 1.0  # max_grad_norm of HuggingFace; 300 of 324 real runs use it
-_OF_LAYER = re.compile(r"grad(?:ient)?s?_?(?:\d(?:\.\d)?_)?norms?[/_.](?!total|step|epoch|before|after|clip|max|mean|avg)\w", re.IGNORECASE)
+_OF_LAYER = re.compile(
+    r"grad(?:ient)?s?_?(?:\d(?:\.\d)?_)?norms?[/_.](?!total|step|epoch|before|after|clip|max|mean|avg)\w"
+    r"|(?:^|[/_.])grad(?:ient)?s?[/_.]\w{0,40}(?:layer|block|conv|linear|fc|weight)",
+    re.IGNORECASE,
+)
 HOW = "transformers >= 4.38 logs grad_norm by itself; elsewhere log what clip_grad_norm_ returns"
 
 

@@ -43,7 +43,7 @@ def slow_convergence(
         return None  # eval has turned up: more of the same would not help
     if run.window or (run.planned_steps is not None and not settled(run)):
         return Skip("the log is a part of the run: what the rest gave is unknown")
-    curve, name = main_curve(run)
+    curve, name = _clearest(run, noise_share)
     if spoiled(run):
         return None
     if len(curve) < 5 or (len(curve) < FEW and not settled(run)):
@@ -79,6 +79,21 @@ def slow_convergence(
         "little": 0,
     }
     return _evidence(curve, name, start, end, half / enough, numbers)
+
+
+def _clearest(run: Run, noise_share: float) -> tuple[Curve, str]:
+    """The training loss, or the evals of a classifier that still guesses where its noise hides a fall that they show."""
+    curve, name = main_curve(run)
+    evals = max(((curve_of(signal), signal.name) for signal in run.eval_losses()), key=lambda pair: len(pair[0]), default=(curve, name))
+    guess = nearest(run, evals[0].end.value) if len(evals[0]) else None
+    guesses = guess is not None and guess.kind == "classes" and evals[0].end.value >= (1 - 1 / TWENTIETH) * guess.value
+    hidden = (
+        run.task == tasks.CLASSIFICATION
+        and guesses
+        and len(curve) >= FEW_ROWS
+        and curve.noise > noise_share * (curve.start.value - curve.end.value)
+    )
+    return evals if hidden and len(evals[0]) >= FEW_ROWS else (curve, name)
 
 
 def _evidence(curve: Curve, name: str, start: float, end: float, margin: float, numbers: dict[str, Scalar]) -> Evidence:

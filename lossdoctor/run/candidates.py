@@ -15,7 +15,7 @@ from lossdoctor.run.run import Signal
 _WORDS = frozenset(
     (
         "bce", "bpb", "bpc", "ce", "cost", "elbo", "err", "error", "logloss", "loss", "losses",
-        "mae", "mlogloss", "mse", "nll", "perplexity", "ppl", "recon", "reconstruction", "rmse", "xent", "lossfn",
+        "mae", "mlogloss", "mse", "nce", "infonce", "nll", "perplexity", "ppl", "recon", "reconstruction", "rmse", "xent", "lossfn",
     )
 )  # fmt: skip
 _TWO_WORDS = re.compile(r"cross_?entropy|free_energy")

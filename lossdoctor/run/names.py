@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from lossdoctor.run.aliases import COMPANY, GPU_WHAT, SCALED, TABLE, TABLE_OF_RL
+from lossdoctor.run.aliases import COMPANY, GPU_WHAT, MILLI, SCALED, TABLE, TABLE_OF_RL
 
 _FLAT: Mapping[str, tuple[str, int]] = {
     alias: (signal, rank) for table in (TABLE, TABLE_OF_RL) for signal, aliases in table.items() for rank, alias in enumerate(aliases)
@@ -34,6 +34,16 @@ _REWARD = re.compile(
     r"(?:(?:mean|\d{1,6}|avg|average|episod\w{1,4}|ep|cumulative|total|running)_){0,4}(?:rewards?|returns?|rew)(?:_(?:mean|moyen|avg|average)){0,2}"
     r"(?:_\(.{1,40}\)|_\d{1,6})?"
 )
+# `tok/s`, `imgs_per_sec`, `ms/step`
+_SPEED = re.compile(
+    r"(tok(?:en)?s?|samples?|examples?|sequences?|imgs?|images?|steps?|iters?|iterations?|its?|batch(?:es)?)"
+    r"_?(?:/|per|p)_?s(?:ec(?:ond)?)?s?"
+)
+_SPENT = re.compile(r"(m?s(?:ec(?:ond)?)?s?)_?(?:/|per)_?(?:step|iter|iteration|it|batch|update)")
+_OF_SPEED = {
+    "to": "perf/tokens_per_second", "sa": "perf/samples_per_second", "ex": "perf/samples_per_second", "se": "perf/samples_per_second",
+    "im": "perf/samples_per_second", "st": "perf/steps_per_second", "it": "perf/steps_per_second", "ba": "perf/steps_per_second",
+}  # fmt: skip
 _GPU = re.compile(r"(?:system[./])?gpu[._/]?(\d+)[./_](.+)")
 _PREFERENCE = (
     "reward", "rewards/", "kl", "entropy", "logps/", "logits/", "completions/", "completion_length",
@@ -110,6 +120,10 @@ def canonical(raw: str) -> tuple[str, int, float]:
         return bare, 0 if bare == name else 1, 1.0
     if (loss := _loss(name)) is not None:
         return *loss, 1.0
+    if (speed := _SPEED.fullmatch(bare)) is not None:
+        return _OF_SPEED[speed[1][:2]], _NAMED_ANYWHERE, 1.0
+    if (spent := _SPENT.fullmatch(bare)) is not None:
+        return "perf/step_seconds", _NAMED_ANYWHERE, MILLI if spent[1].startswith("m") else 1.0
     per_set = _EVAL_SET_LOSS.fullmatch(name)
     if per_set:
         return f"eval/{next(g for g in per_set.groups() if g)}/loss", 0, 1.0

@@ -77,7 +77,7 @@ _HINTS = (
 _METRIC = re.compile(
     r"loss|^train$|^val$|(?:^|[_/ ])(?:lr|acc|ppl|nll|bpb|bpc|mse|mae|l1|l2|huber|mape|kl|f1|auc|wer|cer|map|iou|rew)(?:$|[_/ @\d])"
     r"|learning.?rate|accuracy|perplexity|grad|gnorm|reward|entropy|score|xent|rmse|return|^learn$"
-    r"|(?:^|[_ ])cost$|^recon|^elbo$|^objf?$|bpc|^l_\w+$|train.m?error$"
+    r"|(?:^|[_ ])cost$|^recon|^elbo$|nce$|^objf?$|bpc|^l_\w+$|train.m?error$"
     r"|(?-i:^[DG]_(?:[AB]|GAN|L1|real|fake))|^cycle_|^idt_",
     re.IGNORECASE,
 )

@@ -68,7 +68,8 @@ def _wrong_all_the_same(run: Run, end: float) -> bool:
     """Whether the accuracy of training denies such a loss: each wrong answer costs ln 2 nats at least, so that of all is above that by
     the share of wrong ones."""
     accuracy = named_curve(run, "train/accuracy")
-    return len(accuracy) > 0 and 0 <= accuracy.end.value <= 1 and THIRD * end < (1 - accuracy.end.value) * float(np.log(2))
+    wrong = 1 - accuracy.end.value if len(accuracy) else 0.0
+    return 1 / TENTH < wrong <= 1 and THIRD * end < wrong * float(np.log(2))
 
 
 def _at_once(curve: Curve, bound: float, stood: int = 1) -> bool:

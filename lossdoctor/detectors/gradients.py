@@ -25,7 +25,7 @@ HOW = "transformers >= 4.38 logs grad_norm by itself; elsewhere log what clip_gr
 def constant_clipping(run: Run, *, some_share: float, constant_share: float, severe_factor: float) -> Evidence | Skip | None:
     """Share of post-warmup rows whose norm (logged before clipping) exceeds `max_grad_norm`.
 
-    A limit that is not in the settings is taken as HF's default. `harm` says whether anything else points at the clipping: the median
+    A limit that is not in the settings is that of transformers where that wrote the log, else unknown. `harm` says whether anything else points at the clipping: the median
     effective learning-rate factor min(1, limit / norm) below `severe_factor`, with nearly all rows clipped.
     """
     norm = named_curve(run, "train/grad_norm")
@@ -45,7 +45,7 @@ def constant_clipping(run: Run, *, some_share: float, constant_share: float, sev
     share = float(above.mean())
     if at_limit.mean() > 0.5:
         return Skip("the logged norms sit exactly at the limit: they were logged after clipping", HOW)
-    if share < some_share or (not known and run.framework not in ("transformers", "")):
+    if share < some_share or (not known and run.framework != "transformers"):
         return None
     factor = float(np.median(np.minimum(1.0, limit / np.maximum(values, np.finfo(np.float64).tiny))))
     chosen = known and limit != DEFAULT  # with the default limit and Adam it is what most healthy runs do

@@ -16,7 +16,7 @@ from lossdoctor.shapes.jumps import Jump, jumps
 
 PHASES = 8  # parts of an epoch
 TEETH = 3  # jumps up that come back; two may be two accidents
-ROWS, CYCLES, CLIP = 24, 5, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
+ROWS, CYCLES, CLIP = 24, 6, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
 
 
 def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evidence | None:
@@ -32,7 +32,7 @@ def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evid
     if spoiled(run) or len(curve) < ROWS or curve.scale <= 0:
         return None
     values = curve.values
-    trend = rolling_median(values, max(5, len(values) // 4) | 1)
+    trend = rolling_median(values, max(5, len(values) // 6) | 1)
     rest, level, drop = values - trend, float(np.median(np.abs(values))), abs(float(np.median(trend[:5]) - np.median(trend[-5:])))
     spread = sigma(rest)
     clipped = np.clip(rest, -CLIP * spread, CLIP * spread)

@@ -25,8 +25,9 @@ HOW = "transformers >= 4.38 logs grad_norm by itself; elsewhere log what clip_gr
 def constant_clipping(run: Run, *, some_share: float, constant_share: float, severe_factor: float) -> Evidence | Skip | None:
     """Share of post-warmup rows whose norm (logged before clipping) exceeds `max_grad_norm`.
 
-    A limit that is not in the settings is that of transformers where that wrote the log, else unknown. `harm` says whether anything else points at the clipping: the median
-    effective learning-rate factor min(1, limit / norm) below `severe_factor`, with nearly all rows clipped.
+    A limit that is not in the settings is that of transformers where that wrote the log, else unknown. `harm` says whether anything else
+    points at the clipping: the median effective learning-rate factor min(1, limit / norm) below `severe_factor`, with nearly all rows
+    clipped.
     """
     norm = named_curve(run, "train/grad_norm")
     if len(norm) < 5:

@@ -78,7 +78,7 @@ def _rate_break(run: Run, sigmas: float, jump: float, rate_move: float) -> Evide
     drops = [int(i) + 1 for i in np.flatnonzero(moves < -unit)]
     for at in drops:
         later = float(values[at : at + SOON].max())
-        if values[at] <= values[at - 1] / 2 and later >= 2 * values[at] and values[at - 1] > unit * highest[at - 1]:
+        if values[at] <= values[at - 1] / 2 and later > 2 * values[at] and values[at - 1] > unit * highest[at - 1]:
             steps = int(rate.steps[at]), int(rate.steps[at - 1])
             return _evidence(run, "the learning rate warms up again", *steps, len(drops), names, margin=3)
     rises = [int(i) + 1 for i in np.flatnonzero((moves > unit) & (highest - values[:-1] > unit * highest))]

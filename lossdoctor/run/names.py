@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from lossdoctor.run.aliases import COMPANY, GPU_WHAT, MILLI, SCALED, TABLE, TABLE_OF_RL
+from lossdoctor.run.aliases import COMPANY, GB, GIB, GPU_WHAT, MB, MIB, MILLI, SCALED, TABLE, TABLE_OF_RL
 
 _FLAT: Mapping[str, tuple[str, int]] = {
     alias: (signal, rank) for table in (TABLE, TABLE_OF_RL) for signal, aliases in table.items() for rank, alias in enumerate(aliases)
@@ -40,6 +40,13 @@ _SPEED = re.compile(
     r"_?(?:/|per|p)_?s(?:ec(?:ond)?)?s?"
 )
 _SPENT = re.compile(r"(m?s(?:ec(?:ond)?)?s?)_?(?:/|per)_?(?:step|iter|iteration|it|batch|update)")
+# `mem_MB`, `max_mem_GiB`, `rss_mb`, `gpu_mem_used_gb`
+_MEMORY = re.compile(
+    r"(?:(?:gpu|cuda|vram|cpu|host|process|system|max|peak|cur|current|total)[_/.]?){0,3}(?:mem(?:ory)?|rss|ram|vram)"
+    r"(?:_(?:used|usage|alloc|allocated|reserved|peak|max|rss)){0,2}[_(](kib|mib|gib|kb|mb|gb)\)?"
+)
+_OF_HOST = re.compile(r"cpu|host|process|system|rss|(?<!v)ram")
+_BYTES = {"kib": float(1 << 10), "mib": MIB, "gib": GIB, "kb": 1e3, "mb": MB, "gb": GB}
 _OF_SPEED = {
     "to": "perf/tokens_per_second", "sa": "perf/samples_per_second", "ex": "perf/samples_per_second", "se": "perf/samples_per_second",
     "im": "perf/samples_per_second", "st": "perf/steps_per_second", "it": "perf/steps_per_second", "ba": "perf/steps_per_second",
@@ -122,6 +129,9 @@ def canonical(raw: str) -> tuple[str, int, float]:
         return *loss, 1.0
     if (speed := _SPEED.fullmatch(bare)) is not None:
         return _OF_SPEED[speed[1][:2]], _NAMED_ANYWHERE, 1.0
+    if (held := _MEMORY.fullmatch(bare)) is not None:
+        where = "process/memory" if _OF_HOST.search(bare) else "gpu/0/memory"
+        return where, _NAMED_ANYWHERE, _BYTES[held[1]]
     if (spent := _SPENT.fullmatch(bare)) is not None:
         return "perf/step_seconds", _NAMED_ANYWHERE, MILLI if spent[1].startswith("m") else 1.0
     per_set = _EVAL_SET_LOSS.fullmatch(name)

@@ -36,7 +36,8 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     gained = (first - last) / (abs(first) or 1.0)
     furthest = float(np.max(np.abs(curve.values / curve.values[0] - 1))) if curve.values[0] else 0.0
     risen = float(curve.values[-1] / curve.values[0] - 1) if curve.values[0] else 0.0  # by half of `most` it is overfitting
-    follows = len(curve) > evals and bool((np.diff(curve.values) < 0).all())  # by little, but every time
+    # By little, but every time.
+    follows = len(curve) > evals and 2 * gained > ratio * fell and bool((np.diff(curve.values) < 0).all())
     if follows or fell < train_fall or gained > ratio * fell or furthest > most or 2 * risen > most:
         return None
     span = (int(curve.steps[0]), int(curve.steps[-1]))

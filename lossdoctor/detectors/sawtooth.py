@@ -14,9 +14,10 @@ from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 from lossdoctor.shapes.jumps import Jump, jumps
 
+TRENDS = (6, 4)  # parts of the rows whose median is the trend: a narrow one follows the fall, a wide one leaves slow waves whole
 PHASES = 8  # parts of an epoch
 TEETH = 3  # jumps up that come back; two may be two accidents
-ROWS, CYCLES, CLIP = 24, 6, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
+ROWS, CYCLES, CLIP = 24, 5, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
 
 
 def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evidence | None:
@@ -31,8 +32,14 @@ def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evid
     curve = whole.after(warmup_end(run))
     if spoiled(run) or len(curve) < ROWS or curve.scale <= 0:
         return None
+    found = (_around(run, whole, curve, parts, amplitude=amplitude, chance=chance, share=share) for parts in TRENDS)
+    return next(filter(None, found), None)
+
+
+def _around(run: Run, whole: Curve, curve: Curve, parts: int, *, amplitude: float, chance: float, share: float) -> Evidence | None:
+    """What swings around a trend that is the median of so large a part of the rows."""
     values = curve.values
-    trend = rolling_median(values, max(5, len(values) // 6) | 1)
+    trend = rolling_median(values, max(5, len(values) // parts) | 1)
     rest, level, drop = values - trend, float(np.median(np.abs(values))), abs(float(np.median(trend[:5]) - np.median(trend[-5:])))
     spread = sigma(rest)
     clipped = np.clip(rest, -CLIP * spread, CLIP * spread)
@@ -55,9 +62,9 @@ def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evid
         margin, kind = wave.share / share, "waves"
     elif run.step_is == "step" and per_epoch is not None and round(per_epoch) <= 1 and swing >= amplitude * level:
         margin, kind = swing / (amplitude * level), "full-batch"
-    elif len(found := _teeth(run, whole, amplitude)) >= TEETH:
-        numbers |= {"teeth": len(found), "relative": float(np.median([jump.change for jump in found]))}
-        margin, kind = len(found) / TEETH, "teeth"
+    elif len(teeth := _teeth(run, whole, amplitude)) >= TEETH:
+        numbers |= {"teeth": len(teeth), "relative": float(np.median([jump.change for jump in teeth]))}
+        margin, kind = len(teeth) / TEETH, "teeth"
     if not kind:
         return None
     first, last = int(curve.steps[0]), int(curve.steps[-1])

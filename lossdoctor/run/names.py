@@ -43,10 +43,10 @@ _SPENT = re.compile(r"(m?s(?:ec(?:ond)?)?s?)_?(?:/|per)_?(?:step|iter|iteration|
 # `mem_MB`, `max_mem_GiB`, `rss_mb`, `gpu_mem_used_gb`
 _MEMORY = re.compile(
     r"(?:(?:gpu|cuda|vram|cpu|host|process|system|max|peak|cur|current|total)[_/.]?){0,3}(?:mem(?:ory)?|rss|ram|vram)"
-    r"(?:_(?:used|usage|alloc|allocated|reserved|peak|max|rss)){0,2}[_(](kib|mib|gib|kb|mb|gb)\)?"
+    r"(?:_(?:used|usage|alloc|allocated|reserved|peak|max|rss)){0,2}[_(](mib|gib|mb|gb)\)?"
 )
 _OF_HOST = re.compile(r"cpu|host|process|system|rss|(?<!v)ram")
-_BYTES = {"kib": float(1 << 10), "mib": MIB, "gib": GIB, "kb": 1e3, "mb": MB, "gb": GB}
+_BYTES = {"mib": MIB, "gib": GIB, "mb": MB, "gb": GB}
 _OF_SPEED = {
     "to": "perf/tokens_per_second", "sa": "perf/samples_per_second", "ex": "perf/samples_per_second", "se": "perf/samples_per_second",
     "im": "perf/samples_per_second", "st": "perf/steps_per_second", "it": "perf/steps_per_second", "ba": "perf/steps_per_second",

@@ -59,8 +59,11 @@ def level(run: Run) -> Answer:
             f"It ends at {number(curve.end.value)}: nothing says whether that is its natural scale.", "Log its mean, not its sum."
         )
     if (guess := _guess(run, curve)) is not None:
-        says = f"It ends at {number(curve.end.value)}, where it began, and one guess among {guess.choices} scores {number(guess.value)}."
-        return unknown(says, "Log the accuracy: it tells whether the model guesses.", {"end": curve.end.value, "guess": guess.value})
+        first, last = number(curve.start.value), number(curve.end.value)
+        says = f"The loss began at {first} and ends at {last}; a guess among {guess.choices} scores {number(guess.value)}."
+        logged = any(run.signal(name) is not None for name in ("train/accuracy", "eval/accuracy"))
+        wanted = "" if logged else "Log the accuracy: it tells whether the model guesses."
+        return unknown(says, wanted, {"end": curve.end.value, "guess": guess.value})
     low, high = float(curve.values.min()), float(curve.values.max())
     where = f"lies between {number(low)} and {number(high)}" if low < high else f"stands at {number(low)}"
     return good(f"It {where}, which nothing contradicts.", {"low": low, "high": high})

@@ -12,7 +12,7 @@ from lossdoctor.measures.noise import Noise
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, named_curve
-from lossdoctor.vitals.change import change_of
+from lossdoctor.vitals.change import SURE, change_of
 
 HOW = "log reward, reward_std, kl, entropy and completions/clipped_ratio, as TRL's trainers do"
 REWARDS = ("reward", "objective/scores", "objective/rlhf_reward", "rollout/ep_rew_mean")
@@ -22,8 +22,8 @@ ROUNDING = float(np.finfo(np.float32).eps)  # of the rewards' scale: what single
 
 
 def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> Evidence | Skip | None:
-    """The reward falls from its best level by `fall` of its whole range, beyond `sigmas` noise scales of the level, and stays
-    down for the last `lasting` of the run. A few rewards must be lower at the end than at the start beyond their noise.
+    """The reward falls from its best level by `fall` of its whole range, beyond `sigmas` noise scales of the level or in a trend beyond
+    noise, and stays down for the last `lasting` of the run. A few rewards must be lower at the end than at the start beyond their noise.
     """
     name, curve = _reward(run)
     if len(curve) < SOME:
@@ -38,7 +38,8 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
     # Rewards of right or wrong are often one value for many rows: the plain deviation, for the robust one is 0 there.
     chance = max(curve.level_noise, Noise(float(np.std(np.diff(curve.values))) / float(np.sqrt(2))).error(5))
     drop, scale = best - end, best - min(lowest_before, float(level.min()))
-    if top >= len(level) - 2 or drop <= 0 or drop < fall * scale or drop < sigmas * chance:
+    beyond_noise = drop >= sigmas * chance or (drop > 0 and curve.after(int(at[top])).trend()[1] <= -SURE)
+    if top >= len(level) - 2 or drop <= 0 or drop < fall * scale or not beyond_noise:
         return None
     high = top + int(np.flatnonzero(level[top:] >= best - 3 * curve.level_noise)[-1])  # there the fall begins
     numbers: dict[str, Scalar] = {

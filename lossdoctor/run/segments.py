@@ -30,11 +30,13 @@ def segments(steps: Ints) -> npt.NDArray[np.int16]:
 def superseded(steps: Ints, numbers: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
     """Which rows lie at or beyond the step from which a later segment began, of some rows at least: (n,), (n,) -> (n,).
 
-    A segment of a row or two may be a row that was written late.
+    A segment of a row or two may be a row that was written late, and one that begins where all began is a new count (an epoch, another
+    phase), which replaces nothing.
     """
+    usual = float(np.median(np.abs(np.diff(steps)))) if len(steps) > 1 else 0.0
     starts = np.flatnonzero(np.diff(numbers) > 0) + 1
     lost = np.zeros(len(steps), dtype=np.bool_)
     for start, end in pairwise((*starts.tolist(), len(steps))):
-        if end - start >= SOME:
+        if end - start >= SOME and steps[start] > steps[0] + 2 * usual:
             lost[:start] |= steps[:start] >= steps[start]
     return lost

@@ -61,8 +61,9 @@ class Clock:
     def epoch(self, line: Line) -> float:
         """The epochs done at a line: a fraction as it stands, else what the inner counter makes of it; NaN where the line names none."""
         if line.epoch is None:
-            batch = self.header is not None and line.inner is not None and line.inner_total
-            return self.header - 1 + line.inner / line.inner_total if batch else math.nan  # type: ignore[operator]
+            if self.header is None or line.inner is None or not line.inner_total:
+                return math.nan
+            return self.header - 1 + line.inner / line.inner_total
         if self._fractions or self.header is None:
             return line.epoch
         if line.inner is not None and line.inner_total:

@@ -25,6 +25,7 @@ def logs(reader: Reader, name: str) -> list[Log]:
     """One Log a training."""
     steps: list[int] = []
     notes, step_is = [], "step"
+    reader.end()
     reader.blocks.end()
     reader.add_blocks()
     _add_tables(reader)

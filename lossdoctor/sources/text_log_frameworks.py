@@ -45,15 +45,16 @@ def _after_time(match: re.Match[str]) -> str:
     return match[0].partition("| Loss")[2].join(("Loss", ""))
 
 
+def _boosted(match: re.Match[str]) -> str:
+    """CatBoost calls the losses of training and evaluation `learn` and `test`; LightGBM writes `valid_0's l2`."""
+    rest = match.string[match.end() :].replace("'s ", "_")
+    return re.sub(r"\blearn:", "train loss:", re.sub(r"\btest:", "test loss:", rest))
+
+
 _GRAMMARS: tuple[_Grammar, ...] = (
     # XGBoost and LightGBM `[10]  train-rmse:0.5`, CatBoost `10:  learn: 0.6`.
-    _Grammar(
-        ":",
-        re.compile(
-            rf"\s{{0,8}}(?:\[(?P<step>{_N})\]\s{{1,20}}(?=[^\s:]{{1,80}}(?: [^\s:]{{1,40}})?:)|(?P<step2>{_N}):\s{{1,20}}(?=learn:))"
-        ),
-        lambda match: _boosted(match.string[match.end() :]),
-    ),
+    _Grammar(":", re.compile(rf"\s{{0,8}}\[(?P<step>{_N})\]\s{{1,20}}(?=[^\s:]{{1,80}}(?: [^\s:]{{1,40}})?:)"), _boosted),
+    _Grammar("learn:", re.compile(rf"\s{{0,8}}(?P<step>{_N}):\s{{1,20}}(?=learn:)"), _boosted),
     # ESPnet
     _Grammar("epoch:", re.compile(rf".{{0,200}}?\b(?P<epoch>\d{{1,6}})epoch:(?:train|valid):\d{{1,9}}-(?P<step>{_N})batch:")),
     # timm
@@ -135,16 +136,11 @@ _GRAMMARS: tuple[_Grammar, ...] = (
 )
 
 
-def _boosted(rest: str) -> str:
-    """CatBoost calls the losses of training and evaluation `learn` and `test`; LightGBM writes `valid_0's l2`."""
-    return re.sub(r"\blearn:", "train loss:", re.sub(r"\btest:", "test loss:", rest.replace("'s ", "_")))
-
-
 def counted(text: str) -> Counted | None:
     """The counters of a line that one of the grammars reads; None for any other line."""
     for grammar in _GRAMMARS:
         if grammar.hint in text and (match := grammar.pattern.match(text)):
-            counts = {name.rstrip("2"): int(value) for name, value in match.groupdict().items() if value and name.rstrip("2") in _COUNTERS}
+            counts = {name: int(value) for name, value in match.groupdict().items() if value and name in _COUNTERS}
             return Counted(grammar.rest(match), counts, " CV " in match[0])
     return None
 

@@ -38,8 +38,8 @@ _RANK = re.compile(
 )
 # `Test Error:` above a line of results, as the quickstart of PyTorch prints
 _HEADING = re.compile(r"\s{0,8}(?:test|val(?:id(?:ation)?)?|eval(?:uation)?)(?: \w{1,20}){0,2}\s?:?\s{0,8}$", re.IGNORECASE)
-_MOST_BROKEN = 100  # lines of a dict that is printed one value a line
-# lines of a dict that is printed one value a line
+_MEMBER = re.compile(r"""\s{0,80}(?:['"][^'"]{1,200}['"]\s{0,8}:|\})""")
+_MEMBERS = 100  # of a dict that is printed one value a line
 _PLANNED = re.compile(r"Total optimization steps\s{0,9}=\s{0,9}([\d,]{1,20})")
 _EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
 
@@ -75,7 +75,7 @@ class Reader:
     _rank: str = ""
     _batches: int = 0
     _heading: bool = False
-    _broken: list[str] = field(default_factory=list)
+    _held: list[tuple[int, str]] = field(default_factory=list)
     _joined: bool = False
 
     def __post_init__(self) -> None:
@@ -93,10 +93,32 @@ class Reader:
             self.events.progress(number)
 
     def _take(self, number: int, segment: str) -> None:
-        text = self._whole(in_plain_words(drawn(plain(segment))))
+        for at, text in self._joined_up(number, in_plain_words(drawn(plain(segment)))):
+            self._read(at, text)
+
+    def _joined_up(self, number: int, text: str) -> list[tuple[int, str]]:
+        """What there is to read, with its line: a dict that is printed one value a line in one, where it is whole; else every line."""
+        held, self._held, self._joined = self._held, [], False
+        if held and _MEMBER.match(text) and len(held) < _MEMBERS:
+            held.append((number, text))
+            if "}" not in text:
+                self._held = held
+                return []
+            self._joined = True
+            return [(number, " ".join(part.strip() for _, part in held))]
+        if text.strip() == "{" or (("{'" in text or '{"' in text) and "}" not in text and text.rstrip()[-1:] == ","):
+            self._held = [(number, text)]
+            return held
+        return [*held, (number, text)]
+
+    def end(self) -> None:
+        """The log has ended: a dict that was never closed is read line by line."""
+        held, self._held, self._joined = self._held, [], False
+        for at, text in held:
+            self._read(at, text)
+
+    def _read(self, number: int, text: str) -> None:
         self.rows.line = number
-        if not text:
-            return
         if self.tables.feed(text):
             return
         if "%|" in text and self.bar.feed(text):
@@ -117,19 +139,6 @@ class Reader:
             return
         if not self._metrics(number, text):
             self._message(number, text)
-
-    def _whole(self, text: str) -> str:
-        """A dict that was printed one value a line, in one; an empty text until it is whole."""
-        self._joined = False
-        if not self._broken and not (
-            text.strip() == "{" or (("{'" in text or '{"' in text) and "}" not in text and text.rstrip()[-1:] == ",")
-        ):
-            return text
-        self._broken.append(text.strip())
-        if "}" not in text and len(self._broken) < _MOST_BROKEN:
-            return ""
-        text, self._broken, self._joined = " ".join(self._broken), [], True
-        return text
 
     def _message(self, number: int, text: str) -> None:
         """Take in what a line says in words: an event, a setting, an end."""

@@ -177,3 +177,17 @@ def test_bits_per_character_are_nats_once_more(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text("".join(f'{{"update": {at}, "bpc": {t}}}\n' for at, t in zip(EPOCHS, TRAIN, strict=True)))
     assert lossdoctor.load(path).signals["train/loss"].values == pytest.approx([t * math.log(2) for t in TRAIN])
+
+
+def test_a_count_that_begins_again_replaces_nothing() -> None:
+    rows = [*range(10, 101, 10), *range(10, 101, 10), 10, 20, 30]
+    loss = read("".join(f"step {step} loss {3 / (at + 1):.4f}\n" for at, step in enumerate(rows))).signals["train/loss"]
+    assert loss.in_order.steps.tolist() == list(range(10, 101, 10))
+
+
+def test_a_dict_that_is_never_closed_hides_nothing() -> None:
+    (log,) = text_log.read(
+        StringIO("{'lr': 0.1,\n" + lines(lambda e, t, v: f"step {e} loss {t}") + "RuntimeError: CUDA out of memory\n{'a': 1,\n")
+    )
+    assert build(log).signals["train/loss"].values.tolist() == TRAIN
+    assert [event.kind for event in log.events] == ["oom"]

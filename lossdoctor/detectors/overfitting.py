@@ -105,7 +105,7 @@ def turn_of(signal: Signal) -> Turn | None:
         signal.name, int(curve.steps[best]), epoch if np.isfinite(epoch) else None, float(values[best]), minimum, final,
         (final - minimum) / floor,
         (final - minimum) / error if error else np.inf, len(later), int((later > minimum).sum()),
-        (float(values[best + 1 :].min()) - float(values[best])) / floor if best < n - 1 else 0.0, n, int(curve.steps[-1]),
+        (float(values[best + 1 :].min()) - float(values[best]) - each.sigma) / floor if best < n - 1 else 0.0, n, int(curve.steps[-1]),
         curve.between(int(curve.steps[low]), np.inf).trend()[1],
         ordered,
     )  # fmt: skip

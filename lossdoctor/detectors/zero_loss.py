@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
+from lossdoctor.run.candidates import loss_like
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 FEWEST, TENTH = 5, 10  # rows of an accuracy; part of the plan
 THIRD = 3  # of the rows: one spike must not hide what the rest does
+_OF_BOXES = re.compile(r"(?:^|[_/.])(?:b?box(?:es)?|dfl)(?:$|[_/.])")  # what a detector loses only where an object was matched
 
 
 def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, early_epochs: float) -> Evidence | None:
@@ -19,12 +23,15 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     (padding or the answer itself is predicted) and where every answer was right from the start.
 
     A set that is memorised gets there late, a loss with a tiny scale of its own starts there, and a hidden NaN is the NaN rule's matter.
-    One row is enough where the gradient norm is exactly 0 too.
+    One row is enough where the gradient norm is exactly 0 too. A detector that has matched no box in any of `FEWEST` x 4 rows gets here as
+    well: that part of its loss is exactly 0.
     """
     curve, norm = loss_curve(run), named_curve(run, "train/grad_norm")
     no_gradient = bool(len(norm)) and float(np.median(norm.values)) == 0.0
     if len(curve) < (1 if no_gradient else THIRD):
         return None
+    if (part := _without_boxes(run)) is not None:
+        return part
     tail = np.abs(curve.values[-max(THIRD, len(curve) // THIRD) :])
     end, first = float(np.median(tail)), float(np.max(np.abs(curve.values[: curve.width])))
     denied = _wrong_all_the_same(run, end)
@@ -43,12 +50,26 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     if logged is not None and (curve.values == 0).any() and not np.isfinite(logged.values[-max(2, len(logged) // THIRD) :]).any():
         return None  # a NaN that the trainer hid
     numbers: dict[str, Scalar] = {
-        "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs, "exactly_zero": float(tail.max()) == 0.0,
+        "what": "The loss", "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs, "exactly_zero": float(tail.max()) == 0.0,
         "norm_is_zero": no_gradient, "norm_median": float(np.median(norm.values)) if len(norm) else None,
         "norm_is_nan": logged is not None and not np.isfinite(logged.values).any(), "bound": bound, "start": float(curve.values[0]),
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
     return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3 if end == 0 else 2, points=len(curve))
+
+
+def _without_boxes(run: Run) -> Evidence | None:
+    """The part of the loss that is 0 in every row for want of a box, where others are not."""
+    parts = [one for one in loss_like(run.signals) if len(one) >= 4 * FEWEST and not one.name.startswith("eval")]
+    empty = [one for one in parts if _OF_BOXES.search(one.name.lower()) and not one.values.any()]
+    if not empty or len(empty) == len(parts):
+        return None
+    first, last, rows = int(empty[0].steps[0]), int(empty[0].steps[-1]), len(empty[0])
+    numbers: dict[str, Scalar] = {
+        "what": empty[0].raw_name, "level": 0.0, "reached_step": first, "reached_share": 0.0, "reached_epoch": None, "exactly_zero": True,
+        "norm_is_zero": False, "norm_median": None, "norm_is_nan": False, "bound": 0.0, "start": 0.0,
+    }  # fmt: skip
+    return Evidence(numbers, (empty[0].name,), first, ((first, last),), margin=3, points=rows)
 
 
 def _perfect_from_the_start(run: Run, epochs: float) -> bool:

@@ -41,7 +41,7 @@ TABLE: Mapping[str, tuple[str, ...]] = {
     "train/accuracy": (
         "train/accuracy", "train_accuracy", "train_acc", "train/acc", "accuracy", "acc", "training_accuracy",
         "accuracy/train", "train/epoch_accuracy", "mean_token_accuracy", "train/mean_token_accuracy",
-        "train_acc_epoch", "train_acc_step",
+        "train_acc_epoch", "train_acc_step", "acc_seg", "decode.acc_seg", "decode_0.acc_seg",
     ),
     "eval/accuracy": (
         "eval/accuracy", "eval_accuracy", "eval_acc", "val_accuracy", "val_acc", "val/accuracy", "val/acc",

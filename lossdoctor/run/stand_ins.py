@@ -1,4 +1,5 @@
-"""What stands in for a loss where none is logged: cross-entropy, perplexity (its logarithm), the error that a boosting library prints."""
+"""What stands in for a loss where none is logged: cross-entropy, perplexity (its logarithm), the error that a boosting library prints, and
+where nothing else is there, the share of wrong answers."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lossdoctor.run.candidates import loss_like
 from lossdoctor.run.names import plain
 from lossdoctor.run.run import Signal
 
@@ -18,6 +20,7 @@ _MEASURES = (
     "rmse", "l2", "mse", "mae", "l1", "error", "merror",
 )  # fmt: skip
 _BITS = frozenset(("bpc", "bpb", "bits_per_byte", "bits_per_char", "bits_per_character"))
+PERCENT = 100
 _NATS = frozenset((*_BITS, "xent", "cross_entropy", "crossentropy", "ce_loss", "ce", "nll_loss", "nll", "ppl", "perplexity"))
 _OF_LIKELIHOOD = frozenset(("ppl", "perplexity"))
 _NAME = re.compile(
@@ -48,6 +51,19 @@ def stand_ins(signals: Mapping[str, Signal]) -> dict[str, Signal]:
     found = {"train/loss": _as_loss("train/loss", training)} if training is not None else {}
     if held_out is not None and "eval/loss" not in signals:
         found["eval/loss"] = _as_loss("eval/loss", held_out)
+    return found if found or known or "reward" in signals or loss_like(signals) else _wrong_answers(signals)
+
+
+def _wrong_answers(signals: Mapping[str, Signal]) -> dict[str, Signal]:
+    """1 - accuracy, as a share, of training and evaluation."""
+    found = {}
+    for split in ("train", "eval"):
+        signal = signals.get(f"{split}/accuracy")
+        if signal is None or not len(signal) or not bool(((signal.values >= 0) & (signal.values <= PERCENT)).all()):
+            continue
+        wrong = 1 - signal.values / (1 if float(signal.values.max()) <= 1 else PERCENT)
+        wrong.flags.writeable = False
+        found[f"{split}/loss"] = replace(signal, name=f"{split}/loss", raw_name=f"1 - {signal.raw_name}", values=wrong)
     return found
 
 

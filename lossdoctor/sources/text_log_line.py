@@ -83,7 +83,7 @@ _METRIC = re.compile(
 )
 _TRAINER = re.compile(r"loss|^eval_|^train_runtime$|learning_rate|grad_norm|perplexity|accuracy")
 _FILE = re.compile(r"\.(?:py|c|cc|cpp|cu|h|go|rs)$")
-_FILLER = re.compile(r"^(?:(?:with|and|the|at|of|a|current|new)\s)+(?=\S)", re.IGNORECASE)
+_FILLER = re.compile(r"^(?:(?:with|and|the|at|of|a|current|new|m?s\.?|sec(?:ond)?s?\.?)\s)+(?=\S)", re.IGNORECASE)
 _EVALUATION = re.compile(r"(?<![A-Za-z/._-])(?:valid(?:ation)?|val|eval(?:uation)?|test|saving dict for)(?![A-Za-z/._-])", re.IGNORECASE)
 _OWN_SPLIT = re.compile(r"(?:^|[_/ .])(?:train|val|valid|validation|eval|test|dev)", re.IGNORECASE)
 _SCALE_UNITS = frozenset(("ms", "us", "KiB", "MiB", "GiB", "KB", "MB", "GB"))

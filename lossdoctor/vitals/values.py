@@ -66,7 +66,8 @@ def level(run: Run) -> Answer:
         return unknown(says, wanted, {"end": curve.end.value, "guess": guess.value})
     low, high = float(curve.values.min()), float(curve.values.max())
     where = f"lies between {number(low)} and {number(high)}" if low < high else f"stands at {number(low)}"
-    return good(f"It {where}, which nothing contradicts.", {"low": low, "high": high})
+    what = f"No loss was logged; {main.raw_name}" if main is not None and main.raw_name.startswith("1 - ") else "It"
+    return good(f"{what} {where}, which nothing contradicts.", {"low": low, "high": high})
 
 
 def _guess(run: Run, curve: Curve) -> Reference | None:

@@ -158,3 +158,12 @@ def test_a_reward_that_has_fallen_for_good():
         )
         in RISING
     )
+
+
+def test_a_detector_that_never_matches_a_box():
+    falls = 0.7 * np.exp(-np.arange(40) / 10.0) + 0.02
+    parts = {"loss": falls, "loss_cls": falls, "loss_bbox": np.zeros(40)}
+    assert level(make(parts), "zero-loss") == "error"
+    parts["loss_bbox"] = np.concatenate((np.zeros(30), np.full(10, 0.01)))
+    assert level(make(parts), "zero-loss") == "healthy"
+    assert level(make({"loss": falls[:10], "loss_cls": falls[:10], "loss_bbox": np.zeros(10)}), "zero-loss") == "healthy"

@@ -191,3 +191,17 @@ def test_a_dict_that_is_never_closed_hides_nothing() -> None:
     )
     assert build(log).signals["train/loss"].values.tolist() == TRAIN
     assert [event.kind for event in log.events] == ["oom"]
+
+
+def test_a_unit_with_a_full_stop_is_no_part_of_the_next_name() -> None:
+    text = lines(lambda e, t, v: f"[INFO] Step: {e}000. Time Elapsed: {91.2 * e:.3f} s. Mean Reward: {t}. Std of Reward: {v}. Training.")
+    assert read(text).signals["reward"].values.tolist() == TRAIN
+
+
+def test_where_only_an_accuracy_is_logged_its_complement_stands_in() -> None:
+    run = read(lines(lambda e, t, v: f"Epoch {e} accuracy: {10 * e} val_accuracy: {9 * e}"))
+    assert run.signals["train/loss"].raw_name == "1 - accuracy"
+    assert run.signals["train/loss"].values == pytest.approx([1 - e / 10 for e in EPOCHS])
+    assert run.signals["eval/loss"].values == pytest.approx([1 - 9 * e / 100 for e in EPOCHS])
+    rewarded = read(lines(lambda e, t, v: f"Epoch {e} accuracy: {10 * e} reward: {t}"))
+    assert "train/loss" not in rewarded.signals

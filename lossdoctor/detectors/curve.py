@@ -41,7 +41,12 @@ def steps_per_epoch(run: Run) -> float | None:
     if loss is None or run.step_is == "epoch":
         return None
     known = np.isfinite(loss.epochs) & (loss.epochs > 0)
-    return float(np.median(loss.steps[known] / loss.epochs[known])) if known.any() else None
+    steps, epochs = loss.steps[known], loss.epochs[known]
+    if not len(steps):
+        return None
+    # A log that begins in the middle may count its own rows.
+    passed = epochs[-1] - epochs[0] if not steps[0] or epochs[0] >= 2 * steps[0] else 0.0
+    return float((steps[-1] - steps[0]) / passed) if passed >= 1 else float(np.median(steps / epochs))
 
 
 @lru_cache(maxsize=32)

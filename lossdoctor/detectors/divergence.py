@@ -15,7 +15,7 @@ from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import EIGHTHS, Curve, Level, curve_of
 from lossdoctor.shapes.jumps import jumps
-from lossdoctor.vitals.change import SURE
+from lossdoctor.vitals.change import SURE, change_of
 from lossdoctor.vitals.values import LARGEST_SUM
 
 TENTH = 10  # rows of this share of the run are its end
@@ -49,11 +49,11 @@ class Loss:
 def divergence(run: Run, *, rise: float, sigmas: float, share_of_fall: float, blow_up: float, long_share: float) -> Evidence | None:
     """Compare where the loss ends, and where it dwells, with its best level before.
 
-    Seven shapes count. It ends `rise` above its best by `sigmas` standard errors, having given back `share_of_fall` of what was won
+    Eight shapes count. It ends `rise` above its best by `sigmas` standard errors, having given back `share_of_fall` of what was won
     (in logarithms, so that a tiny wiggle near zero is none). Its last rows climb above `blow_up` times the level before them. Its last
     finite rows before a NaN do. It dwells above `blow_up` times its best so far for `long_share` of the run. Too few rows to tell their
-    noise fall one by one, then rise one by one; or rise all along as the evals do. It stands where no cross-entropy can. A jump that comes
-    back, or that leads to a new level below the start, is a spike or a shift: other rules name it.
+    noise fall one by one, then rise one by one; or rise all along as the evals do; or never come near the first again. It stands where no
+    cross-entropy can. A jump that comes back, or that leads to a new level below the start, is a spike or a shift: other rules name it.
     """
     limits = Limits(rise, sigmas, share_of_fall, blow_up, long_share)
     for signal in [s for s in (run.signal("train/loss"), *run.eval_losses()) if s is not None]:
@@ -82,6 +82,7 @@ def _shapes(run: Run, curve: Curve, limits: Limits, *, ends_in_nan: bool) -> Ite
     yield from _lost(run, curve, limits)
     yield from _turned(curve, limits)
     yield from _rises_all_along(run, curve, limits)
+    yield from _thrown(curve)
     yield from _climbs(curve, limits, "climbing")
     yield from _dwells(curve, limits)
 
@@ -134,6 +135,13 @@ def _rises_all_along(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
         yield Loss(0, first, last, "rise", last / first)
 
 
+def _thrown(curve: Curve) -> Iterator[Loss]:
+    """All rows after the first stand at five times its level or more: an effect of that size needs no noise, and few rows."""
+    first, last = float(curve.values[0]), float(curve.values[-1])
+    if len(curve) >= FEWEST and first > TENTH * curve.quantum and float(curve.values[1:].min()) >= TENTH / 2 * first:
+        yield Loss(0, first, last, "thrown", last / first)
+
+
 def _beyond(curve: Curve, best: Level, end: Level, limits: Limits, *, all_lost: bool) -> bool:
     """Whether the end lies above the best by more than the rise (half of it where it lies above the start), the rounding, and the noise of
     both; or the rows since then show a trend, or none of many comes near the best again. A tenfold needs no noise."""
@@ -144,7 +152,10 @@ def _beyond(curve: Curve, best: Level, end: Level, limits: Limits, *, all_lost: 
         return False
     later = curve.after(best.step)
     away = len(later) >= MANY and float(later.level[FEWEST:].min()) > (1 + limits.rise) * best.value
-    return rise > (SURE if away else limits.sigmas) * hypot(best.error, end.error) or curve.after(best.step - 1).trend()[1] >= SURE
+    if rise > (SURE if away else limits.sigmas) * hypot(best.error, end.error) or curve.after(best.step - 1).trend()[1] >= SURE:
+        return True
+    change = change_of(curve, "train/loss") if all_lost and len(curve) >= EIGHT else None
+    return change is not None and change.lost
 
 
 def _given_back(won: float, best: float, end: float) -> float:

@@ -73,13 +73,15 @@ class Stand:
 
     @property
     def rests(self) -> bool:
-        """No further fall over the second half."""
-        return self.late_drift >= -self.limits.fall
+        """No further fall over the second half: none beyond noise, or hardly any."""
+        z = self.curve.trend(1 / 2)[1]
+        return self.late_drift >= -self.limits.quiet or (self.late_drift >= -self.limits.fall and z > -SURE)
 
     @property
     def ample(self) -> bool:
-        """Rows enough, from the beginning of the run on."""
-        return len(self.curve) >= self.limits.rows and not self.run.window
+        """Rows enough, from the beginning of the run on; half as many epochs of a run that came to an end of its own."""
+        whole = self.run.step_is == "epoch" and settled(self.run)
+        return (2 if whole else 1) * len(self.curve) >= self.limits.rows and not self.run.window
 
     @property
     def far(self) -> bool:
@@ -88,10 +90,11 @@ class Stand:
         return half or settled(self.run) or self.ample
 
     def pinned(self, level: float) -> bool:
-        """Whether some whole epochs, or a window from the middle of a run, lie on a level row by row."""
+        """Whether some whole epochs, of training or of its evals, or a window from the middle of a run, lie on a level row by row."""
         later = self.run.window or self.run.step_is == "epoch"
-        near = bool((np.abs(self.curve.values - level) <= self.limits.quiet / 2 * level).all())
-        return later and near and len(self.curve) >= FEWEST
+        within = self.limits.quiet / 2 * level
+        curves = [one for one in (self.curve, _evals(self.run)) if len(one) >= FEWEST]
+        return later and any(bool((np.abs(one.values - level) <= within).all()) for one in curves)
 
 
 def plateau(
@@ -129,16 +132,34 @@ def _evals(run: Run) -> Curve:
     return max((curve_of(signal) for signal in run.eval_losses()), key=len, default=named_curve(run, "eval/loss"))
 
 
+def _same(stand: Stand, rows: int) -> bool:
+    """Whether so many of the last rows are the same. In a window of a log a training loss may stand still because its progress bar
+    repeats it."""
+    values = stand.curve.values[-max(FEWEST, rows) :]
+    same = len(stand.curve) >= FEWEST and float(np.ptp(values)) <= float(np.finfo(np.float32).eps) * stand.level
+    repeated = stand.run.window and not _whole_epochs(stand.run) and stand.change.signal == "train/loss"
+    return same and not (repeated and len(stand.curve) < stand.limits.rows)
+
+
 def _constant(stand: Stand) -> bool:
-    """Every row, or all of the second half, is the same, or as good as: even the batches of a converged model differ more. In a window of
-    a log a training loss may stand still because its progress bar repeats it."""
-    spread = float(np.ptp(stand.curve.values))
-    half = stand.curve.values[-max(FEWEST, len(stand.curve) // 2) :]
-    same = len(stand.curve) >= FEWEST and float(np.ptp(half)) <= float(np.finfo(np.float32).eps) * stand.level
-    repeated = stand.run.window and stand.change.signal == "train/loss" and len(stand.curve) < stand.limits.rows
-    return (same and not repeated) or (
-        stand.ample and spread <= stand.limits.quiet / 2 * stand.level and stand.change.gain <= stand.limits.quiet / 2
-    )
+    return _same(stand, len(stand.curve))
+
+
+def _constant_half(stand: Stand) -> bool:
+    return _same(stand, len(stand.curve) // 2)
+
+
+def _as_good_as_constant(stand: Stand) -> bool:
+    """Even the batches of a converged model differ more."""
+    within = stand.limits.quiet / 2
+    return stand.ample and float(np.ptp(stand.curve.values)) <= within * stand.level and stand.change.gain <= within
+
+
+def _whole_epochs(run: Run) -> bool:
+    """Whether each row of the training loss is that of a whole pass over the data."""
+    loss, length = run.signal("train/loss"), steps_per_epoch(run)
+    every = float(np.median(np.diff(loss.steps))) if loss is not None and len(loss) > 1 else 0.0
+    return run.step_is == "epoch" or (length is not None and every >= length)
 
 
 def _guessing(stand: Stand) -> bool:
@@ -148,7 +169,8 @@ def _guessing(stand: Stand) -> bool:
     if knows_more(stand.run, reference):
         return False
     if not reference.certain:
-        nearest_level = min(abs(level / reference.value - 1) for level in (stand.level, stand.curve.start.value))
+        levels = (stand.level, stand.curve.start.value, *([stand.evals.last] if stand.evals is not None else []))
+        nearest_level = min(abs(level / reference.value - 1) for level in levels)
         if stand.curve.noise > limits.quiet * stand.level or nearest_level > limits.quiet / 2:
             return False
     above = stand.level >= (1 - limits.fall) * reference.value
@@ -241,6 +263,8 @@ def _learned_before(stand: Stand) -> bool:
 NOTHING = "nothing was learned that these rows could show"
 REASONS: dict[str, Callable[[Stand], bool]] = {
     "every row is the same": _constant,
+    "all rows of the second half are the same": _constant_half,
+    "its rows hardly differ": _as_good_as_constant,
     "it is what guessing scores": _guessing,
     "it is most of ln(vocabulary), where an untrained model starts": _unigram,
     "it is what an untrained language model scores": _untrained,

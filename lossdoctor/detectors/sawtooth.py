@@ -44,7 +44,7 @@ def _around(run: Run, whole: Curve, curve: Curve, parts: int, *, amplitude: floa
     spread = sigma(rest)
     clipped = np.clip(rest, -CLIP * spread, CLIP * spread)
     swing = float(np.sqrt(8) * np.std(clipped))
-    if level <= 0 or spread <= 0 or swing < amplitude / 4 * abs(whole.start.value):
+    if level <= 0 or spread <= 0 or swing < amplitude / 4 * float(np.max(whole.level)):
         return None
     interval, per_epoch = float(np.median(np.diff(curve.steps))), steps_per_epoch(run)
     numbers: dict[str, Scalar] = {

@@ -14,6 +14,7 @@ from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 FEWEST, TENTH = 5, 10  # rows of an accuracy; part of the plan
 THIRD = 3  # of the rows: one spike must not hide what the rest does
+_OF_ANSWERS = re.compile(r"(?:^|[/_. ])(?:acc(?:uracy)?|auc)$")
 _OF_BOXES = re.compile(r"(?:^|[_/.])(?:b?box(?:es)?|dfl)(?:$|[_/.])")  # what a detector loses only where an object was matched
 
 
@@ -23,12 +24,13 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     (padding or the answer itself is predicted) and where every answer was right from the start.
 
     A set that is memorised gets there late, a loss with a tiny scale of its own starts there, and a hidden NaN is the NaN rule's matter.
-    One row is enough where the gradient norm is exactly 0 too. A detector that has matched no box in any of `FEWEST` x 4 rows gets here as
-    well: that part of its loss is exactly 0.
+    One row is enough where the gradient norm is exactly 0 too, or answers are wrong all the same. A detector that has matched no box in
+    any of `FEWEST` x 4 rows gets here as well: that part of its loss is exactly 0.
     """
     curve, norm = loss_curve(run), named_curve(run, "train/grad_norm")
     no_gradient = bool(len(norm)) and float(np.median(norm.values)) == 0.0
-    if len(curve) < (1 if no_gradient else THIRD):
+    told = no_gradient or (len(curve) > 0 and not curve.values.any() and _wrong_all_the_same(run, 0.0))
+    if len(curve) < (1 if told else THIRD):
         return None
     if (part := _without_boxes(run)) is not None:
         return part
@@ -50,8 +52,9 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     if logged is not None and (curve.values == 0).any() and not np.isfinite(logged.values[-max(2, len(logged) // THIRD) :]).any():
         return None  # a NaN that the trainer hid
     numbers: dict[str, Scalar] = {
-        "what": "The loss", "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs, "exactly_zero": float(tail.max()) == 0.0,
-        "norm_is_zero": no_gradient, "norm_median": float(np.median(norm.values)) if len(norm) else None,
+        "what": "The loss", "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs,
+        "exactly_zero": float(tail.max()) == 0.0, "norm_is_zero": no_gradient,
+        "norm_median": float(np.median(norm.values)) if len(norm) else None,
         "norm_is_nan": logged is not None and not np.isfinite(logged.values).any(), "bound": bound, "start": float(curve.values[0]),
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
@@ -74,13 +77,11 @@ def _without_boxes(run: Run) -> Evidence | None:
 
 def _perfect_from_the_start(run: Run, epochs: float) -> bool:
     """Whether every answer was right in all of some rows, from the first of them on, within `epochs` passes or a tenth of the plan."""
-    for name in ("eval/accuracy", "train/accuracy"):
-        signal = run.signal(name)
-        told = signal.in_order if signal is not None else None
-        if told is None or len(told) < FEWEST or float(told.values.min()) not in (1, 100) or float(np.ptp(told.values)) > 0:
+    for told in (signal.in_order for name, signal in run.signals.items() if _OF_ANSWERS.search(name.lower())):
+        if len(told) < FEWEST or float(told.values.min()) not in (1, 100) or float(np.ptp(told.values)) > 0:
             continue
         passed = told.epochs[0] if np.isfinite(told.epochs[0]) else told.steps[0] if run.step_is == "epoch" else np.inf
-        if passed <= epochs or (run.planned_steps is not None and TENTH * told.steps[0] <= run.planned_steps):
+        if passed <= epochs or TENTH * told.steps[0] <= (run.planned_steps or run.last_step):
             return True
     return False
 
@@ -89,7 +90,8 @@ def _wrong_all_the_same(run: Run, end: float) -> bool:
     """Whether the accuracy of training denies such a loss: each wrong answer costs ln 2 nats at least, so that of all is above that by
     the share of wrong ones."""
     accuracy = named_curve(run, "train/accuracy")
-    wrong = 1 - accuracy.end.value if len(accuracy) else 0.0
+    share = float(accuracy.values[-1]) if 0 < len(accuracy) < THIRD else accuracy.end.value if len(accuracy) else 1.0
+    wrong = 1 - share
     return 1 / TENTH < wrong <= 1 and THIRD * end < wrong * float(np.log(2))
 
 

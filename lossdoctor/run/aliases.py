@@ -66,7 +66,7 @@ TABLE: Mapping[str, tuple[str, ...]] = {
         "step_time", "train/step_time", "iteration_time", "iter_time", "step_seconds", "time/iteration",
         "seconds_per_step", "train/step_seconds", "time_per_iteration", "batch_time", "train/batch_time", "batch_(t)",
         "batch_cost", "avg_batch_cost", "train_speed(s/it)", "timing_s/step", "train_step_timing_in_s", "sec/step",
-        "sec/iter",
+        "sec/iter", "time_this_epoch", "epoch_time", "time_per_epoch", "epoch_seconds", "epoch_duration", "seconds_per_epoch",
     ),
     "perf/mfu": ("mfu", "train/mfu", "perf/mfu", "running_mfu", "throughput/mfu"),
     "host/memory": ("host/memory", "cpu_memory_bytes"),

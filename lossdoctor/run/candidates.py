@@ -18,7 +18,7 @@ _WORDS = frozenset(
         "mae", "mlogloss", "mse", "nce", "infonce", "nll", "perplexity", "ppl", "recon", "reconstruction", "rmse", "xent", "lossfn",
     )
 )  # fmt: skip
-_TWO_WORDS = re.compile(r"cross_?entropy|free_energy")
+_TWO_WORDS = re.compile(r"cross_?entropy|free_energy|smooth_?l1")
 # The losses that GAN trainers print by the name of the network: CycleGAN, pix2pix, BasicSR.
 _OF_NETWORKS = re.compile(r"(?:.*/)?(?:[DG]_(?:[AB]|GAN\w{0,20}|L1|VGG|real|fake)|(?:cycle|idt)_[AB]|l_\w{1,40})")
 _NO_LOSS = frozenset(
@@ -166,9 +166,14 @@ def _added(ours: Sequence[Signal], name: str) -> dict[str, Signal]:
     if not all(np.array_equal(one.steps, first.steps) for one in ours):
         return {}
     values = np.sum([one.values for one in ours], axis=0)
-    values.flags.writeable = False
-    told_as = " + ".join(one.raw_name.strip() for one in ours)
-    return {name: Signal(name, told_as, first.steps, values, first.epochs, first.times, first.segments)}
+    # Zeros stand for evaluations that were not made: `val=False` fills the table with them.
+    made = values != 0 if name == "eval/loss" else np.full(len(values), True)
+    if not made.any():
+        return {}
+    columns = (first.steps[made], values[made], first.epochs[made], first.times[made], first.segments[made])
+    for column in columns:
+        column.flags.writeable = False
+    return {name: Signal(name, " + ".join(one.raw_name.strip() for one in ours), *columns)}
 
 
 def _tokens(name: str) -> frozenset[str]:

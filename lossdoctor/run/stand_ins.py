@@ -1,4 +1,4 @@
-"""What stands in for a loss where none is logged: cross-entropy, perplexity (its logarithm), the error that a boosting library prints, and
+"""What stands in for a loss where none is logged: cross-entropy, perplexity (its logarithm), the error that a boosting library prints;
 where nothing else is there, the share of wrong answers."""
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ PERCENT = 100
 _NATS = frozenset((*_BITS, "xent", "cross_entropy", "crossentropy", "ce_loss", "ce", "nll_loss", "nll", "ppl", "perplexity"))
 _OF_LIKELIHOOD = frozenset(("ppl", "perplexity"))
 _NAME = re.compile(
-    r"(?:(?P<train>train|training|learn)|(?P<eval>eval|val|valid|validation|dev|test)(?:_\d{1,3})?)?(?:'s)?[/_. ]{0,3}"
+    r"(?:(?P<train>train|training|learn)|(?P<eval>eval|val|valid|validation|dev|test)(?:_\d{1,3})?)?"
+    r"(?:_(?:loss|set|data))?(?:'s)?[/_. ]{0,3}"
     rf"(?P<measure>{'|'.join(sorted(_MEASURES, key=len, reverse=True))})"
 )
 

@@ -141,6 +141,7 @@ _WORDINGS: Mapping[str, tuple[str, ...]] = {
         r"[Kk]illed by signal:? ?9",
         r"\b[Ss]ignal:? 9\b",
         r"^(?:\S+: line \d+:\s+\d+ )?Killed(?:\s|$)",
+        r": line \d{1,8}:\s{1,8}\d{1,12} Killed\b",
         r": Killed$",
         _EXIT + r"(?:-9|137)\b",
     ),

@@ -8,12 +8,13 @@ counted and named.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
@@ -66,49 +67,53 @@ def read(path: Path, metric: Mapping[str, str] | None = None, limits: Limits = L
     if not (_has_axis(table.header) or _has_loss(table.header) or wanted.keys() & set(table.header)):
         raise Unreadable(f"{path.name}: no step, epoch or loss column; name them: --metric step=COLUMN --metric train/loss=COLUMN")
     runs = _wandb_runs(table.header) or {run_name(path): {name: name for name in table.header}}
-    logs = [log for run, columns in runs.items() for log in _trainings(_log(table, path, wanted, run, columns), len(runs))]
+    logs = [log for run, columns in runs.items() for log in _trainings(*_log(table, path, wanted, run, columns), len(runs))]
     return [log for log in logs if log.points] or logs[:1]
 
 
-def _trainings(log: Log, runs: int) -> list[Log]:
-    """One Log a training of a table that one run after the other was appended to; only where all columns have a value in every row."""
+def _trainings(log: Log, held: Sequence[Ints], runs: int) -> list[Log]:
+    """One Log a training of a table that one run after the other was appended to; `held`: the rows of the table that each series fills."""
     main, rate = main_series(log.series), rate_of(log.series)
-    if main is None or runs > 1 or any(not np.array_equal(one.steps, main.steps) for one in log.series):
+    if main is None or runs > 1:
         return [log]
-    rows = np.arange(len(main.steps))
-    first = starts(main.steps, main.values, main.epochs, beside(main, rate, rows, rows))
+    of = {one.name: rows for one, rows in zip(log.series, held, strict=True)}
+    rows = of[main.name]
+    first = starts(main.steps, main.values, main.epochs, beside(main, rate, rows, of[rate.name] if rate is not None else rows))
     if not first:
         return [log]
-    edges = [0, *first, len(rows)]
-    parts = []
-    for begin, end in pairwise(edges):
-        own = slice(begin, end)
-        cut = (replace(s, steps=s.steps[own], values=s.values[own], epochs=s.epochs[own], times=s.times[own]) for s in log.series)
-        parts.append(replace(log, series=tuple(cut)))
-    return [named(part, number, len(parts)) for number, part in enumerate(parts, 1)]
+    edges = [0, *rows[first].tolist(), int(max(map(np.max, held))) + 1]
+    parts = [tuple(_cut(one, np.searchsorted(of[one.name], edge)) for one in log.series) for edge in pairwise(edges)]
+    parts = [tuple(one for one in part if len(one.steps)) for part in parts]
+    return [named(replace(log, series=part), number, len(parts)) for number, part in enumerate(parts, 1)]
 
 
-def _log(table: Table, path: Path, metric: Mapping[str, str], run: str, names: Mapping[str, str]) -> Log:
-    """One Log from the columns of one run, given as name -> column."""
+def _cut(one: Series, edges: npt.NDArray[np.intp]) -> Series:
+    own = slice(*edges)
+    return replace(one, steps=one.steps[own], values=one.values[own], epochs=one.epochs[own], times=one.times[own])
+
+
+def _log(table: Table, path: Path, metric: Mapping[str, str], run: str, names: Mapping[str, str]) -> tuple[Log, list[Ints]]:
+    """One Log from the columns of one run, given as name -> column, and the rows of the table that each of its series fills."""
     axis = _axis(table, metric, names)
     where, epochs, usable = axis.steps, axis.epochs, axis.usable
     faults, notes = list(table.faults), [*table.notes, *axis.notes]
     if not usable.all():
         detail = f"{int((~usable).sum())} of {table.rows} rows have no usable {axis.step_is} and were left out"
         faults.append(Fault("row-without-step", path.name, detail))
-    series = []
+    series, held = [], []
     for name, column in names.items():
         rows = table.known[column] & usable
         if column in axis.used or not rows.any():
             continue
         series.append(Series.of(_metric_name(name, path), where[rows], table.values[column][rows], epochs[rows], table.times[rows]))
+        held.append(np.flatnonzero(rows))
     for column, count in table.words.items():
         if column in names.values() and table.known[column].any():
             faults.append(Fault("not-a-number", f"{path.name}: {column}", f"{count} cells are not numbers and were left out"))
         elif column in names.values():
             notes.append(f"column {column} holds no numbers and was left out")
     moments = table.times[np.isfinite(table.times)]
-    return Log(
+    log = Log(
         kind="csv",
         path=path,
         name=run,
@@ -120,6 +125,7 @@ def _log(table: Table, path: Path, metric: Mapping[str, str], run: str, names: M
         step_is=axis.step_is,
         notes=tuple(notes),
     )
+    return log, held
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from lossdoctor.run.candidates import is_of_evaluation
 from lossdoctor.sources.rows import number
 from lossdoctor.sources.text_log_clock import Clock
 from lossdoctor.sources.text_log_line import Line, pairs, parse
+from lossdoctor.sources.text_log_loose import of_evaluation
 
 # `Epoch 0:  50%|#####     | 25/50 [00:01<00:01, 20.0it/s, v_num=0, train_loss=2.31]`
 _BAR = re.compile(
@@ -20,6 +21,7 @@ _BAR = re.compile(
     r"\[[^,\]]*, *[^,\]]*(?:, (?P<postfix>[^\]]*))?\]"
 )
 _TABLE = re.compile(r"- (\w{1,80})\s{1,80}\|\s{1,40}([-\d.eE+naif/NA]{1,40})\s{1,40}\|\s{1,40}([-\d.eE+naif/NA]{1,40})\s{0,20}$")
+_EVALUATION = re.compile(r"(?:valid(?:ation)?|val|eval(?:uation)?|test|dev)\b", re.IGNORECASE)
 
 _LONGEST = 4096
 _NOT_TRAINING = re.compile(r"valid|\bval\b|eval|test|predict|sanity|map|load|writ|download|token", re.IGNORECASE)
@@ -47,7 +49,7 @@ class Blocks:
             return False
         if self._indented is not None:
             if text[:1] in (" ", "\t") and (found := pairs(text)):
-                self._extend(found, *self._indented)
+                self._extend(of_evaluation(found) if _EVALUATION.match(text.strip()) else found, *self._indented)
                 return True
             self._indented = None
         if "%|" in text:

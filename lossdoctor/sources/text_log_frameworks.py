@@ -109,13 +109,16 @@ _GRAMMARS: tuple[_Grammar, ...] = (
         _Grammar(
             word,
             re.compile(
-                rf"(?P<name>[\w .]{{0,40}}?(?:[Cc]ost|[Ll]oss|[Ee]rror)){word}(?:{unit})\s{{0,4}}(?P<{count}>{_N})(?:/\d{{1,15}})?"
+                rf"(?P<name>[\w .]{{0,40}}?(?:[Cc]ost|[Ll]oss|[Ee]rror)){word}(?:{unit})\s{{0,4}}(?P<{count}>{_N})(?:/\d{{1,15}})?{within}"
                 rf"\s{{0,4}}(?::|=|is)\s{{0,4}}(?P<loss>{_NUMBER})(?![\w.])"
             ),
             _named_before,
         )
         for word in (" after ", " at ", " for ", " in ")
-        for unit, count in (("iterations?|iter|step|batch", "step"), ("epoch", "epoch"))
+        for unit, count, within in (
+            ("iterations?|iter|step|batch", "step", ""),
+            ("epoch", "epoch", rf"(?:(?:,| and) (?:iteration|iter|step|batch)\s{{0,4}}(?P<step>{_N}))?"),
+        )
     ),
     # tesseract's lstmtraining `At iteration 2600/2600/2741, Mean rms=4.143%, char train=100.889%`
     _Grammar(

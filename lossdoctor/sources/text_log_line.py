@@ -42,7 +42,8 @@ _COUNTER = re.compile(
     re.IGNORECASE,
 )
 _EPOCH = re.compile(
-    rf"(?<![\w/.-])(?:epochs?|(?-i:[Ee]p)(?=[ :#\[=]))(?:\(\w+\))?['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}(\d{{1,9}}(?:\.\d+)?)"
+    rf"(?<![\w/.-])(?:epochs?|(?-i:[Ee]p)(?=[ :#\[=])|(?-i:Pass|PASS)(?=[ :=]{{1,3}}\d))(?:\(\w+\))?"
+    rf"['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}(\d{{1,9}}(?:\.\d+)?)"
     rf"(?:{_GAP}/{_GAP}(\d{{1,9}}))?{_GAP}[\])]?"
     rf"(?:[\s|:,]{{0,20}}[\[(]?{_GAP}(?:batch{_GAP})?(\d{{1,12}}){_GAP}/{_GAP}(\d{{1,12}})(?:{_GAP}\({_GAP}\d+(?:\.\d+)?%\))?{_GAP}[\])]?)?",
     re.IGNORECASE,
@@ -72,11 +73,11 @@ _BARE_LOSS = re.compile(r"(?:^|[_/ ])(?:loss|ppl|perplexity|nll)$", re.IGNORECAS
 _LEVEL = re.compile(r"\b(?:INFO|DEBUG|WARNING|NOTICE)\b:?|\[(?!(?:train|valid|val|eval|test|dev)\w{0,10}\])[^\[\]\d]{0,40}\]:?")
 _HINTS = (
     "loss", " avg", "%) ", " : up. ", "cost", "step", "iter", "epoch", "update", "ep ", "ep:", "ep[", "episode", "round",
-    "batch", "generation", "trial", "train: ", "learn:", "ep=", "it=", "it:",
+    "batch", "generation", "trial", "pass", "train: ", "learn:", "ep=", "it=", "it:",
 )  # fmt: skip
 _METRIC = re.compile(
-    r"loss|^train$|^val$|(?:^|[_/ ])(?:lr|acc|ppl|nll|bpb|bpc|mse|mae|l1|l2|huber|mape|kl|f1|auc|wer|cer|map|iou|rew)(?:$|[_/ @\d])"
-    r"|learning.?rate|accuracy|perplexity|grad|gnorm|reward|entropy|score|xent|rmse|return|^learn$"
+    r"loss|^train$|^val$|smooth_?l1|(?:^|[_/ -])(?:lr|acc|ppl|nll|bpb|bpc|mse|mae|l1|l2|huber|mape|kl|f1|auc|wer|cer|map|iou|rew)"
+    r"(?:$|[_/ @\d])|learning.?rate|accuracy|perplexity|grad|gnorm|reward|entropy|score|xent|rmse|return|^learn$"
     r"|(?:^|[_ ])cost$|^recon|^elbo$|nce$|^objf?$|bpc|^l_\w+$|train.m?error$"
     r"|(?-i:^[DG]_(?:[AB]|GAN|L1|real|fake))|^cycle_|^idt_",
     re.IGNORECASE,

@@ -139,6 +139,8 @@ class Reader:
             return
         if not self._metrics(number, text):
             self._message(number, text)
+        elif "%|" in text and (behind := text.rpartition("]")[2].strip()):
+            self._message(number, behind)  # the shell writes behind a bar that was never ended
 
     def _message(self, number: int, text: str) -> None:
         """Take in what a line says in words: an event, a setting, an end."""

@@ -167,3 +167,34 @@ def test_a_detector_that_never_matches_a_box():
     parts["loss_bbox"] = np.concatenate((np.zeros(30), np.full(10, 0.01)))
     assert level(make(parts), "zero-loss") == "healthy"
     assert level(make({"loss": falls[:10], "loss_cls": falls[:10], "loss_bbox": np.zeros(10)}), "zero-loss") == "healthy"
+
+
+def test_a_loss_of_zero_with_wrong_answers_needs_one_row():
+    assert level(make({"loss": [0.0, 0.0], "accuracy": [0.42, 0.42]}), "zero-loss") == "error"
+    assert level(make({"loss": [0.0, 0.0], "accuracy": [1.0, 1.0]}), "zero-loss") != "error"
+
+
+def test_all_later_rows_at_many_times_the_first():
+    assert level(make({"loss": [184.4, 1746.7, 1746.7, 1746.7]}), "divergence") == "error"
+    assert level(make({"loss": [184.4, 1746.7, 190.0, 170.0]}), "divergence") != "error"
+
+
+def test_a_loss_that_rises_from_the_first_epoch_on():
+    rising = [1.453, 1.406, 1.4152, 1.426, 1.4592, 1.4357, 1.4684, 1.5027, 1.5133, 1.5651, 1.562, 1.6139]
+    assert level(make({"loss": rising}), "divergence") in RISING
+    assert level(make({"loss": rising[::-1]}), "divergence") == "healthy"
+
+
+def test_whole_epochs_of_one_value_are_no_repeated_bar():
+    run = make({"train_loss": (np.arange(85, 91), [6.2739] * 6)}, step_is="epoch")
+    assert level(run, "plateau") == "error"
+
+
+def test_a_gradient_of_zero_needs_three_rows():
+    still = {"loss": [12.1, 12.06, 12.0, 12.07], "grad_norm": [0.0] * 4}
+    assert level(make(still), "vanishing-gradients") in RISING
+
+
+def test_every_answer_right_from_the_first_round_of_boosting():
+    perfect = {"train_binary_logloss": 0.3 * np.exp(-np.arange(100) / 2.0), "valid_auc": np.ones(100)}
+    assert level(make(perfect), "zero-loss") == "error"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -205,3 +206,36 @@ def test_where_only_an_accuracy_is_logged_its_complement_stands_in() -> None:
     assert run.signals["eval/loss"].values == pytest.approx([1 - 9 * e / 100 for e in EPOCHS])
     rewarded = read(lines(lambda e, t, v: f"Epoch {e} accuracy: {10 * e} reward: {t}"))
     assert "train/loss" not in rewarded.signals
+
+
+def test_passes_and_batches_of_old_paddle() -> None:
+    rows = [(epoch, batch, 100 / (3 * epoch + batch + 1)) for epoch in range(26, 29) for batch in range(3)]
+    loss = read("".join(f"Pass {epoch}, Batch {batch}, Cost {cost:.6f}\n" for epoch, batch, cost in rows)).signals["train/loss"]
+    assert loss.values == pytest.approx([cost for *_, cost in rows], abs=1e-6)
+    assert (np.diff(loss.steps) > 0).all()
+
+
+def test_a_loss_said_after_its_epoch_and_iteration() -> None:
+    text = "".join(f"Loss at epoch {at // 2} and iteration {500 * (at % 2)} is {t}\n" for at, t in enumerate(TRAIN))
+    loss = read(text).signals["train/loss"]
+    assert loss.values.tolist() == TRAIN
+    assert (np.diff(loss.steps) > 0).all()
+
+
+def test_an_indented_line_that_begins_with_validation_is_of_the_evaluation() -> None:
+    text = lines(lambda e, t, v: f"step {15 * e} / 4000 (epoch 0.{e} / 20):\n  loss_average = {t}\n  validation accuracy: 0.5, loss: {v}")
+    run = read(text)
+    assert run.signals["train/loss"].values.tolist() == TRAIN
+    assert run.signals["eval/loss"].values.tolist() == EVAL
+
+
+def test_metrics_of_mxnet_stand_one_on_a_line() -> None:
+    text = "".join(f"Epoch[0] Batch [{20 * e}]\tSpeed: 20.0 samples/sec\tTrain-{name}={value}\n"
+                   for e, t in zip(EPOCHS, TRAIN, strict=True) for name, value in (("Acc", 0.87), ("SmoothL1", t)))  # fmt: skip
+    assert read(text).signals["train/loss"].values.tolist() == TRAIN
+
+
+def test_what_the_shell_writes_behind_a_bar() -> None:
+    bar = "Epoch 1 (validation) acc=1.0:   2%|#4        | 20/1094 [00:41<11:04,  1.62it/s]jac-crun: line 6:  3305 Killed      run.py\n"
+    (log,) = text_log.read(StringIO(bar))
+    assert [event.kind for event in log.events] == ["killed"]

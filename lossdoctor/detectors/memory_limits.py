@@ -123,11 +123,12 @@ def _percent(run: Run) -> list[tuple[str, Curve]]:
         for n in sorted(run.signals)
         if n.startswith("gpu/") and n.endswith("/memory_utilization") and len(c := named_curve(run, n)) >= 5
     ]
-    total = max((e.numbers.get("total_gib", 0.0) for e in run.events), default=0.0) * GIB
-    if logged or total <= 0:
+    if logged:
         return logged
+    said = max((e.numbers.get("total_gib", 0.0) for e in run.events), default=0.0) * GIB
     found = [(n, named_curve(run, n)) for n in sorted(run.signals) if n.startswith("gpu/") and n.endswith("/memory")]
-    return [(n, Curve(c.steps, 100 * c.values / total)) for n, c in found if len(c) >= 5]
+    sizes = {n: float(size.values.max()) if len(size := named_curve(run, f"{n}_total")) else said for n, _ in found}
+    return [(n, Curve(c.steps, 100 * c.values / sizes[n])) for n, c in found if len(c) >= 5 and sizes[n] > 0]
 
 
 def _went_on(run: Run, event: LogEvent) -> bool:

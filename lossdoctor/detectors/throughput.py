@@ -6,6 +6,7 @@ import numpy as np
 
 from lossdoctor.detectors.curve import beyond
 from lossdoctor.measures.level import Floats, rolling_median, sigma
+from lossdoctor.measures.trend import theil_sen
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
@@ -67,9 +68,14 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
 
 
 def _apart(before: Floats, slow: Floats, sigmas: float) -> bool:
-    """Whether the slow rows are no tail of the usual scatter, in logarithms."""
+    """Whether the slow rows are no tail of the usual scatter, in logarithms; what slows down steadily scatters around its own line."""
     usual, now = (np.log(np.maximum(speeds, np.finfo(np.float64).tiny)) for speeds in (before, slow))
-    return float(np.median(usual) - np.median(now)) >= sigmas * max(sigma(usual), sigma(now))
+    return float(np.median(usual) - np.median(now)) >= sigmas * max(_scatter(usual), _scatter(now))
+
+
+def _scatter(values: Floats) -> float:
+    rows = np.arange(len(values), dtype=np.float64)
+    return sigma(values - theil_sen(rows, values) * rows)
 
 
 def stall(run: Run, *, seconds: float, factor: float) -> Evidence | Skip | None:

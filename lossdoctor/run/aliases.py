@@ -66,14 +66,15 @@ TABLE: Mapping[str, tuple[str, ...]] = {
         "step_time", "train/step_time", "iteration_time", "iter_time", "step_seconds", "time/iteration",
         "seconds_per_step", "train/step_seconds", "time_per_iteration", "batch_time", "train/batch_time", "batch_(t)",
         "batch_cost", "avg_batch_cost", "train_speed(s/it)", "timing_s/step", "train_step_timing_in_s", "sec/step",
-        "sec/iter", "time_this_epoch", "epoch_time", "time_per_epoch", "epoch_seconds", "epoch_duration", "seconds_per_epoch",
+        "sec/iter", "time/step", "step_s", "time_this_epoch", "epoch_time", "time_per_epoch",
+        "epoch_seconds", "epoch_duration", "seconds_per_epoch",
     ),
     "perf/mfu": ("mfu", "train/mfu", "perf/mfu", "running_mfu", "throughput/mfu"),
     "host/memory": ("host/memory", "cpu_memory_bytes"),
     # What lossdoctor.callback adds to the Trainer's rows: TensorBoard and WandB hold the same numbers under train/.
     "perf/data_wait_seconds": (
         "data_wait_seconds", "train/data_wait_seconds", "data_time", "train/data_time", "data_(t)", "reader_cost",
-        "avg_reader_cost", "data_loading_time", "dataloader_time", "time/data",
+        "avg_reader_cost", "data_loading_time", "dataloader_time", "time/data", "data_wait_s", "time/data_wait",
     ),
     "train/step_loss_max": ("step_loss_max", "train/step_loss_max"),
     "train/nonfinite_losses": ("nonfinite_losses", "train/nonfinite_losses"),
@@ -83,7 +84,7 @@ TABLE: Mapping[str, tuple[str, ...]] = {
 
 # Reinforcement learning: the words of verl, OpenRLHF and others for what TRL calls reward, kl, entropy and completions/...
 TABLE_OF_RL: Mapping[str, tuple[str, ...]] = {
-    "reward": ("reward", "train/reward", "critic/rewards/mean", "critic/score/mean", "rollout/ep_rew_mean"),
+    "reward": ("reward", "train/reward", "critic/rewards/mean", "critic/score/mean", "rollout/ep_rew_mean", "reward/mean"),
     "kl": ("kl", "train/kl", "actor/kl_loss", "critic/kl", "actor/reward_kl_penalty"),
     "entropy": ("entropy", "train/entropy", "actor/entropy", "actor/entropy_loss"),
     "completions/clipped_ratio": ("completions/clipped_ratio", "train/completions/clipped_ratio", "response_length/clip_ratio"),
@@ -91,6 +92,7 @@ TABLE_OF_RL: Mapping[str, tuple[str, ...]] = {
 }
 
 SCALED: Mapping[str, tuple[str, float]] = {
+    "entropy_loss": ("entropy", -1.0),  # stable-baselines3
     "elapsed_time_per_iteration_ms": ("perf/step_seconds", MILLI), "elapsed_time_per_iteration_(ms)": ("perf/step_seconds", MILLI),
     "train/step_avg_ms": ("perf/step_seconds", MILLI), "step_avg": ("perf/step_seconds", MILLI),
     "step_avg_ms": ("perf/step_seconds", MILLI),
@@ -128,6 +130,8 @@ GPU_WHAT: Mapping[str, tuple[str, float]] = {
     "memory_allocated_mb": ("memory", MB), "memory_allocated": ("memory", 1.0),
     "memory_allocated_gib": ("memory", GIB), "memory_allocated_mib": ("memory", MIB), "memory": ("memory", 1.0),
     "memory_utilization_pct": ("memory_utilization", 1.0),
+    **{f"memory_{kind}_{unit}": (f"memory_{kind}", size) for kind in ("total", "reserved") for unit, size in
+       (("gb", GB), ("mb", MB), ("gib", GIB), ("mib", MIB))},
     "memoryallocated": ("memory_utilization", 1.0), "memory_utilization": ("memory_utilization", 1.0),
     "utilization_pct": ("utilization", 1.0), "gpu": ("utilization", 1.0),
     "utilization": ("utilization", 1.0), "temperature_c": ("temperature", 1.0), "temp": ("temperature", 1.0),

@@ -8,7 +8,7 @@
 | perf/tokens_per_second, perf/samples_per_second, perf/steps_per_second | 1/s |
 | perf/step_seconds, perf/data_wait_seconds (a step's, of these) | s |
 | perf/mfu | fraction |
-| gpu/<i>/{memory, memory_peak, memory_reserved}, host/memory, process/memory | bytes |
+| gpu/<i>/{memory, memory_peak, memory_reserved, memory_total}, host/memory, process/memory | bytes |
 | train/step_loss_max | as train/loss |
 | train/{nonfinite_losses, nonfinite_inputs, skipped_steps} | count since the row before |
 | gpu/<i>/memory_utilization, gpu/<i>/utilization | percent |
@@ -40,10 +40,14 @@ _SPEED = re.compile(
     r"_?(?:/|per|p)_?s(?:ec(?:ond)?)?s?"
 )
 _SPENT = re.compile(r"(m?s(?:ec(?:ond)?)?s?)_?(?:/|per)_?(?:step|iter|iteration|it|batch|update)")
-# `mem_MB`, `max_mem_GiB`, `rss_mb`, `gpu_mem_used_gb`
+# `mem_MB`, `max_mem_GiB`, `rss_mb`, `gpu_mem_used_gb`, `rank0/mem_allocated_gb`, `gpu_mem_total_gb`
 _MEMORY = re.compile(
-    r"(?:(?:gpu|cuda|vram|cpu|host|process|system|max|peak|cur|current|total)[_/.]?){0,3}(?:mem(?:ory)?|rss|ram|vram)"
-    r"(?:_(?:used|usage|alloc|allocated|reserved|peak|max|rss)){0,2}[_(](mib|gib|mb|gb)\)?"
+    r"(?:(?:perf|sys|system|train|memory)/)?(?:(?:gpu|rank|cuda|device)[_:]?(?P<index>\d{1,4})[/_.])?"
+    r"(?:(?:gpu|cuda|vram|cpu|host|process|system|max|peak|cur|current)[_/.]?){0,3}(?:mem(?:ory)?|rss|ram|vram)"
+    r"(?:_(?P<what>used|usage|alloc|allocated|reserved|peak|max|rss|total)){0,2}[_(](?P<unit>mib|gib|mb|gb)\)?"
+)
+_UTILIZATION = re.compile(
+    r"(?:(?:perf|sys|system)[/_])?gpu_?(?P<index>\d{0,4})_(?:util(?:ization|isation)?|busy|usage)(?:_(?:pct|percent|mean))?|gpu_use_%"
 )
 _OF_HOST = re.compile(r"cpu|host|process|system|rss|(?<!v)ram")
 _BYTES = {"mib": MIB, "gib": GIB, "mb": MB, "gb": GB}
@@ -130,8 +134,11 @@ def canonical(raw: str) -> tuple[str, int, float]:
     if (speed := _SPEED.fullmatch(bare)) is not None:
         return _OF_SPEED[speed[1][:2]], _NAMED_ANYWHERE, 1.0
     if (held := _MEMORY.fullmatch(bare)) is not None:
-        where = "process/memory" if _OF_HOST.search(bare) else "gpu/0/memory"
-        return where, _NAMED_ANYWHERE, _BYTES[held[1]]
+        kind = f"_{held['what']}" if held["what"] in ("reserved", "total") else ""
+        where = "process/memory" if _OF_HOST.search(bare) else f"gpu/{int(held['index'] or 0)}/memory{kind}"
+        return where, _NAMED_ANYWHERE, _BYTES[held["unit"]]
+    if (busy := _UTILIZATION.fullmatch(bare)) is not None:
+        return f"gpu/{int(busy['index'] or 0)}/utilization", _NAMED_ANYWHERE, 1.0
     if (spent := _SPENT.fullmatch(bare)) is not None:
         return "perf/step_seconds", _NAMED_ANYWHERE, MILLI if spent[1].startswith("m") else 1.0
     per_set = _EVAL_SET_LOSS.fullmatch(name)

@@ -64,7 +64,7 @@ _FAIRSEQ_EPOCH = re.compile(r"\| epoch \d{3,6} \|")
 _ESPNET_EPOCH = re.compile(r"(\d{1,6})epoch results:")
 # `epochs=3, lr=2e-4` after such a word, or without a result beside it, is what the run was told, not what it did.
 _SETTINGS = re.compile(r"\bNamespace\(|\b(?:config(?:uration)?s?|arg(?:ument)?s|hyper-?param(?:eter)?s|settings)\s{0,4}[:=]", re.IGNORECASE)
-_PLURAL = re.compile(r"epochs['\"]?\s{0,20}[:=]", re.IGNORECASE)
+_PLURAL = re.compile(r"epochs['\"]?\s{0,20}[:=\d]", re.IGNORECASE)
 _RESULT = re.compile(r"loss|cost|acc|ppl|perplexity|reward|score|error|nll|bleu|auc|map", re.IGNORECASE)
 _SECTION = re.compile(
     r"(?<![A-Za-z_/.-])(train(?:ing)?|val(?:id(?:ation)?)?|eval(?:uation)?|test(?:ing)?|dev)(?: set)?\s{0,4}[:|\])>-]", re.IGNORECASE

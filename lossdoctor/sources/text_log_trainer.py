@@ -66,11 +66,12 @@ def place(rows: Sequence[TrainerRow], plan: Plan) -> Placed:
     if per_epoch is not None:
         steps = [_rounded(row.epoch, per_epoch) for row in rows]
         return Placed(_snapped(rows, _filled(steps)), "step", f"steps were computed from the epoch at {per_epoch:.6g} steps an epoch")
-    count, counted = 0, []
+    count, counted, losses = 0, [], any("loss" in row.values for row in rows)
     for row in rows:
-        count += "loss" in row.values
+        count += "loss" in row.values or not losses
         counted.append(count)
-    return Placed(counted, "call", "the log tells no step: rows with a training loss are counted from 1")
+    which = "rows with a training loss" if losses else "rows"
+    return Placed(counted, "call", f"the log tells no step: {which} are counted from 1")
 
 
 def _bar_steps_per_epoch(rows: Sequence[TrainerRow]) -> float | None:

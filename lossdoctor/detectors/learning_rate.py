@@ -60,7 +60,11 @@ def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | S
     planned = run.planned_steps is not None and rate.values[-1] == 0
     if rest <= left or int((rate.steps >= ended).sum()) < (1 if planned else 3):
         return None
-    numbers: dict[str, Scalar] = {"ended_step": ended, "rest": rest, "peak": peak, "last": float(rate.values[-1])}
+    parts = run.planned_steps / ended if run.planned_steps and ended else 1.0
+    whole = round(parts) if abs(parts - round(parts)) <= left * parts else None
+    numbers: dict[str, Scalar] = {
+        "ended_step": ended, "rest": rest, "peak": peak, "last": float(rate.values[-1]), "whole_part": whole,
+    }  # fmt: skip
     return Evidence(numbers, ("train/learning_rate",), ended, ((ended, int(rate.steps[-1])),), margin=rest / left, points=len(rate))
 
 
@@ -91,6 +95,7 @@ def lr_restart(run: Run, *, rise: float) -> Evidence | Skip | None:
     peak = float(values[: jumps[0] + 1].max())
     numbers: dict[str, Scalar] = {
         "jumps": len(jumps), "before": before, "after": after, "peak": float(values.max()),
+        "after_share": after / peak if tops[0] <= (1 + rise) * after else None,
     }  # fmt: skip
     spans = tuple((int(rate.steps[j - 1]), int(rate.steps[j])) for j in jumps[:20])
     margin = max(1.0, (after - before) / (rise * peak))

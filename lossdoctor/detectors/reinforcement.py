@@ -92,6 +92,8 @@ def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip
     numbers: dict[str, Scalar] = {
         "kind": "constant" if constant else "no spread within the groups" if zero >= zero_share else "no trend",
         "zero_share_found": max(zero, 1.0 if constant else 0.0), "reward_start": start, "reward_end": end, "constant": int(constant),
+        "best_possible": int(end is not None and end >= 1 - ROUNDING and end >= float(curve.values.max()) - ROUNDING * curve.scale),
+        "mean_moves": int(zero >= zero_share and len(curve) >= 6 and len(np.unique(curve.values)) > len(curve) / 4),
         "gained": int(gained), "only_trendless": int(zero < zero_share and not constant), "trend_z": float(trend), "signal": name,
         "rows": len(rows),
     }  # fmt: skip
@@ -150,7 +152,8 @@ def entropy_collapse(run: Run, *, limit: float, lasting: float) -> Evidence | Sk
     half = level > np.sqrt(start * limit)
     low = int(np.flatnonzero(half)[-1]) + 1 if half.any() else first
     numbers: dict[str, Scalar] = {
-        "entropy_start": start, "entropy_end": end, "below_step": int(curve.at[first]), "half_step": int(curve.at[min(low, first)]),
+        "reward_at_top": int(_at_top(run)), "entropy_start": start, "entropy_end": end,
+        "below_step": int(curve.at[first]), "half_step": int(curve.at[min(low, first)]),
         "rows": len(curve),
     }  # fmt: skip
     return Evidence(
@@ -176,6 +179,7 @@ def completions_clipped(run: Run, *, limit: float) -> Evidence | Skip | None:
     numbers: dict[str, Scalar] = {
         "clipped_late": late, "clipped_start": curve.head(3), "from_step": first, "grew": int(curve.head(3) <= limit),
         "length_limit": run.number("max_completion_length"), "rows": len(curve),
+        "ended_length": ended.tail() if len(ended := named_curve(run, "completions/mean_terminated_length")) else None,
     }  # fmt: skip
     return Evidence(
         numbers,
@@ -185,6 +189,13 @@ def completions_clipped(run: Run, *, limit: float) -> Evidence | Skip | None:
         margin=beyond(1 - limit, 1 - late),
         points=len(curve),
     )
+
+
+def _at_top(run: Run) -> bool:
+    """Whether the reward rose beyond noise and ends where it was best."""
+    name, curve = _reward(run)
+    change = change_of(curve, name, 1)
+    return change is not None and change.seen and curve.end.value >= float(curve.level.max()) - 3 * curve.level_noise
 
 
 def _reward(run: Run) -> tuple[str, Curve]:

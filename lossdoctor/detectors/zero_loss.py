@@ -56,6 +56,7 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
         "exactly_zero": float(tail.max()) == 0.0, "norm_is_zero": no_gradient,
         "norm_median": float(np.median(norm.values)) if len(norm) else None,
         "norm_is_nan": logged is not None and not np.isfinite(logged.values).any(), "bound": bound, "start": float(curve.values[0]),
+        "zero_with_norm": int(float(tail.max()) == 0 and len(norm) > 0 and 2 * norm.end.value >= float(np.median(norm.values)) > 0),
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
     return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3 if end == 0 else 2, points=len(curve))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -34,10 +35,13 @@ EVENT_KINDS = (
     "loss-scale",
     "labels-masked",
     "traceback",
+    "resume",
 )
 
+FEWEST = 5  # readings whose level is known
+_LENGTH = re.compile(r"seq_?len|(?:sequence|sample|input|mean)_length|tokens_per_(?:batch|step|sample)|(?:audio|clip)_sec", re.IGNORECASE)
 STILL = 0.05  # of a memory reading: what moves by less stands still
-_LIVING = frozenset({"event.nan-message", "event.loss-scale", "event.labels-masked"})  # what a run says and goes on
+_LIVING = frozenset({"event.nan-message", "event.loss-scale", "event.labels-masked", "event.resume"})  # what a run says and goes on
 
 FACTS: Mapping[str, str] = {
     "memory_rise": "largest ratio of a memory reading's last tenth to its second tenth",
@@ -45,6 +49,7 @@ FACTS: Mapping[str, str] = {
     "memory_is_on_gpu": "that reading is a GPU's",
     "memory_is_rising": "a memory reading rose by more than 5 % after the first tenth",
     "memory_is_constant": "every memory reading of the second half stays within 5 %",
+    "gpu_memory_is_constant": "the memory of GPUs was logged, and its second half stays within 5 %",
     "memory_peak_share": "highest share of the GPU's memory in use, in percent",
     "gpu_utilization": "highest level (a running median) of the GPU utilisation, in percent",
     "gpu_temperature": "highest GPU temperature, in degrees Celsius",
@@ -52,6 +57,12 @@ FACTS: Mapping[str, str] = {
     "step_time_late_ratio": "seconds a step in the last tenth / median",
     "step_time_last_ratio": "seconds a step of the last row / median",
     "step_time_jump": "seconds a step after the onset / before it",
+    "length_rise": "largest ratio of a reading of the samples' length after the onset / before it (without one: last tenth / second tenth)",
+    "length_signal": "the reading of length that rose most",
+    "allocation_retries": "retries of the allocator that were counted",
+    "wait_rise": "seconds a step waits for its data after the onset / before it",
+    "pause_at_eval": "an evaluation was logged at the row of the onset or the one after",
+    "went_on": "rows were logged after the finding",
     "says_nothing": "no log tells of the end",
     "last_event": "kind of the last thing a log said in words",
     "last_event_text": "what it said",
@@ -75,18 +86,22 @@ def _memory(run: Run) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {}
     if rises:
         name = max(rises, key=lambda key: rises[key])
-        halves = [values[len(values) // 2 :] for values in readings.values()]
+        halves = {reading: values[len(values) // 2 :] for reading, values in readings.items()}
+        still = {reading: float(np.ptp(half)) <= STILL * float(half.max()) for reading, half in halves.items()}
         found = {
             "memory_rise": rises[name],
             "memory_signal": name,
             "memory_is_on_gpu": name.startswith("gpu/"),
             "memory_is_rising": rises[name] > 1 + STILL,
-            "memory_is_constant": all(float(np.ptp(half)) <= STILL * float(half.max()) for half in halves),
+            "memory_is_constant": all(still.values()),
+            "gpu_memory_is_constant": any(n.startswith("gpu/") for n in still) and all(still[n] for n in still if n.startswith("gpu/")),
         }
     shares = [s.finite.values for n, s in run.signals.items() if n.endswith("/memory_utilization") and len(s.finite)]
     busy = [curve_of(s).level for n, s in run.signals.items() if n.endswith("/utilization") and len(s.finite)]
     heat = [s.finite.values for n, s in run.signals.items() if n.endswith("/temperature") and len(s.finite)]
+    retries = [float(s.finite.values.max()) for n, s in run.signals.items() if "alloc_retries" in n and len(s.finite)]
     return found | {
+        "allocation_retries": max(retries, default=None),
         "gpu_temperature": max((float(v.max()) for v in heat), default=None),
         "memory_peak_share": max((float(v.max()) for v in shares), default=None),
         "gpu_utilization": max((float(v.max()) for v in busy), default=None),
@@ -114,10 +129,10 @@ def _per_step(loss: Signal) -> tuple[npt.NDArray[np.int64], Floats] | None:
 
 
 def _times(run: Run) -> dict[str, Scalar]:
-    found = _intervals(run)
-    if found is None:
+    found, logged = _intervals(run), run.signal("perf/step_seconds")
+    if found is None and (logged is None or len(logged.finite) < 4 * FEWEST):
         return {}
-    _, seconds = found
+    seconds = found[1] if found is not None else logged.finite.values  # type: ignore[union-attr]
     usual = float(np.median(seconds))
     late = float(np.median(seconds[-max(3, len(seconds) // 10) :]))
     return {"step_time_late_ratio": late / usual, "step_time_last_ratio": float(seconds[-1]) / usual}
@@ -151,12 +166,41 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
         if len(before) >= 5 and len(after) >= 3:
             found["step_time_jump"] = float(np.median(after)) / float(np.median(before))
     found["utilization_after"] = _utilization_after(run, onset)
+    rises = {name: rise for name, signal in run.signals.items() if _LENGTH.search(name) and (rise := _after_over_before(signal, onset))}
+    if rises:
+        name = max(rises, key=lambda key: rises[key])
+        found |= {"length_rise": rises[name], "length_signal": name}
+    waits = run.signal("perf/data_wait_seconds")
+    found["wait_rise"] = _after_over_before(waits, onset) if waits is not None else None
+    found["pause_at_eval"] = _evaluated_near(run, onset)
+    found["went_on"] = run.last_step > onset
     loss = run.signal("train/loss")
     kept = [c.step for c in run.checkpoints if c.step < onset]
     if loss is not None and kept:
         rows = loss.steps[(loss.steps > max(kept)) & (loss.steps < onset)]
         found["onset_at_save"] = not len(rows)
     return found
+
+
+def _after_over_before(signal: Signal, onset: int) -> float | None:
+    """Median from the onset on / before it; of the last tenth over the second one where the onset is the start."""
+    steps, values = signal.finite.steps, signal.finite.values
+    before, after = values[steps < onset], values[steps >= onset]
+    if min(len(before), len(after)) < FEWEST:
+        return _late_over_early(values) if len(values) >= 4 * FEWEST else None
+    usual = float(np.median(before))
+    return float(np.median(after)) / usual if usual > 0 else None
+
+
+def _evaluated_near(run: Run, onset: int) -> bool | None:
+    """Whether an evaluation stands between the row of the onset and the next one."""
+    loss = run.signal("train/loss")
+    evals = [signal.steps for name, signal in run.signals.items() if name.startswith("eval/")]
+    if loss is None or not evals:
+        return None
+    later = loss.steps[loss.steps > onset]
+    end = int(later[0]) if len(later) else run.last_step
+    return any(bool(((steps >= onset) & (steps <= end)).any()) for steps in evals)
 
 
 def _utilization_after(run: Run, onset: int) -> float | None:

@@ -19,6 +19,8 @@ RATES = USUAL.learning_rate
 
 FACTS: Mapping[str, str] = {
     "lr_peak": "highest learning rate logged (else the setting)",
+    "lr_rises": "times the learning rate turned and rose again by a tenth of its peak",
+    "rows_at_this_rate": "rows before the onset at its learning rate or a higher one",
     "lr_always_zero": "the learning rate is 0 in every row",
     "lr_repeats": "rows of a moving schedule on which the learning rate stood still",
     "lr_typical": "the nearest usual peak learning rate for this kind of training",
@@ -89,8 +91,22 @@ def _course(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> dict[str, S
     return {
         "lr_peak": peak if peak > 0 else None,
         "lr_always_zero": peak == 0,
+        "lr_rises": _rises(values),
         "lr_repeats": int(still.sum()) if moving else 0,
     }
+
+
+def _rises(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
+    """How often the rate turned and rose again by a tenth of its peak, the first time up aside."""
+    rises, low, high, falling = 0, float(values[0]), float(values[0]), False
+    step = float(values.max()) / 10
+    for value in values.tolist():
+        low, high = min(low, value), max(high, value)
+        if falling and value - low >= step > 0:
+            rises, falling, high = rises + 1, False, value
+        elif not falling and high - value >= step > 0:
+            falling, low = True, value
+    return rises
 
 
 def _against_typical(run: Run, peak: Scalar) -> dict[str, Scalar]:
@@ -127,6 +143,7 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
         "lr_share_at_onset": value / peak,
         "lr_decayed_to": value / peak if _phase(rate, row, end) == "decay" else None,
         "lr_phase": _phase(rate, row, end),
+        "rows_at_this_rate": int((rate.values[:row] >= value).sum()),
         "lr_zero_at_onset": not rate.values[: row + 1].any(),
         **_jump(rate, row, end),
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 _NUMBERS = (
     "learning_rate weight_decay adam_beta1 adam_beta2 adam_epsilon max_grad_norm warmup_ratio num_train_epochs label_smoothing_factor "
     "eval_delay logging_steps eval_steps save_steps warmup_steps neftune_noise_alpha dropout hidden_dropout_prob attention_dropout "
-    "lora_alpha lora_dropout beta epsilon epsilon_high label_smoothing desirable_weight undesirable_weight gamma "
+    "lora_alpha lora_dropout beta temperature epsilon epsilon_high label_smoothing desirable_weight undesirable_weight gamma "
     "early_stopping_threshold last_lr optimizer_lr optimizer_weight_decay momentum min_lr deepspeed_loss_scale "
     "deepspeed_initial_scale_power"
 )

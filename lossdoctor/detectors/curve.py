@@ -77,3 +77,35 @@ def rate_moves(run: Run, curve: Curve, row: int, change: float) -> bool:
     floor = float(rate.values.max()) / 20
     ratios = np.maximum(near[1:], floor) / np.maximum(near[:-1], floor)
     return bool((np.maximum(ratios, 1 / ratios) >= change).any())
+
+
+def rate_jumps(rate: Curve, rise: float) -> np.ndarray:
+    """Rows at which the rate turns up by `rise` of its highest so far, after it had fallen by as much from there; within the
+    first rows a rate may be a placeholder."""
+    values, found = rate.values, []
+    if not len(rate):
+        return np.empty(0, dtype=np.intp)
+    highest = lowest = float(values[0])
+    low_at = 0
+    for i, value in enumerate(map(float, values)):
+        if value < lowest:
+            lowest, low_at = value, i
+        unit = rise * highest
+        if unit > 0 and highest - lowest >= unit and value - lowest >= unit:
+            if low_at >= BESIDE:
+                found.append(low_at + 1)
+            highest, lowest, low_at = value, value, i
+        elif value > highest:
+            highest, lowest, low_at = value, value, i
+    return np.asarray(found, dtype=np.intp)
+
+
+def by_plan(rate: Curve, jumps: np.ndarray) -> bool:
+    """At least three restarts to much the same peak, in equal distances or in ever longer ones: a cyclic schedule, or warm restarts, by
+    plan."""
+    if len(jumps) < 3:
+        return False
+    gaps = np.diff(rate.steps[jumps]).astype(float)
+    tops = np.array([rate.values[a:b].max() for a, b in zip(jumps, [*jumps[1:], len(rate)], strict=True)])[:-1]
+    even = bool(3 * np.ptp(gaps) <= np.median(gaps)) or bool((gaps[1:] >= gaps[:-1]).all())
+    return even and bool(3 * np.ptp(tops) <= np.median(tops))

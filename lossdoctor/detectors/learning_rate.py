@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossdoctor.detectors.curve import by_plan, rate_jumps
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -81,8 +82,8 @@ def lr_restart(run: Run, *, rise: float) -> Evidence | Skip | None:
     if values.max() <= 0:
         return None
     kind = str(run.setting("lr_scheduler_type") or "").lower()
-    jumps = _jumps(rate, rise)
-    if not len(jumps) or "cycl" in kind or "plateau" in kind or _regular(rate, jumps):
+    jumps = rate_jumps(rate, rise)
+    if not len(jumps) or "cycl" in kind or "plateau" in kind or by_plan(rate, jumps):
         return None
     lasts = [float(np.median(values[j : j + LASTS])) >= (values[j - 1] + values[j]) / 2 for j in jumps]
     jumps = jumps[np.array(lasts)]
@@ -220,29 +221,3 @@ def _longest(zero: np.ndarray, rate: Curve) -> tuple[int, int]:
     starts, ends = edges[::2], edges[1::2] - 1
     best = int(np.argmax(ends - starts))
     return int(rate.steps[starts[best]]), int(rate.steps[ends[best]])
-
-
-def _jumps(rate: Curve, rise: float) -> np.ndarray:
-    """Rows at which the rate turns up by `rise` of its highest so far, after it had fallen by as much from there."""
-    values, found = rate.values, []
-    highest = lowest = float(values[0])
-    low_at = 0
-    for i, value in enumerate(map(float, values)):
-        if value < lowest:
-            lowest, low_at = value, i
-        unit = rise * highest
-        if unit > 0 and highest - lowest >= unit and value - lowest >= unit:
-            found.append(low_at + 1)
-            highest, lowest, low_at = value, value, i
-        elif value > highest:
-            highest, lowest, low_at = value, value, i
-    return np.asarray(found, dtype=np.intp)
-
-
-def _regular(rate: Curve, jumps: np.ndarray) -> bool:
-    """At least three restarts in equal distances (within 15 %) to the same peak (within 15 %): a cyclic schedule by plan."""
-    if len(jumps) < 3:
-        return False
-    gaps = np.diff(rate.steps[jumps]).astype(float)
-    tops = np.array([rate.values[a:b].max() for a, b in zip(jumps, [*jumps[1:], len(rate)], strict=True)])[:-1]
-    return bool(3 * np.ptp(gaps) <= np.median(gaps) and 3 * np.ptp(tops) <= np.median(tops))

@@ -155,6 +155,12 @@ def _as_good_as_constant(stand: Stand) -> bool:
     return stand.ample and float(np.ptp(stand.curve.values)) <= within * stand.level and stand.change.gain <= within
 
 
+def _underflown(stand: Stand) -> bool:
+    """Every answer has probability 0: Caffe takes the smallest float instead, and its loss stands at -ln of that, 87.3365."""
+    floor = -log(float(np.finfo(np.float32).tiny))
+    return bool((np.abs(stand.curve.values - floor) <= stand.curve.quantum / 2 + floor * float(np.finfo(np.float32).eps)).all())
+
+
 def _whole_epochs(run: Run) -> bool:
     """Whether each row of the training loss is that of a whole pass over the data."""
     loss, length = run.signal("train/loss"), steps_per_epoch(run)
@@ -262,6 +268,7 @@ def _learned_before(stand: Stand) -> bool:
 
 NOTHING = "nothing was learned that these rows could show"
 REASONS: dict[str, Callable[[Stand], bool]] = {
+    "it is -ln of the smallest float: every answer has probability 0": _underflown,
     "every row is the same": _constant,
     "all rows of the second half are the same": _constant_half,
     "its rows hardly differ": _as_good_as_constant,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossdoctor.detectors.curve import BESIDE, by_plan, rate_jumps
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run, Signal
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
@@ -67,7 +68,7 @@ def _rate_break(run: Run, sigmas: float, jump: float, rate_move: float) -> Evide
     """A learning rate that drops and ramps up again, or that moves where the level of the loss breaks upwards."""
     rate, curve = named_curve(run, "train/learning_rate"), loss_curve(run)
     kind = str(run.setting("lr_scheduler_type") or "").lower()
-    planned = "cycl" in kind or "restart" in kind or _cyclic(rate)
+    planned = "cycl" in kind or "restart" in kind or by_plan(rate, rate_jumps(rate, rate_move))
     if len(rate) < 6 or len(curve) < 2 * SIDE or rate.values.max() <= 0 or planned:
         return None
     values, names = rate.values, ("train/learning_rate", "train/loss")
@@ -75,7 +76,7 @@ def _rate_break(run: Run, sigmas: float, jump: float, rate_move: float) -> Evide
     scale = np.maximum(highest, np.finfo(np.float64).tiny)  # so far: a later, larger peak must not hide what came before it
     moves = np.diff(values) / scale
     unit = max(rate_move, 8 * float(np.median(np.abs(moves))))  # far beyond the schedule's own slope
-    drops = [int(i) + 1 for i in np.flatnonzero(moves < -unit)]
+    drops = [int(i) + 1 for i in np.flatnonzero(moves < -unit) if i + 1 >= BESIDE]
     for at in drops:
         later = float(values[at : at + SOON].max())
         if values[at] <= values[at - 1] / 2 and later > 2 * values[at] and values[at - 1] > unit * highest[at - 1]:
@@ -107,13 +108,6 @@ def _evidence(
     }  # fmt: skip
     points = len(curve) if curve is not None else 0
     return Evidence(numbers, signals, at, ((min(at, before), max(at, before)),), margin=margin, points=points)
-
-
-def _cyclic(rate: Curve) -> bool:
-    """Four turning points or more in near equal distances: a schedule by plan."""
-    turns = np.flatnonzero(np.diff(np.sign(np.diff(rate.values))) != 0)
-    gaps = np.diff(rate.steps[turns]).astype(float)
-    return len(gaps) >= 4 and float(np.ptp(gaps)) <= float(np.median(gaps)) / 3
 
 
 def _shift(curve: Curve, step: int) -> tuple[float, float]:

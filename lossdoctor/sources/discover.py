@@ -245,9 +245,9 @@ def _tabular_or_text(path: Path, first: bytes, found: Found, *, named: bool) -> 
         found.json_lines.append(path)
     elif text_log.looks_like(path, first):
         found.texts.append(path)
-    elif (named or text_log.is_plain(path, first)) and _holds_a_curve(path):
+    elif (named or text_log.is_plain(path, first) or path.suffix.lower() == ".json") and _holds_a_curve(path):
         found.documents.append(path)
-    elif named and text_log.looks_like(path, first, named=True):
+    elif (named or _is_printed_output(path, first)) and text_log.looks_like(path, first, named=True):
         found.texts.append(path)
     elif named:
         known = "trainer_state.json, event file, .wandb, CSV, JSON lines, text log"
@@ -255,6 +255,14 @@ def _tabular_or_text(path: Path, first: bytes, found: Found, *, named: bool) -> 
         found.faults.append(Fault("unknown-format", path.name, detail, Loss.FATAL))
     else:
         found.ignored.append((path, "no training log"))
+
+
+def _is_printed_output(path: Path, first: bytes) -> bool:
+    """Whether a file calls itself a table and begins with a line that is none, output that was sent there; or is a document that holds
+    rows of the Trainer among other results."""
+    if path.suffix.lower() == ".json":
+        return b'"loss": ' in first and b'"step": ' in first
+    return path.suffix.lower() in (".csv", ".tsv") and not any(mark in first.partition(b"\n")[0] for mark in b",;\t|")
 
 
 def _holds_a_curve(path: Path) -> bool:

@@ -198,3 +198,22 @@ def test_a_gradient_of_zero_needs_three_rows():
 def test_every_answer_right_from_the_first_round_of_boosting():
     perfect = {"train_binary_logloss": 0.3 * np.exp(-np.arange(100) / 2.0), "valid_auc": np.ones(100)}
     assert level(make(perfect), "zero-loss") == "error"
+
+
+def test_warm_restarts_in_ever_longer_cycles_are_a_plan():
+    rate = np.concatenate([1e-5 * (1 + np.cos(np.pi * np.arange(n) / n)) / 2 + 1e-8 for n in (3, 6, 12, 24, 48)])
+    run = make({"loss": learned(len(rate)), "learning_rate": rate})
+    assert level(run, "lr-restart") == "healthy"
+    assert level(run, "resume-discontinuity") == "healthy"
+
+
+def test_a_placeholder_before_the_warmup_is_no_restart():
+    rate = np.concatenate(([2e-4, 5e-5, 1e-4, 1.5e-4], cosine(96, warmup=0.0)))
+    run = make({"loss": learned(100), "learning_rate": rate})
+    assert level(run, "lr-restart") == "healthy"
+    assert level(run, "resume-discontinuity") == "healthy"
+
+
+def test_a_loss_at_the_logarithm_of_the_smallest_float_needs_few_rows():
+    assert level(make({"loss": [87.3365] * 3}), "plateau") == "error"
+    assert level(make({"loss": [87.3, 87.9, 87.3]}), "plateau") != "error"

@@ -95,3 +95,12 @@ def test_an_attempt_of_one_row_is_named_and_not_judged(tmp_path: Path) -> None:
 
 def test_an_attempt_alone_is_judged(tmp_path: Path) -> None:
     assert len(events(tmp_path, 1)) == 1
+
+
+def test_a_table_with_gaps_that_two_trainings_were_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "progress.csv"
+    rows = [f"{step},{4 / step:.4f},{3.5 / step if step % 20 == 0 else ''}" for last in (100, 160) for step in range(10, last + 1, 10)]
+    path.write_text("step,train_loss,val_loss\n" + "\n".join(rows) + "\n")
+    first, second = load(str(path)).runs
+    assert (first.last_step, second.last_step) == (100, 160)
+    assert [len(run.signals["eval/loss"]) for run in (first, second)] == [5, 8]

@@ -239,3 +239,30 @@ def test_what_the_shell_writes_behind_a_bar() -> None:
     bar = "Epoch 1 (validation) acc=1.0:   2%|#4        | 20/1094 [00:41<11:04,  1.62it/s]jac-crun: line 6:  3305 Killed      run.py\n"
     (log,) = text_log.read(StringIO(bar))
     assert [event.kind for event in log.events] == ["killed"]
+
+
+def test_settings_in_words_are_no_epoch() -> None:
+    text = "world size 2, epochs 50, lr 0.05, pid 7618\n" + lines(lambda e, t, v: f"Epoch [{e}/50] loss {t} acc 0.5 lr 0.05")
+    run = read(text)
+    assert run.last_step == ROWS
+
+
+def test_rows_of_a_trainer_without_a_loss_are_counted() -> None:
+    text = lines(lambda e, t, v: f"{{'eps': 1, 'loss/policy_avg': -0.01, 'objective/kl': {t}, 'lr': 1e-06, 'epoch': 0.0{e}}}")
+    assert read(text).signals["objective/kl"].steps.tolist() == EPOCHS
+
+
+def test_memory_of_ranks_its_size_and_the_load_of_the_gpu(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    row = '{{"step": {0}, "loss": {1}, "rank1/mem_allocated_gb": 19.5, "gpu_mem_total_gb": 80, "gpu_util": 23}}\n'
+    path.write_text("".join(row.format(e, t) for e, t in zip(EPOCHS, TRAIN, strict=True)))
+    signals = lossdoctor.load(path).signals
+    assert signals["gpu/1/memory"].values[0] == pytest.approx(19.5e9)
+    assert signals["gpu/0/memory_total"].values[0] == pytest.approx(80e9)
+    assert signals["gpu/0/utilization"].values[0] == 23
+
+
+@pytest.mark.parametrize("name", ["train.csv", "output.tsv"])
+def test_output_that_calls_itself_a_table(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("begin training epoch 1/20\n" + lines(lambda e, t, v: f"Epoch {e}/20 loss {t}"))
+    assert lossdoctor.load(tmp_path).signals["train/loss"].values.tolist() == TRAIN

@@ -16,6 +16,7 @@ from lossdoctor.vitals.change import SURE
 DEFAULT = 1.0  # max_grad_norm of HuggingFace; 300 of 324 real runs use it
 _OF_LAYER = re.compile(
     r"grad(?:ient)?s?_?(?:\d(?:\.\d)?_)?norms?[/_.](?!total|step|epoch|before|after|clip|max|mean|avg)\w"
+    r"|(?:^|[/_.])g_?norms?[/_.](?!total|step|epoch|before|after|clip|max|mean|avg)\w"
     r"|(?:^|[/_.])grad(?:ient)?s?[/_.]\w{0,40}(?:layer|block|conv|linear|fc|weight)",
     re.IGNORECASE,
 )

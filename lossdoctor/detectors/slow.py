@@ -13,6 +13,7 @@ from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.run.levels import knows_more, log_classes, log_vocabulary, nearest
 from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
+from lossdoctor.vitals.change import loss_change
 from lossdoctor.vitals.progress import FEW, FEWEST, main_curve, settled
 
 TWENTIETH = 20  # of the rows: the very start and the very end
@@ -82,18 +83,17 @@ def slow_convergence(
 
 
 def _clearest(run: Run, noise_share: float) -> tuple[Curve, str]:
-    """The training loss, or the evals of a classifier that still guesses where its noise hides a fall that they show."""
+    """The training loss, or the evals where its noise hides all of a fall that they show."""
     curve, name = main_curve(run)
-    evals = max(((curve_of(signal), signal.name) for signal in run.eval_losses()), key=lambda pair: len(pair[0]), default=(curve, name))
-    guess = nearest(run, evals[0].end.value) if len(evals[0]) else None
-    guesses = guess is not None and guess.kind == "classes" and evals[0].end.value >= (1 - 1 / TWENTIETH) * guess.value
-    hidden = (
-        run.task == tasks.CLASSIFICATION
-        and guesses
-        and len(curve) >= FEW_ROWS
-        and curve.noise > noise_share * (curve.start.value - curve.end.value)
-    )
-    return evals if hidden and len(evals[0]) >= FEW_ROWS else (curve, name)
+    evals, shown = max(((curve_of(s), s.name) for s in run.eval_losses()), key=lambda pair: len(pair[0]), default=(curve, name))
+    many = min(len(curve), len(evals)) >= FEW_ROWS
+    change = loss_change(run)
+    hidden = many and _hides(curve, noise_share) and change is not None and not change.seen
+    return (evals, shown) if hidden and not _hides(evals, noise_share) else (curve, name)
+
+
+def _hides(curve: Curve, noise_share: float) -> bool:
+    return curve.noise > noise_share * (curve.start.value - curve.end.value)
 
 
 def _evidence(curve: Curve, name: str, start: float, end: float, margin: float, numbers: dict[str, Scalar]) -> Evidence:

@@ -9,13 +9,14 @@ import numpy as np
 from lossdoctor.detectors.curve import spoiled, warmup_end
 from lossdoctor.measures.extremes import tail_chance
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, row_medians
-from lossdoctor.model import Evidence
+from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 GAP = 3  # rows between two outlying ones that are still one event
 APART = 4  # events that are left out when the tail of the others is measured; where there are more, they are the tail
+FEWEST, MANY = 4, 12  # rows among which one may stand alone, and rows whose level and noise can be followed
 LONG = 20_000  # rows; the level moves slowly over that many
 
 
@@ -46,10 +47,13 @@ def loss_spike(
     The less they last the higher they must reach: one row `ratio` times the level, `slow_rows` of them `slow_ratio`; in
     noise the median of so many rows stands `sigmas` standard errors (growing with the logarithm of the length) above the level. Near zero
     nothing counts below `least` of the first losses, and no more than `rare` events as high may be expected from the tail of the run's own
-    scatter. A single step that ends an epoch is its last, smaller batch.
+    scatter. A single step that ends an epoch is its last, smaller batch. Among fewer rows than `MANY` only one counts that stands `ratio`
+    squared above all others, while these differ by less than half.
     """
     curve = loss_curve(run)
-    if len(curve) < 12 or (spoiled(run) and len(curve) < window):
+    if FEWEST <= len(curve) < MANY and not spoiled(run):
+        return _alone(curve, ratio)
+    if len(curve) < MANY or (spoiled(run) and len(curve) < window):
         return None
     base, noise = _before(curve, min(window, max(5, len(curve) // 4)))
     bar = sigmas + float(np.log(max(len(curve), 100) / 100) / np.sqrt(2))  # so grows the highest of so many rows of Laplace noise
@@ -81,6 +85,22 @@ def loss_spike(
     spans = tuple((int(curve.steps[e.first]), int(curve.steps[e.last])) for e in events[:20])
     onset = int(curve.steps[events[0].first])
     return Evidence(numbers, ("train/loss",), onset, spans, margin=max(1.0, top.ratio / ratio), points=len(curve))
+
+
+def _alone(curve: Curve, ratio: float) -> Evidence | None:
+    """One of a few rows, not among the first two nor the last, far above the others, which lie close together."""
+    values, at = curve.values, int(np.argmax(curve.values))
+    others = np.delete(values, at)
+    low, high, top = float(others.min()), float(others.max()), float(values[at])
+    if not 2 <= at < len(values) - 1 or low <= 0 or high >= 3 / 2 * low or top < ratio**2 * high:
+        return None
+    level, step = float(np.median(others)), int(curve.steps[at])
+    numbers: dict[str, Scalar] = {
+        "spikes": 1, "height": top, "ratio_found": top / level, "level": level, "before": float(values[at - 1]), "top_step": step,
+        "sigmas_found": min((top - level) / max(high - low, curve.quantum, level / 100), 10**9),
+        "rows_high": 1, "rows": len(curve), "recovery": "fast", "bar": 0.0,
+    }  # fmt: skip
+    return Evidence(numbers, ("train/loss",), step, ((step, step),), margin=top / level / ratio, points=len(curve))
 
 
 def _before(curve: Curve, width: int) -> tuple[Floats, Floats]:

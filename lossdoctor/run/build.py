@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from lossdoctor.model import Setting, SourceNote
-from lossdoctor.run.candidates import assumed, sums_of_parts
+from lossdoctor.run.candidates import assumed, says_training_loss, sums_of_parts
 from lossdoctor.run.log import Log, Series
 from lossdoctor.run.names import CLOSING, canonical, in_company
 from lossdoctor.run.run import Run, Signal
@@ -49,7 +49,7 @@ def build(
         planned_steps=planned or _plan_from_epochs(signals, epochs, log.step_is), planned_epochs=epochs,
         reached_step=log.reached_step, finished=True if closing else log.finished, early_stopped=log.early_stopped,
         evidence_beyond_state=log.kind != "trainer_state",
-        best_step=log.best_step, assumed_loss=bool(taken), step_is=log.step_is,
+        best_step=log.best_step, assumed_loss=bool(taken) and not says_training_loss(taken["train/loss"].raw_name), step_is=log.step_is,
         framework=log.framework, task=task_of(signals, by_name), notes=log.notes,
     )  # fmt: skip
 

@@ -63,22 +63,31 @@ def candidates(signals: Mapping[str, Signal]) -> tuple[Signal, ...]:
 def assumed(signals: Mapping[str, Signal]) -> dict[str, Signal]:
     """`train/loss`, and `eval/loss` of the same name, of a run that logs no known loss but one that can hardly be anything else.
 
-    It is the only candidate, the only one that is called a total, or the one that the others make up by a weighted sum. Two networks that
-    play against each other have no such loss.
+    It is the only candidate, the only one that is called a total, the only one that is evaluated as well, or the one that the others make
+    up by a weighted sum. Two networks that play against each other have no such loss.
     """
     found = candidates(signals)
     if "train/loss" in signals or adversaries(one.name for one in found):
         return {}
     totals = [one for one in found if _TOTAL & _tokens(one.name)]
-    lead = found[0] if len(found) == 1 else totals[0] if len(totals) == 1 else _weighted_sum(found)
+    evals = [one for one in loss_like(signals) if is_of_evaluation(one.name)]
+    told = {_tokens(one.name) - _EVALUATION for one in evals}
+    both = [one for one in found if _tokens(one.name) - _TRAINING in told]
+    only = next((some[0] for some in (found, totals, both) if len(some) == 1), None)
+    lead = only if only is not None else _weighted_sum(found)
     if lead is None:
         return {}
     made = {"train/loss": replace(lead, name="train/loss")}
-    evals = [one for one in loss_like(signals) if is_of_evaluation(one.name)]
     held_out = [one for one in evals if _tokens(one.name) - _EVALUATION == _tokens(lead.name) - _TRAINING]
     if "eval/loss" not in signals and len(held_out) == 1:
         made["eval/loss"] = replace(held_out[0], name="eval/loss")
     return made
+
+
+def says_training_loss(name: str) -> bool:
+    """Whether a name says both, whatever else it says: `train_elbo_loss`."""
+    words = _tokens(name)
+    return bool(words & _TRAINING) and bool(words & {"loss", "losses"})
 
 
 def _weighted_sum(told: Sequence[Signal]) -> Signal | None:

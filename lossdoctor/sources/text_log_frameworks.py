@@ -120,6 +120,18 @@ _GRAMMARS: tuple[_Grammar, ...] = (
             ("epoch", "epoch", rf"(?:(?:,| and) (?:iteration|iter|step|batch)\s{{0,4}}(?P<step>{_N}))?"),
         )
     ),
+    # In whole sentences: `After 10 steps the mean loss of the last ten batches is 3.978 (rate 0.002).`
+    *(
+        _Grammar(
+            "fter ",
+            re.compile(
+                rf".{{0,40}}?\b[Aa]fter (?P<{count}>{_N}) (?:{unit})s?\b[^\d=:]{{1,80}}?\bloss\b[^\d=:]{{0,80}}?"
+                rf" (?:is|was) (?P<loss>{_NUMBER})(?!\w)"
+            ),
+            _loss_behind,
+        )
+        for unit, count in (("step|iteration|update|batche?", "step"), ("epoch", "epoch"))
+    ),
     # tesseract's lstmtraining `At iteration 2600/2600/2741, Mean rms=4.143%, char train=100.889%`
     _Grammar(
         "At iteration ",

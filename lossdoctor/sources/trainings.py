@@ -70,7 +70,11 @@ def _is_back(values: Floats, first: int, at: int, after: int) -> bool:
 
     Start and end must not overlap, else noise would decide.
     """
-    count = min(_EDGE, at - first, after - at)
+    most = min(_EDGE, at - first, after - at)
+    return any(_is_back_by(values, first, at, count) for count in range(most, _LEAST - 1, -1))
+
+
+def _is_back_by(values: Floats, first: int, at: int, count: int) -> bool:
     start, end, new = values[first : first + count], values[at - count : at], values[at : at + count]
     if not (np.isfinite(start).all() and np.isfinite(end).all() and np.isfinite(new).all()):
         return False

@@ -217,3 +217,26 @@ def test_a_placeholder_before_the_warmup_is_no_restart():
 def test_a_loss_at_the_logarithm_of_the_smallest_float_needs_few_rows():
     assert level(make({"loss": [87.3365] * 3}), "plateau") == "error"
     assert level(make({"loss": [87.3, 87.9, 87.3]}), "plateau") != "error"
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [([1.72, 1.74, 12.6, 1.76], True), ([1.72, 1.74, 3.1, 1.76], False), ([1.7, 0.2, 12.6, 1.8], False), ([1.72, 1.74, 1.76, 12.6], False)],
+)
+def test_one_row_far_above_a_few_that_lie_close_together(values: list[float], found: bool):
+    assert (level(make({"loss": values}), "loss-spike") in RISING) == found
+
+
+def test_evals_show_a_slow_fall_that_the_noise_of_training_hides():
+    rows, evals = np.arange(100), np.arange(1, 41)
+    hidden = {"train_loss": noisy(1.0 - 0.001 * rows, 0.15), "val_loss": (evals * 12, noisy(1.0 - 0.0027 * evals, 0.001))}
+    assert level(make(hidden), "slow-convergence") in RISING
+    hidden["val_loss"] = (evals * 12, noisy(0.9 + 0.1 * np.exp(-evals / 4), 0.001))
+    assert level(make(hidden), "slow-convergence") == "healthy"
+
+
+def test_the_norm_of_a_first_layer_under_its_short_name():
+    stuck = {"train_loss": noisy(np.full(60, 2.3), 0.01), "gnorm_first_layer": np.full(60, 1e-9), "gnorm_last_layer": np.full(60, 0.1)}
+    assert level(make(stuck), "vanishing-gradients") in RISING
+    stuck["gnorm_first_layer"] = np.full(60, 0.1)
+    assert level(make(stuck), "vanishing-gradients") == "healthy"

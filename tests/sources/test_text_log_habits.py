@@ -266,3 +266,16 @@ def test_memory_of_ranks_its_size_and_the_load_of_the_gpu(tmp_path: Path) -> Non
 def test_output_that_calls_itself_a_table(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("begin training epoch 1/20\n" + lines(lambda e, t, v: f"Epoch {e}/20 loss {t}"))
     assert lossdoctor.load(tmp_path).signals["train/loss"].values.tolist() == TRAIN
+
+
+def test_whole_sentences() -> None:
+    run = read(lines(lambda e, t, v: f"After {10 * e} steps the mean loss of the last ten batches is {t} (rate 0.002)."))
+    assert run.signals["train/loss"].steps.tolist() == [10 * e for e in EPOCHS]
+    assert run.signals["train/loss"].values.tolist() == TRAIN
+
+
+def test_of_several_losses_the_one_that_is_evaluated_too() -> None:
+    text = lines(lambda e, t, v: f"epoch {e} train_elbo_loss {t} val_elbo_loss {v} recon_cost {t / 2} kl_cost 0.5")
+    run = read(text)
+    assert run.signals["train/loss"].raw_name == "train_elbo_loss"
+    assert not run.assumed_loss

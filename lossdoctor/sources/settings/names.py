@@ -87,6 +87,7 @@ _ALSO_CALLED: dict[str, str] = {
     "use_cpu": "no_cuda",
     "mixed_precision": "mixed_precision_training",
     "use_liger_kernel": "use_liger",
+    "beta": "kl_coef init_kl_coef kl_loss_coef kl_beta",  # the weight of the KL term
 }
 ALIASES = {alias: name for name, aliases in _ALSO_CALLED.items() for alias in aliases.split()}
 

@@ -27,16 +27,10 @@ def corrupt_checkpoint(run: Run) -> Evidence | Skip | None:
     last = bad[-1]
     problem = last.problem or ("the weights hold NaN or Inf" if last.weights_finite is False else "its files are damaged")
     numbers: dict[str, Scalar] = {
-        "bad": len(bad),
-        "checked": len(checked),
-        "bad_step": last.step,
-        "problem": problem[:200],
-        "cut": len(cut),
-        "poisoned": len(poisoned),
-        "newest_is_bad": int(last.step == newest),
-        "last_clean_step": max(clean, default=None),
+        "bad": len(bad), "checked": len(checked), "bad_step": last.step, "problem": problem[:200], "cut": len(cut),
+        "poisoned": len(poisoned), "newest_is_bad": int(last.step == newest), "last_clean_step": max(clean, default=None),
         "none_clean": int(not clean),
-    }
+    }  # fmt: skip
     spans = tuple((c.step, c.step) for c in bad[:20])
     return Evidence(numbers, (), bad[0].step, spans)
 
@@ -65,17 +59,10 @@ def sparse_checkpoints(run: Run, *, share: float, hours: float) -> Evidence | Sk
         )
     worst = lost if was_lost and lost is not None else at_risk or 0
     numbers: dict[str, Scalar] = {
-        "lost_steps": lost,
-        "lost_share": None if lost is None else lost / plan,
-        "was_lost": int(was_lost),
-        "every": every,
-        "saves_nothing": int(str(run.setting("save_strategy") or "") == "no"),
-        "worst_steps": worst,
-        "worst_share": worst / plan,
-        "worst_hours": None if seconds is None else worst * seconds / 3600,
-        "newest_step": newest,
-        "plan": plan,
-    }
+        "lost_steps": lost, "lost_share": None if lost is None else lost / plan, "was_lost": int(was_lost), "every": every,
+        "saves_nothing": int(str(run.setting("save_strategy") or "") == "no"), "worst_steps": worst, "worst_share": worst / plan,
+        "worst_hours": None if seconds is None else worst * seconds / 3600, "newest_step": newest, "plan": plan,
+    }  # fmt: skip
     spans = ((newest, run.last_step),) if was_lost and newest is not None else ()
     return Evidence(numbers, (), newest if was_lost else None, spans, margin=beyond(worst / plan, share))
 

@@ -53,15 +53,9 @@ def constant_clipping(run: Run, *, some_share: float, constant_share: float, sev
     chosen = known and limit != DEFAULT  # with the default limit and Adam it is what most healthy runs do
     severe = share >= constant_share and chosen and factor <= severe_factor
     numbers = {
-        "share": share,
-        "limit": limit,
-        "limit_known": known,
-        "factor": factor,
-        "median": float(np.median(values)),
-        "max": float(values.max()),
-        "harm": 1 if severe else 0,
-        "rows": len(steady),
-    }
+        "share": share, "limit": limit, "limit_known": known, "factor": factor, "median": float(np.median(values)),
+        "max": float(values.max()), "harm": 1 if severe else 0, "rows": len(steady),
+    }  # fmt: skip
     span = (int(steady.steps[0]), int(steady.steps[-1]))
     return Evidence(numbers, ("train/grad_norm",), span[0], (span,), margin=max(1.0, share / some_share), points=len(steady))
 

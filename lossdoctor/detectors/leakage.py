@@ -49,16 +49,10 @@ def eval_leakage(run: Run, *, under: float, alike: float, least_epochs: float, m
         return None
     both_low = float(seen[-third:].max()) < memorised * float(seen[0]) and float(beside[-third:].max()) < memorised * train.head(3)
     numbers: dict[str, Scalar] = {
-        "lead": float(np.expm1(np.median(lead))),
-        "lead_first": float(np.expm1(np.median(lead[:third]))),
-        "lead_last": float(np.expm1(np.median(lead[-third:]))),
-        "together": together,
-        "epochs": epochs,
-        "eval_last": float(seen[-1]),
-        "train_last": float(beside[-1]),
-        "certain": int(both_low),
-        "evals": len(steps),
-    }
+        "lead": float(np.expm1(np.median(lead))), "lead_first": float(np.expm1(np.median(lead[:third]))),
+        "lead_last": float(np.expm1(np.median(lead[-third:]))), "together": together, "epochs": epochs,
+        "eval_last": float(seen[-1]), "train_last": float(beside[-1]), "certain": int(both_low), "evals": len(steps),
+    }  # fmt: skip
     return Evidence(
         numbers,
         (signal.name, "train/loss"),

@@ -47,14 +47,16 @@ def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
 def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | Skip | None:
     """The learning rate falls below `floor` of its peak with more than `left` of the plan (or of the run) still to come.
 
-    A rate that steps down from a level it had kept, and not to 0, is a schedule of steps: its last step is no end.
+    A rate that steps down from a level it had kept, and not to 0, is a schedule of steps: its last step is no end, above `floor` squared.
     """
     rate = _rate(run)
     if rate is None:
         return NO_RATE
     peak = float(rolling_median(rate.values, 5).max())  # a burst of a row or two is no peak
     ended = _ended_at(rate, floor * peak)
-    if ended is None or peak <= 0 or _stepped_down(rate, ended):
+    if ended is not None and _stepped_down(rate, ended):
+        ended = _ended_at(rate, floor**2 * peak)
+    if ended is None or peak <= 0:
         return None
     first, last = int(rate.steps[0]), max(int(rate.steps[-1]), run.planned_steps or 0, 1)
     rest = (last - ended) / max(last - first, 1)
@@ -161,14 +163,9 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
         return None
     at = 1 + int(np.argmax(loss.values[1:rows]))
     numbers = {
-        "first_loss": first,
-        "top": top,
-        "top_step": int(loss.steps[at]),
-        "first_rate": float(rate.values[0]),
-        "peak": peak,
-        "jump_found": top / first - 1 if first > 0 else None,
-        "thrown": bool(hidden),
-    }
+        "first_loss": first, "top": top, "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]), "peak": peak,
+        "jump_found": top / first - 1 if first > 0 else None, "thrown": bool(hidden),
+    }  # fmt: skip
     return Evidence(
         numbers,
         ("train/loss", "train/learning_rate"),

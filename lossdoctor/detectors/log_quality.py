@@ -29,15 +29,9 @@ def duplicate_steps(run: Run, *, share: float) -> Evidence | Skip | None:
     steps = loss.steps[doubled]
     low, high = int(steps.min()), int(steps.max())
     numbers: dict[str, Scalar] = {
-        "doubled": len(doubled),
-        "extra_rows": extra,
-        "rows": len(loss),
-        "from_step": low,
-        "to_step": high,
-        "restarts": int(loss.segments[-1]),
-        "most": int(counts.max()),
-        "redone": int(loss.segments[-1] > 0),
-    }
+        "doubled": len(doubled), "extra_rows": extra, "rows": len(loss), "from_step": low, "to_step": high,
+        "restarts": int(loss.segments[-1]), "most": int(counts.max()), "redone": int(loss.segments[-1] > 0),
+    }  # fmt: skip
     return Evidence(numbers, ("train/loss",), low, ((low, high),), margin=beyond(extra, share * len(loss)), points=len(loss))
 
 
@@ -91,12 +85,9 @@ def mixed_runs(run: Run, *, share: float) -> Evidence | Skip | None:
     if not interleaved and not foreign:
         return None
     numbers: dict[str, Scalar] = {
-        "back_jumps": back,
-        "interleaved": int(interleaved),
-        "foreign": len(foreign),
-        "foreign_steps": ", ".join(map(str, foreign[:5])) or "none",
-        "rows": len(loss),
-    }
+        "back_jumps": back, "interleaved": int(interleaved), "foreign": len(foreign),
+        "foreign_steps": ", ".join(map(str, foreign[:5])) or "none", "rows": len(loss),
+    }  # fmt: skip
     first = int(loss.steps[np.argmax(np.diff(loss.steps) < 0)]) if interleaved else None
     if not interleaved:
         return Evidence(numbers, (), None, ())

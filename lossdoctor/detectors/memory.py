@@ -55,14 +55,7 @@ def _leak(name: str, curve: Curve, climb: float, still: float) -> Evidence | Non
     meets = float(at[climbing][0]) - (float(level[climbing][0]) - low) / slope if slope > 0 else at[0]
     onset = int(curve.steps[0]) if meets <= steady.steps[steady.width] else int(meets)
     numbers = {
-        "start": low,
-        "end": high,
-        "start_gib": low / (1 << 30),
-        "end_gib": high / (1 << 30),
-        "climb_found": high / low - 1,
-        "per_step": pace,
-        "per_step_mib": pace / (1 << 20),
-        "signal": name,
-        "rows": len(curve),
-    }
+        "start": low, "end": high, "start_gib": low / (1 << 30), "end_gib": high / (1 << 30), "climb_found": high / low - 1,
+        "per_step": pace, "per_step_mib": pace / (1 << 20), "signal": name, "rows": len(curve),
+    }  # fmt: skip
     return Evidence(numbers, (name,), onset, ((onset, int(curve.steps[-1])),), margin=beyond(high / low - 1, climb), points=len(curve))

@@ -29,18 +29,11 @@ def out_of_memory(run: Run) -> Evidence | None:
     step = last.step if went_on else max(last.step or 0, run.last_step)
     known: Mapping[str, float] = next((e.numbers for e in reversed(events) if e.numbers), {})
     numbers: dict[str, Scalar] = {
-        "events": len(events),
-        "where": "GPU" if any(e.kind == "oom" for e in events) else "host",
-        "on_gpu": int(any(e.kind == "oom" for e in events)),
-        "went_on": int(went_on),
-        "step": step,
-        "words": last.text[:200],
-        "tried_mib": known.get("tried_mib"),
-        "total_gib": known.get("total_gib"),
-        "allocated_gib": known.get("allocated_gib"),
-        "unused_share": _unused(known),
-        "before_first_log": int(run.points == 0),
-    }
+        "events": len(events), "where": "GPU" if any(e.kind == "oom" for e in events) else "host",
+        "on_gpu": int(any(e.kind == "oom" for e in events)), "went_on": int(went_on), "step": step, "words": last.text[:200],
+        "tried_mib": known.get("tried_mib"), "total_gib": known.get("total_gib"), "allocated_gib": known.get("allocated_gib"),
+        "unused_share": _unused(known), "before_first_log": int(run.points == 0),
+    }  # fmt: skip
     return Evidence(numbers, (), step, ((step, step),) if step is not None else ())
 
 
@@ -60,13 +53,10 @@ def memory_near_limit(run: Run, *, limit: float, share: float) -> Evidence | Ski
     over = curve.steps[curve.values > limit]
     top = float(curve.values.max())
     numbers: dict[str, Scalar] = {
-        "peak_percent": top,
-        "median_percent": float(np.median(curve.values)),
-        "over_share": shares[name],
-        "is_full": int(2 * (100 - float(np.median(curve.values))) <= 100 - limit and not settled(run)),
-        "signal": name,
+        "peak_percent": top, "median_percent": float(np.median(curve.values)), "over_share": shares[name],
+        "is_full": int(2 * (100 - float(np.median(curve.values))) <= 100 - limit and not settled(run)), "signal": name,
         "rows": len(curve),
-    }
+    }  # fmt: skip
     return Evidence(
         numbers,
         (name,),
@@ -96,16 +86,10 @@ def memory_imbalance(run: Run, *, differ: float) -> Evidence | Skip | None:
     others = [level for name, level in levels.items() if name != fullest]
     curve = readings[fullest]
     numbers: dict[str, Scalar] = {
-        "gap": gap,
-        "fullest": fullest,
-        "emptiest": emptiest,
-        "fullest_gib": top / GIB,
-        "emptiest_gib": levels[emptiest] / GIB,
-        "gpus_seen": len(levels),
-        "first_alone": int(fullest == "gpu/0/memory" and max(others) <= (1 - differ) * top),
-        "ends_differ": int(fullest != "gpu/0/memory"),
-        "rows": len(curve),
-    }
+        "gap": gap, "fullest": fullest, "emptiest": emptiest, "fullest_gib": top / GIB, "emptiest_gib": levels[emptiest] / GIB,
+        "gpus_seen": len(levels), "first_alone": int(fullest == "gpu/0/memory" and max(others) <= (1 - differ) * top),
+        "ends_differ": int(fullest != "gpu/0/memory"), "rows": len(curve),
+    }  # fmt: skip
     return Evidence(
         numbers,
         tuple(sorted(levels)),

@@ -36,21 +36,13 @@ def nan_loss(run: Run, *, first_rows: int, hidden_rows: int, norm_share: float) 
     span_end = int(max([*where[-1:], *(steps[-1] for _, steps in evals)]))
     recovered = bool(len(where)) and after > 2 * len(where) and after >= 5
     numbers: dict[str, Scalar] = {
-        "nan_rows": len(where),
-        "hidden_rows_found": len(hidden),
-        "eval_rows": sum(len(steps) for _, steps in evals),
-        "first_step": onset,
-        "rows_before": int((steps < onset).sum()),
-        "in_first_rows": bool((steps < onset).sum() < first_rows),
-        "share": len(where) / len(steps) if len(steps) else 0.0,
-        "only_eval": not len(where),
-        "only_norm": only_norm,
-        "recovered": recovered,
-        "hidden": bool(len(hidden)),
-        "where": _named(run, bad, only_eval=not len(where), only_norm=only_norm),
-        "until_end": span_end >= last,
+        "nan_rows": len(where), "hidden_rows_found": len(hidden), "eval_rows": sum(len(steps) for _, steps in evals),
+        "first_step": onset, "rows_before": int((steps < onset).sum()), "in_first_rows": bool((steps < onset).sum() < first_rows),
+        "share": len(where) / len(steps) if len(steps) else 0.0, "only_eval": not len(where), "only_norm": only_norm,
+        "recovered": recovered, "hidden": bool(len(hidden)),
+        "where": _named(run, bad, only_eval=not len(where), only_norm=only_norm), "until_end": span_end >= last,
         "lasting": int(not recovered),
-    }
+    }  # fmt: skip
     signals = (
         *(name for name, steps in bad.items() if len(steps)),
         *(["train/grad_norm"] if len(hidden) or only_norm else []),

@@ -41,13 +41,9 @@ def fp16_where_bf16(run: Run, *, skipped_share: float) -> Evidence | Skip | None
     if not gpu and not overflowed:
         return Skip("it computes in fp16 without harm, and the GPU is unknown", "log the name of the GPU, or --set gpu_name=NAME")
     numbers: dict[str, Scalar] = {
-        "gpu": gpu or "unknown",
-        "gpu_known": int(bool(gpu)),
-        "overflowed": int(overflowed),
-        "certain_and_harmful": int(overflowed and bool(gpu)),
-        "skipped_rows": skipped,
-        "loss_broke": int(broken),
-    }
+        "gpu": gpu or "unknown", "gpu_known": int(bool(gpu)), "overflowed": int(overflowed),
+        "certain_and_harmful": int(overflowed and bool(gpu)), "skipped_rows": skipped, "loss_broke": int(broken),
+    }  # fmt: skip
     return Evidence(numbers, ("train/grad_norm",) if norm is not None else (), None, ())
 
 
@@ -83,14 +79,9 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
     begin = int(np.flatnonzero(before >= before.max())[-1])
     onset = int(scale.steps[min(begin + 1, len(values) - 1)])
     numbers = {
-        "scale_before": top,
-        "scale_lowest": lowest,
-        "halvings_found": round(fallen),
-        "from_step": onset,
-        "low_share": stays,
-        "at_end": int(bool(low[-1])),
-        "rows": len(scale),
-    }
+        "scale_before": top, "scale_lowest": lowest, "halvings_found": round(fallen), "from_step": onset, "low_share": stays,
+        "at_end": int(bool(low[-1])), "rows": len(scale),
+    }  # fmt: skip
     return Evidence(
         numbers,
         ("train/loss_scale",),
@@ -105,14 +96,9 @@ def _told(run: Run, first: LogEvent, floor: float) -> Evidence:
     """What the log's own words say of the fall."""
     events = sum(int(e.numbers.get("count", 1)) for e in run.events if e.kind == "loss-scale")
     numbers: dict[str, Scalar] = {
-        "scale_before": first.numbers.get("from"),
-        "scale_lowest": first.numbers.get("lowest", floor),
-        "halvings_found": events,
-        "from_step": first.step,
-        "low_share": None,
-        "at_end": 1,
-        "rows": events,
-    }
+        "scale_before": first.numbers.get("from"), "scale_lowest": first.numbers.get("lowest", floor), "halvings_found": events,
+        "from_step": first.step, "low_share": None, "at_end": 1, "rows": events,
+    }  # fmt: skip
     return Evidence(numbers, (), first.step, (), margin=2.0, points=events)
 
 

@@ -73,12 +73,8 @@ def slow_convergence(
     if half < enough or fifth < last_fifth or not still_falls:
         return None
     numbers: dict[str, Scalar] = {
-        "half_share_found": half,
-        "epochs_to_half": epochs,
-        "last_fifth_found": fifth,
-        "latest": enough,
-        "little": 0,
-    }
+        "half_share_found": half, "epochs_to_half": epochs, "last_fifth_found": fifth, "latest": enough, "little": 0,
+    }  # fmt: skip
     return _evidence(curve, name, start, end, half / enough, numbers)
 
 
@@ -98,13 +94,8 @@ def _hides(curve: Curve, noise_share: float) -> bool:
 
 def _evidence(curve: Curve, name: str, start: float, end: float, margin: float, numbers: dict[str, Scalar]) -> Evidence:
     whole: dict[str, Scalar] = {
-        "start": start,
-        "end": end,
-        "drop": start - end,
-        "fall": (start - end) / abs(start),
-        "rows": len(curve),
-        "signal": name,
-    }
+        "start": start, "end": end, "drop": start - end, "fall": (start - end) / abs(start), "rows": len(curve), "signal": name,
+    }  # fmt: skip
     span = (int(curve.steps[0]), int(curve.steps[-1]))
     return Evidence(whole | numbers, (name,), span[0], (span,), margin=margin, points=len(curve))
 
@@ -130,15 +121,9 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
     if knows_more(run, reference) or level > (1 + still) * reference.value or (end is not None and abs(end - level) > gap * level):
         return None
     numbers: dict[str, Scalar] = {
-        "level": level,
-        "chance": reference.value,
-        "chance_name": reference.name,
-        "of_chance": level / reference.value,
-        "kind": "chance" if level >= (1 - still) * reference.value else "rest",
-        "train": end,
-        "evals": len(evals),
-        "what": "eval",
-    }
+        "level": level, "chance": reference.value, "chance_name": reference.name, "of_chance": level / reference.value,
+        "kind": "chance" if level >= (1 - still) * reference.value else "rest", "train": end, "evals": len(evals), "what": "eval",
+    }  # fmt: skip
     span = (int(evals.steps[0]), int(evals.steps[-1]))
     return Evidence(numbers, ("eval/loss",), span[0], (span,), margin=2, points=len(evals))
 

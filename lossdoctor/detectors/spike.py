@@ -92,7 +92,7 @@ def _alone(curve: Curve, ratio: float) -> Evidence | None:
     values, at = curve.values, int(np.argmax(curve.values))
     others = np.delete(values, at)
     low, high, top = float(others.min()), float(others.max()), float(values[at])
-    if not 2 <= at < len(values) - 1 or low <= 0 or high >= 3 / 2 * low or top < ratio**2 * high:
+    if not 2 <= at < len(values) - 1 or low <= 0 or 2 * high >= 3 * low or top < ratio**2 * high:
         return None
     level, step = float(np.median(others)), int(curve.steps[at])
     numbers: dict[str, Scalar] = {

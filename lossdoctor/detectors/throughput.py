@@ -47,16 +47,9 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
         return None
     speed = float(np.median(rate[first : last + 1]))
     numbers: dict[str, Scalar] = {
-        "baseline": baseline,
-        "slow": speed,
-        "ratio": speed / baseline,
-        "from_step": int(steps[first]),
-        "to_step": int(steps[last]),
-        "rows": rows,
-        "share_found": rows / len(rate),
-        "recovered": last < len(rate) - 3,
-        "signal": name,
-    }
+        "baseline": baseline, "slow": speed, "ratio": speed / baseline, "from_step": int(steps[first]), "to_step": int(steps[last]),
+        "rows": rows, "share_found": rows / len(rate), "recovered": last < len(rate) - 3, "signal": name,
+    }  # fmt: skip
     return Evidence(
         numbers,
         (name,),

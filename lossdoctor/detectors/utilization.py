@@ -36,13 +36,9 @@ def low_utilization(run: Run, *, busy: float, least_rows: int, waiting: float, l
         return None
     curve = readings[name]
     numbers: dict[str, Scalar] = {
-        "kind": "utilization",
-        "busiest": tops[name],
-        "median": float(np.median(curve.values)),
-        "gpus_seen": len(readings),
-        "signal": name,
-        "rows": len(curve),
-    }
+        "kind": "utilization", "busiest": tops[name], "median": float(np.median(curve.values)), "gpus_seen": len(readings),
+        "signal": name, "rows": len(curve),
+    }  # fmt: skip
     return Evidence(
         numbers,
         (name,),
@@ -71,13 +67,9 @@ def _waits(run: Run, *, share: float, least_rows: int) -> Evidence | bool:
     if found <= share:
         return True
     numbers: dict[str, Scalar] = {
-        "kind": "waits",
-        "wait_share": found,
-        "wait_seconds": float(waited[usual].mean()),
-        "step_seconds": float(took[usual].mean()),
-        "signal": WAIT,
-        "rows": len(took),
-    }
+        "kind": "waits", "wait_share": found, "wait_seconds": float(waited[usual].mean()),
+        "step_seconds": float(took[usual].mean()), "signal": WAIT, "rows": len(took),
+    }  # fmt: skip
     span = (int(steps[0]), int(steps[-1]))
     return Evidence(numbers, (WAIT, "perf/step_seconds"), span[0], (span,), margin=beyond(found, share), points=len(took))
 

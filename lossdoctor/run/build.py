@@ -49,9 +49,14 @@ def build(
         planned_steps=planned or _plan_from_epochs(signals, epochs, log.step_is), planned_epochs=epochs,
         reached_step=log.reached_step, finished=True if closing else log.finished, early_stopped=log.early_stopped,
         evidence_beyond_state=log.kind != "trainer_state",
-        best_step=log.best_step, assumed_loss=bool(taken) and not says_training_loss(taken["train/loss"].raw_name), step_is=log.step_is,
+        best_step=log.best_step, assumed_loss=_assumed(taken), step_is=log.step_is,
         framework=log.framework, task=task_of(signals, by_name), notes=log.notes,
     )  # fmt: skip
+
+
+def _assumed(taken: Mapping[str, Signal]) -> bool:
+    """Whether nothing says that the column that was taken is the loss: neither its name nor that the same is evaluated."""
+    return bool(taken) and "eval/loss" not in taken and not says_training_loss(taken["train/loss"].raw_name)
 
 
 def _signals(series: Sequence[Series], chosen: Mapping[str, str]) -> dict[str, Signal]:

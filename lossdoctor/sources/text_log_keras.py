@@ -1,6 +1,7 @@
 """Keras' progress bars: the full bar of an epoch is its row; where a log shows no two of them, every redraw is one.
 
-`1875/1875 [=====] - 5s 2ms/step - loss: 0.29 - val_loss: 0.2`, since Keras 3 with a bar of U+2501.
+`1875/1875 [=====] - 5s 2ms/step - loss: 0.29 - val_loss: 0.2`, since Keras 3 with a bar of U+2501; with `verbose=2` none is drawn:
+`1875/1875 - 5s - 2ms/step - loss: 0.29`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 
 from lossdoctor.sources.text_log_line import pairs
 
-_BAR = re.compile(r"^\s{0,20}(\d{1,12})/(\d{1,12})\s{1,2}(?:\[[=>.]{1,80}\]|[\u2501 ]{1,80}).{0,80}? - (.*: .*)$")
+_TIMES = r"\d{1,9}(?:m?s|min|h)(?: - \d{1,9}[mu]?s/(?:step|epoch|sample))?"
+_BAR = re.compile(r"^\s{0,20}(\d{1,12})/(\d{1,12})(?:\s{1,2}(?:\[[=>.]{1,80}\]|[\u2501 ]{1,80}).{0,80}?|" + rf" - {_TIMES}) - (.*: .*)$")
 _LONGEST = 4096
 
 

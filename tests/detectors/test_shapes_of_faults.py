@@ -240,3 +240,10 @@ def test_the_norm_of_a_first_layer_under_its_short_name():
     assert level(make(stuck), "vanishing-gradients") in RISING
     stuck["gnorm_first_layer"] = np.full(60, 0.1)
     assert level(make(stuck), "vanishing-gradients") == "healthy"
+
+
+def test_steps_that_go_down_and_down_are_an_end():
+    fifteen = 0.25 * 10.0 ** -(np.arange(150) // 10)
+    assert level(make({"loss": learned(150), "learning_rate": fifteen}), "schedule-ended-early") in RISING
+    three = 0.25 * 10.0 ** -np.minimum(np.arange(150) // 30, 3)
+    assert level(make({"loss": learned(150), "learning_rate": three}), "schedule-ended-early") == "healthy"

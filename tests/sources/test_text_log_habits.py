@@ -279,3 +279,11 @@ def test_of_several_losses_the_one_that_is_evaluated_too() -> None:
     run = read(text)
     assert run.signals["train/loss"].raw_name == "train_elbo_loss"
     assert not run.assumed_loss
+
+
+@pytest.mark.parametrize("times", ["0s", "0s - 6ms/step", "12s - 123ms/step", "1s - 41us/sample", "3s - 3s/epoch - 74ms/step"])
+def test_keras_without_a_bar(times: str) -> None:
+    run = read(lines(lambda e, t, v: f"Epoch {e}/8\n41/41 - {times} - accuracy: 0.1{e} - loss: {t} - val_accuracy: 0.1 - val_loss: {v}"))
+    assert run.signals["train/loss"].values.tolist() == TRAIN
+    assert run.signals["eval/loss"].values.tolist() == EVAL
+    assert run.signals["train/loss"].steps.tolist() == EPOCHS

@@ -89,3 +89,9 @@ def test_a_failed_fold_between_good_ones_is_a_training_too(tmp_path: Path) -> No
     folds = [FALLING, FALLING, [10.0, 14.9, 8.9, 9.1, 8.0, 10.2, 9.5, 9.9], FALLING]
     text = "".join(f"Epoch {epoch}/8 - train_loss: {loss}\n" for losses in folds for epoch, loss in enumerate(losses, 1))
     assert [run.signals["train/loss"].values.tolist() for run in read(tmp_path / "x.log", text)] == folds
+
+
+def test_few_rows_in_order_are_told_apart_by_two(tmp_path: Path) -> None:
+    thinned = [(1, 2.2), (7, 1.65), (13, 1.14), (19, 0.8), (3, 2.0), (9, 1.48), (15, 1.04), (21, 0.76)]
+    text = "".join(f"epoch {epoch} loss {loss}\n" for epoch, loss in thinned)
+    assert [len(run.signals["train/loss"]) for run in read(tmp_path / "x.log", text)] == [4, 4]

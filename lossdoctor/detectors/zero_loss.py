@@ -37,7 +37,8 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     tail = np.abs(curve.values[-max(THIRD, len(curve) // THIRD) :])
     end, first = float(np.median(tail)), float(np.max(np.abs(curve.values[: curve.width])))
     denied = _wrong_all_the_same(run, end)
-    in_nats = denied or run.task in (tasks.CLASSIFICATION, tasks.LANGUAGE_MODEL)
+    by_trainer = run.framework == "transformers" and run.task == tasks.UNKNOWN  # a cross-entropy, unless it is told otherwise
+    in_nats = denied or by_trainer or run.task in (tasks.CLASSIFICATION, tasks.LANGUAGE_MODEL)
     # Other losses have scales of their own, but none falls so far from one row to the next once it has stood.
     nats = zero * first if in_nats or _at_once(curve, zero * first, stood=2) else 0.0
     low = too_good if _language_model(run) or _perfect_from_the_start(run, early_epochs) else 0.0

@@ -34,7 +34,7 @@ TABLE: Mapping[str, tuple[str, ...]] = {
         "train/grad_norm", "grad_norm", "gnorm", "norm", "total_grad_norm", "gradient_norm", "train/gradient_norm",
         "trainepochstats/avg_grad_norm", "gradnorm", "train/gnorm", "grad/norm", "optim/total_grad_norm",
         "global_grad_norm", "train/global_grad_norm", "train/total_grad_norm", "actor/grad_norm", "grad",
-        "global_norm", "optim/grad_norm", "train/grads_norm", "grads_norm",
+        "global_norm", "optim/grad_norm", "train/grads_norm", "grads_norm", "grad_l2",
     ),
     "train/loss_scale": ("train/loss_scale", "loss_scale", "scale", "train/scale", "grad_scale", "train/grad_scale"),
     "train/epoch": ("train/epoch", "epoch"),

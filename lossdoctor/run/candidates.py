@@ -30,6 +30,7 @@ _NO_LOSS = frozenset(
 _MACHINE = ("perf/", "gpu/", "host/", "process/", "system/", "timing", "train/learning_rate", "train/step_loss_max", "train/nonfinite")
 _EVALUATION = frozenset(("dev", "eval", "evaluation", "test", "val", "valid", "validation"))
 _TRAINING = frozenset(("train", "training"))
+_OF_POLICIES = frozenset(("actor", "critic", "pg", "policy"))
 _TOTAL = frozenset(("all", "full", "overall", "sum", "total"))
 _ADVERSARY = re.compile(r"(?:^|[/_. ])(?:d|disc|discriminator|critic|dis|netd)(?:[/_. ]|$|loss)")
 _GENERATOR = re.compile(r"(?:^|[/_. ])(?:g|gen|generator|netg)(?:[/_. ]|$|loss)")
@@ -64,10 +65,11 @@ def assumed(signals: Mapping[str, Signal]) -> dict[str, Signal]:
     """`train/loss`, and `eval/loss` of the same name, of a run that logs no known loss but one that can hardly be anything else.
 
     It is the only candidate, the only one that is called a total, the only one that is evaluated as well, or the one that the others make
-    up by a weighted sum. Two networks that play against each other have no such loss.
+    up by a weighted sum. Two networks that play against each other have no such loss, nor has a policy.
     """
     found = candidates(signals)
-    if "train/loss" in signals or adversaries(one.name for one in found):
+    of_policy = any(_OF_POLICIES & _tokens(one.name) for one in found)
+    if "train/loss" in signals or of_policy or adversaries(one.name for one in found):
         return {}
     totals = [one for one in found if _TOTAL & _tokens(one.name)]
     evals = [one for one in loss_like(signals) if is_of_evaluation(one.name)]

@@ -68,7 +68,8 @@ _TRAIN = frozenset(("train", "training", "trn", "tr", "learn"))
 _HELD_OUT = ("val", "valid", "validation", "vali", "vld", "eval", "evaluation", "dev", "va", "cv", "test", "testing", "te")
 _FILL = frozenset(
     (
-        "avg", "average", "avr", "ave", "mean", "running", "smoothed", "global", "reduced", "epoch", "batch", "minibatch", "mini", "step",
+        "avg", "average", "avr", "ave", "ema", "swa",
+        "mean", "running", "smoothed", "global", "reduced", "epoch", "batch", "minibatch", "mini", "step",
         "iter", "iteration", "main", "total", "overall", "per", "current", "set", "result", "results", "error", "metric", "metrics",
         "loss", "losses", "cost", "is",
     )

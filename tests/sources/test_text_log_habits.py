@@ -287,3 +287,11 @@ def test_keras_without_a_bar(times: str) -> None:
     assert run.signals["train/loss"].values.tolist() == TRAIN
     assert run.signals["eval/loss"].values.tolist() == EVAL
     assert run.signals["train/loss"].steps.tolist() == EPOCHS
+
+
+def test_the_loss_of_an_averaged_model_is_an_eval_loss() -> None:
+    assert read(lines(lambda e, t, v: f"epoch {e} train_loss {t} ema_val_loss {v}")).signals["eval/loss"].values.tolist() == EVAL
+
+
+def test_the_loss_of_a_policy_is_none_that_could_be_judged() -> None:
+    assert "train/loss" not in read(lines(lambda e, t, v: f"update {e} policy_loss {-t}")).signals

@@ -68,15 +68,16 @@ def warmup_end(run: Run) -> int:
     return int(min(rate.steps[peak], first + 0.5 * (last - first)))
 
 
-def rate_moves(run: Run, curve: Curve, row: int, change: float) -> bool:
-    """Whether the learning rate jumps by the factor `change` between two rows around the shift; its last twentieth is only decay."""
+def rate_moves(run: Run, curve: Curve, row: int, change: float, *, up: bool) -> bool:
+    """Whether the learning rate jumps by the factor `change` between two rows around the shift, only upwards where the loss goes up; its
+    last twentieth is only decay."""
     rate = named_curve(run, "train/learning_rate")
     if len(rate) < 4 or rate.values.max() <= 0:
         return False
     near = rate.between(int(curve.steps[max(0, row - BESIDE - 1)]), int(curve.steps[min(len(curve) - 1, row + BESIDE)])).values
     floor = float(rate.values.max()) / 20
     ratios = np.maximum(near[1:], floor) / np.maximum(near[:-1], floor)
-    return bool((np.maximum(ratios, 1 / ratios) >= change).any())
+    return bool((ratios >= change).any() or (not up and (1 / ratios >= change).any()))
 
 
 def rate_jumps(rate: Curve, rise: float) -> np.ndarray:

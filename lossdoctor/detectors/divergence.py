@@ -174,7 +174,7 @@ def _stepped(run: Run, curve: Curve, won: float, best: Level, end: Level) -> boo
     made = [jump for jump in jumps(curve) if jump.step > best.step and jump.gap >= rise / 2 and jump.before.value < best.value + rise / 2]
     if not made or _given_back(won, best.value, end.value) >= 1 / 2 or curve.after(made[-1].step).trend()[1] >= 2:
         return False
-    return not any(rate_moves(run, curve, jump.row, 2) for jump in made)
+    return not any(rate_moves(run, curve, jump.row, 2, up=True) for jump in made)
 
 
 def _within_an_epoch(run: Run, curve: Curve, best: Level, end: Level) -> bool:

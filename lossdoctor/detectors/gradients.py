@@ -28,7 +28,7 @@ def constant_clipping(run: Run, *, some_share: float, constant_share: float, sev
 
     A limit that is not in the settings is that of transformers where that wrote the log, else unknown. `harm` says whether anything else
     points at the clipping: the median effective learning-rate factor min(1, limit / norm) below `severe_factor`, with nearly all rows
-    clipped.
+    clipped. Adam makes up for a smaller factor; SGD does not, and half is harm where its loss is still falling.
     """
     norm = named_curve(run, "train/grad_norm")
     if len(norm) < 5:
@@ -51,7 +51,8 @@ def constant_clipping(run: Run, *, some_share: float, constant_share: float, sev
         return None
     factor = float(np.median(np.minimum(1.0, limit / np.maximum(values, np.finfo(np.float64).tiny))))
     chosen = known and limit != DEFAULT  # with the default limit and Adam it is what most healthy runs do
-    severe = share >= constant_share and chosen and factor <= severe_factor
+    held_back = "sgd" in str(run.setting("optim") or "").lower() and factor <= 1 / 2 and loss_curve(run).trend(1 / 2)[1] <= -2
+    severe = share >= constant_share and chosen and (factor <= severe_factor or held_back)
     numbers = {
         "share": share, "limit": limit, "limit_known": known, "factor": factor, "median": float(np.median(values)),
         "max": float(values.max()), "harm": 1 if severe else 0, "rows": len(steady),

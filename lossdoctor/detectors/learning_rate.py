@@ -12,7 +12,7 @@ from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 from lossdoctor.vitals.change import loss_change
 from lossdoctor.vitals.progress import settled
 
-LASTS = 12  # rows; a burst that is over sooner is no new schedule
+LASTS, SIXTH = 12, 6  # rows, or this part of a short run; a burst that is over sooner is no new schedule
 NO_RATE = Skip(
     "fewer than 4 learning rates were logged", "transformers logs learning_rate by itself; elsewhere log scheduler.get_last_lr()"
 )
@@ -87,7 +87,8 @@ def lr_restart(run: Run, *, rise: float) -> Evidence | Skip | None:
     jumps = rate_jumps(rate, rise)
     if not len(jumps) or "cycl" in kind or "plateau" in kind or by_plan(rate, jumps):
         return None
-    lasts = [float(np.median(values[j : j + LASTS])) >= (values[j - 1] + values[j]) / 2 for j in jumps]
+    kept = max(FEWEST, min(LASTS, len(values) // SIXTH))
+    lasts = [float(np.median(values[j : j + kept])) >= (values[j - 1] + values[j]) / 2 for j in jumps]
     jumps = jumps[np.array(lasts)]
     if not len(jumps):
         return None
@@ -159,21 +160,24 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
     first, top = float(loss.values[0]), float(np.max(rolling_median(loss.values[: rows + 2], 3)[1:rows]))
     settled = loss.after(int(loss.steps[min(rows, len(loss) - 2)]))
     hidden = _thrown_at_once(run, peak, absurd_rate, norm_fall)
-    if not hidden and (top < (1 + jump) * first or top - first < sigmas * max(settled.noise, loss.noise / 5)):
+    clear = top >= (1 + jump) * first and top - first >= sigmas * max(settled.noise, loss.noise / 5)
+    if not hidden and (not clear or _usual(settled, rows, top / first - 1)):
         return None
     at = 1 + int(np.argmax(loss.values[1:rows]))
     numbers = {
         "first_loss": first, "top": top, "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]), "peak": peak,
         "jump_found": top / first - 1 if first > 0 else None, "thrown": bool(hidden),
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        ("train/loss", "train/learning_rate"),
-        int(loss.steps[0]),
-        ((int(loss.steps[0]), int(loss.steps[at])),),
-        margin=(top / first - 1) / jump if first > 0 else 2.0,
-        points=len(loss),
-    )
+    span, margin = (int(loss.steps[0]), int(loss.steps[at])), (top / first - 1) / jump if first > 0 else 2.0
+    return Evidence(numbers, ("train/loss", "train/learning_rate"), span[0], (span,), margin=margin, points=len(loss))
+
+
+def _usual(later: Curve, rows: int, rise: float) -> bool:
+    """Whether the loss rises by a third as much, against its level, within so many rows from most places: that is how it swings."""
+    if len(later) < 2 * rows or later.values.min() <= 0:
+        return False
+    windows = np.lib.stride_tricks.sliding_window_view(rolling_median(later.values, 3), rows)
+    return float(np.median(windows.max(axis=1) / windows[:, 0] - 1)) >= rise / 3
 
 
 def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> bool:

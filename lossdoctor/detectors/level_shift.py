@@ -12,7 +12,7 @@ from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve
 from lossdoctor.shapes.jumps import LAG, NEAR, Jump, jumps
 
-ROWS = 36  # of a curve whose level can be told on both sides of a shift
+ROWS = 16  # of a curve whose level can be told on both sides of a shift
 WIDTH = 12  # rows on either side of an epoch boundary
 BOUNDARIES = 64  # epoch boundaries looked at in a run of very many epochs
 
@@ -35,7 +35,7 @@ def level_shift(run: Run, *, least: float, lasting: float, rate_change: float) -
         if jump.step > start
         and abs(jump.change) >= least
         and (jump.lasts >= lasting or (2 * jump.lasts >= lasting and _to_end(curve, jump)))
-        and not rate_moves(run, curve, jump.row, rate_change)
+        and not rate_moves(run, curve, jump.row, rate_change, up=jump.gap > 0)
         and (jump.gap > 0 or (_new_low(curve, jump) and not _at_boundary(curve, jump.row, length)))
         and curve.quantum < jump.after.value < 2 * _before(curve, jump)
         and not (jump.after.value >= _before(curve, jump) and jump.before.value <= (1 - 2 * least) * _before(curve, jump))

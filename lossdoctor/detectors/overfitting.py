@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ ORDERED = 5  # evals whose order is evidence: of the 120 orders of five, 16 fall
 class Turn:
     """Where an eval curve bottoms and what it ends at. `lowest`: the eval as logged there, `minimum`: the smoothed one; `sigmas`: the
     rise in standard errors; `later_above`: the least of the later evals over the lowest one; `trend`: Mann-Kendall z since the minimum;
-    `ordered`: five evals or more that all fall one by one, then all rise one by one."""
+    `ordered`: five evals or more that all fall one by one, then all rise one by one; `since`: from where it is no better."""
 
     signal: str
     step: int
@@ -40,20 +40,23 @@ class Turn:
     last_step: int
     trend: float
     ordered: bool
+    since: int
 
 
-def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float) -> Evidence | Skip | None:
+def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float, gap: float) -> Evidence | Skip | None:
     """The eval loss ends `rise` over its minimum and train does not rise. Two evals at least come after it; one will do where it is twice
     that bad, train has gone on falling and no metric got better by as much.
 
     Noise must not explain it: the rise is `sigmas` standard errors, or a trend of three, or no later eval came back to within `rise` of
-    the minimum, or the evals fall one by one and then rise one by one. A minimum before `early_share` of the run is the hockey stick's
-    matter.
+    the minimum, or the evals fall one by one and then rise one by one. Where a metric got worse by `rise` since then, any rise will do. A
+    minimum before `early_share` of the run is the hockey stick's matter. Or eval learned and then stayed for two thirds of the evals, while
+    train fell on until eval stood `gap` times as far above it as at first: what it learns since then is its own rows.
     """
     found = _turn(run, rise, sigmas)
-    if not isinstance(found, Turn):
-        return found
-    return None if _early(run, found, early_share) else _evidence(run, found, rise)
+    if isinstance(found, Turn):
+        return None if _early(run, found, early_share) else _evidence(run, found, rise)
+    wide = max(filter(None, (_gap(run, signal, rise, gap) for signal in run.eval_losses())), key=lambda pair: pair[1], default=None)
+    return _evidence(run, wide[0], rise, wide[1] / gap) if wide is not None and not _forgives(run) else found
 
 
 def hockey_stick(run: Run, *, rise: float, sigmas: float, early_share: float) -> Evidence | Skip | None:
@@ -74,8 +77,9 @@ def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     falls = _train_since(run, worst) <= -rise
     # Few evals that are twice that bad, while train has gone on falling and no metric got better.
     few = worst.rows < ORDERED and worst.rise >= 2 * rise and falls and all(c.gain <= rise for c in metric_changes(run))
-    beyond_noise = worst.sigmas >= sigmas or worst.trend >= 3 or (worst.later_above >= rise and falls) or worst.ordered
-    if worst.rise < rise or _forgives(run) or not (few or (worst.later >= 2 and beyond_noise)):
+    worse = any(c.lost and -c.gain >= rise for c in metric_changes(run, worst.step))
+    beyond_noise = worst.sigmas >= sigmas or worst.trend >= 3 or (worst.later_above >= rise and falls) or worst.ordered or worse
+    if worst.rise < (0 if worse and falls else rise) or _forgives(run) or not (few or (worst.later >= 2 and beyond_noise)):
         return None
     return worst if _train_since(run, worst) <= 0 else None  # train rises as well: divergence
 
@@ -108,7 +112,26 @@ def turn_of(signal: Signal) -> Turn | None:
         (float(values[best + 1 :].min()) - float(values[best]) - each.sigma) / floor if best < n - 1 else 0.0, n, int(curve.steps[-1]),
         curve.between(int(curve.steps[low]), np.inf).trend()[1],
         ordered,
+        int(curve.steps[best]),
     )  # fmt: skip
+
+
+def _gap(run: Run, signal: Signal, rise: float, gap: float) -> tuple[Turn, float] | None:
+    """The eval curve that stayed, from where it did, and how many times as far above train it ends; None where it did not."""
+    turn, curve, train = turn_of(signal), curve_of(signal), loss_curve(run)
+    if turn is None or len(train) < FEW_ROWS or min(train.values.min(), curve.values.min()) < 0 or not curve.values.all():
+        return None
+    beside = np.interp(curve.steps + (1 / 2 if run.step_is == "epoch" else 0), train.at, train.level)
+    apart = curve.values / np.maximum(beside, max(train.quantum, np.finfo(np.float64).tiny))
+    third = max(1, len(curve) // 3)
+    middle, last = slice(third, 2 * third), slice(len(curve) - third, None)
+    wider = float(np.median(apart[last])) / max(1.0, float(apart[0]))
+    stays = float(np.median(curve.values[last])) >= (1 - rise / 4) * float(np.median(curve.values[middle]))
+    falls = float(np.median(beside[last])) <= (1 - 3 * rise) * float(np.median(beside[middle]))
+    learned = turn.lowest <= (1 - rise) * float(curve.values[0])
+    if not (stays and falls and learned) or wider < gap * (2 if len(curve) < ORDERED else 1):
+        return None
+    return replace(turn, since=int(curve.steps[int(np.argmax(curve.values <= (1 + rise) * turn.lowest))])), wider
 
 
 def _early(run: Run, turn: Turn, share: float) -> bool:
@@ -132,19 +155,20 @@ def _forgives(run: Run) -> bool:
     return run.task == tasks.PREFERENCE and any(change.gain > 0 for change in gains)
 
 
-def _evidence(run: Run, turn: Turn, rise: float) -> Evidence:
+def _evidence(run: Run, turn: Turn, rise: float, wider: float = 0.0) -> Evidence:
     train = loss_curve(run)
     then = train.between(-np.inf, turn.step)
     train_then = then.tail() if len(then) else None
     train_end = train.tail() if len(train) else None
     risen = (turn.final - turn.lowest) / (abs(turn.lowest) or 1.0)
     numbers: dict[str, Scalar] = {
-        "minimum": turn.lowest, "final": turn.final, "rise_found": risen, "best_step": turn.step,
+        "minimum": turn.lowest, "final": turn.final, "rise_found": risen, "best_step": turn.step, "since": turn.since,
         "best_epoch": turn.epoch if run.step_is != "epoch" else None, "evals": turn.rows, "later_evals": turn.later,
         "later_higher": turn.later_higher, "sigmas_found": min(turn.sigmas, 10**6), "best_share": turn.step / max(run.last_step, 1),
         "train_at_best": train_then, "train_end": train_end,
         "train_fall": (train_then - train_end) / abs(train_then) if train_then and train_end is not None else None,
         "beside": "while train keeps falling" if train_end is not None else "(train was not logged)", "eval_signal": turn.signal,
+        "kind": "gap" if wider else "rise", "apart": turn.final / train_end if train_end else None,
     }  # fmt: skip
     signals = (turn.signal, "train/loss") if len(train) else (turn.signal,)
-    return Evidence(numbers, signals, turn.step, ((turn.step, turn.last_step),), margin=turn.rise / rise, points=turn.rows * 3)
+    return Evidence(numbers, signals, turn.since, ((turn.since, turn.last_step),), margin=wider or turn.rise / rise, points=turn.rows * 3)

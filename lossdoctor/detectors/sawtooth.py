@@ -8,7 +8,7 @@ import numpy as np
 
 from lossdoctor.detectors.curve import rate_moves, spoiled, steps_per_epoch, warmup_end
 from lossdoctor.measures.level import Floats, rolling_median, sigma
-from lossdoctor.measures.oscillation import Peak, autocorrelation, strongest_period
+from lossdoctor.measures.oscillation import Peak, autocorrelation, folded_period, strongest_period
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
@@ -17,16 +17,17 @@ from lossdoctor.shapes.jumps import Jump, jumps
 TRENDS = (6, 4)  # parts of the rows whose median is the trend: a narrow one follows the fall, a wide one leaves slow waves whole
 PHASES = 8  # parts of an epoch
 TEETH = 3  # jumps up that come back; two may be two accidents
-ROWS, CYCLES, CLIP = 24, 5, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
+ROWS, CYCLES, CLIP = 15, 5, 6  # the fewest rows and cycles of a wave; scales at which rows are clipped, so that one spike is no wave
 
 
 def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evidence | None:
     """Three kinds of structure tell oscillation from batch noise.
 
     Waves: a periodogram line that white noise would reach with probability `chance`, holding `share` of the variance (the learning
-    rate's own cycle needs a hundredth of that proof). Full-batch training (one step an epoch) has no batch noise at all, so any roughness
-    is instability. Teeth: three jumps up or more by `amplitude`, each at least half lost again before the next one, in whatever distances:
-    data that come in blocks. Amplitudes are those of a sine of the same power, peak to peak, against the level.
+    rate's own cycle needs a hundredth of that proof), or phases of a short period that hold half of it. Full-batch training (one step an
+    epoch) has no batch noise at all, so any roughness is instability. Teeth: three jumps up or more by `amplitude`, each at least half
+    lost again before the next one, in whatever distances: data that come in blocks. Amplitudes are those of a sine of the same power, peak
+    to peak, against the level.
     """
     whole = loss_curve(run)
     curve = whole.after(warmup_end(run))
@@ -86,12 +87,15 @@ def _is_stairs(curve: Curve, period: float, per_epoch: float, least: float) -> b
 
 def _teeth(run: Run, curve: Curve, amplitude: float) -> tuple[Jump, ...]:
     """The jumps up by `amplitude` of the level that no jump of the learning rate explains; none where one is not lost again by the next."""
-    up = tuple(jump for jump in jumps(curve) if jump.change >= amplitude and not rate_moves(run, curve, jump.row, 2))
+    up = tuple(jump for jump in jumps(curve) if jump.change >= amplitude and not rate_moves(run, curve, jump.row, 2, up=True))
     lost = all(one.after.value - after.before.value >= one.gap / 2 for one, after in pairwise(up))
     return up if lost else ()
 
 
 def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float) -> Peak | None:
+    folded = folded_period(rest, CYCLES)
+    if folded is not None and folded.chance <= chance and folded.share >= 1 / 2:
+        return folded
     peak = strongest_period(rest, CYCLES)
     if peak is None or peak.share < share:
         return None

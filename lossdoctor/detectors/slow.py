@@ -8,11 +8,12 @@ import numpy as np
 
 from lossdoctor.detectors.curve import spoiled, steps_per_epoch
 from lossdoctor.detectors.overfitting import turn_of
+from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.run.levels import knows_more, log_classes, log_vocabulary, nearest
-from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
+from lossdoctor.shapes.curve import EIGHTHS, Curve, curve_of, loss_curve
 from lossdoctor.vitals.change import loss_change
 from lossdoctor.vitals.progress import FEW, FEWEST, main_curve, settled
 
@@ -36,9 +37,9 @@ def slow_convergence(
     """Half of the drop is reached later than after a quarter of the run, by `late`, and the last fifth still gives `last_fifth` of it.
 
     An exponential approach that has come to its end reaches half of its drop within the first quarter. The drop must be real (`least_fall`
-    of the start, the noise no more than `noise_share` of it) and matter: `left` of the start is still there. Where half of the drop took
-    more than `many_epochs` passes over the data, any lateness will do, whatever the last fifth gave. A dozen rows that fall all the way by
-    less than `small_fall` are too few to be sure, and said to be.
+    of the start, the error of the last level no more than `noise_share` of it) and matter: `left` of the start is still there. Where half
+    of the drop took more than `many_epochs` passes over the data, any lateness will do, whatever the last fifth gave. A dozen rows that
+    fall all the way by less than `small_fall` are too few to be sure, and said to be.
     """
     if any((turn := turn_of(signal)) is not None and turn.rise > least_fall and turn.later >= 2 for signal in run.eval_losses()):
         return None  # eval has turned up: more of the same would not help
@@ -50,6 +51,8 @@ def slow_convergence(
     if len(curve) < 5 or (len(curve) < FEW and not settled(run)):
         return Skip("fewer than 8 values of a loss", "log more often")
     level = curve.level
+    if _hides(curve, noise_share):
+        level = rolling_median(level, max(1, len(level) // EIGHTHS))
     ends = max(1, len(level) // TWENTIETH)
     start, end = float(np.median(level[:ends])), float(np.median(level[-ends:]))
     drop = start - end
@@ -60,7 +63,7 @@ def slow_convergence(
         drop < least_fall * abs(start)
         or drop <= 0
         or end < left * start
-        or (curve.noise > noise_share * drop and not (falls and len(curve) < FEW_ROWS))
+        or (curve.end.error > noise_share * drop and not (falls and len(curve) < FEW_ROWS))
     ):
         return None
     progress = (start - level) / drop
@@ -89,7 +92,8 @@ def _clearest(run: Run, noise_share: float) -> tuple[Curve, str]:
 
 
 def _hides(curve: Curve, noise_share: float) -> bool:
-    return curve.noise > noise_share * (curve.start.value - curve.end.value)
+    """Whether the levels scatter by more than this share of the drop from first to last."""
+    return curve.level_noise > noise_share * (curve.start.value - curve.end.value)
 
 
 def _evidence(curve: Curve, name: str, start: float, end: float, margin: float, numbers: dict[str, Scalar]) -> Evidence:

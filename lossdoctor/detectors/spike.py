@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.detectors.curve import spoiled, warmup_end
+from lossdoctor.detectors.curve import rate_jumps, spoiled, warmup_end
 from lossdoctor.measures.extremes import tail_chance
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, row_medians
 from lossdoctor.model import Evidence, Scalar
@@ -17,6 +17,7 @@ from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 GAP = 3  # rows between two outlying ones that are still one event
 APART = 4  # events that are left out when the tail of the others is measured; where there are more, they are the tail
 FEWEST, MANY = 4, 12  # rows among which one may stand alone, and rows whose level and noise can be followed
+RESTART = 10  # part of the peak by which a learning rate turns up that is started again
 LONG = 20_000  # rows; the level moves slowly over that many
 
 
@@ -47,7 +48,8 @@ def loss_spike(
     The less they last the higher they must reach: one row `ratio` times the level, `slow_rows` of them `slow_ratio`; in
     noise the median of so many rows stands `sigmas` standard errors (growing with the logarithm of the length) above the level. Near zero
     nothing counts below `least` of the first losses, and no more than `rare` events as high may be expected from the tail of the run's own
-    scatter. A single step that ends an epoch is its last, smaller batch. Among fewer rows than `MANY` only one counts that stands `ratio`
+    scatter. A single step that ends an epoch is its last, smaller batch; a restart of the learning rate has its
+    own rule. Among fewer rows than `MANY` only one counts that stands `ratio`
     squared above all others, while these differ by less than half.
     """
     curve = loss_curve(run)
@@ -63,12 +65,15 @@ def loss_spike(
     skip = max(GAP, min(skip, len(curve) // 10))
     tail = _tail(curve, found, base, skip)
     smallest = least * float(np.median(np.abs(curve.values[: curve.width])))
+    rate = named_curve(run, "train/learning_rate")
+    restarts = np.searchsorted(curve.steps, rate.steps[rate_jumps(rate, 1 / RESTART)])
     events = [
         event
         for event in found
         if event.first >= skip
         and event.height - event.level >= smallest
         and _returns(event, curve.values)
+        and not (np.abs(restarts - event.first) <= GAP).any()
         and not (event.rows == 1 and _ends_an_epoch(run, int(curve.steps[event.first])))
         and tail_chance(event.height - event.level, tail) <= rare * min(event.rows, slow_rows) ** 2
         and (run.task != tasks.RL or _kl_jumps(run, curve, event))

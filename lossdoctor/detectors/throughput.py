@@ -50,14 +50,8 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
         "baseline": baseline, "slow": speed, "ratio": speed / baseline, "from_step": int(steps[first]), "to_step": int(steps[last]),
         "rows": rows, "share_found": rows / len(rate), "recovered": last < len(rate) - 3, "signal": name,
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        (name,),
-        int(steps[first]),
-        ((int(steps[first]), int(steps[last])),),
-        margin=beyond(below * baseline, speed),
-        points=len(rate),
-    )
+    span = (int(steps[first]), int(steps[last]))
+    return Evidence(numbers, (name,), span[0], (span,), margin=beyond(below * baseline, speed), points=len(rate))
 
 
 def _apart(before: Floats, slow: Floats, sigmas: float) -> bool:
@@ -87,21 +81,11 @@ def stall(run: Run, *, seconds: float, factor: float) -> Evidence | Skip | None:
         return None
     stalls = int(((gaps >= seconds) & (gaps >= factor * usual) & (np.diff(steps) > 0)).sum())
     span = (int(steps[longest]), int(steps[longest + 1]))
-    return Evidence(
-        {
-            "gap_seconds": gap,
-            "gap_hours": gap / 3600,
-            "usual_seconds": usual,
-            "ratio": beyond(gap, usual),
-            "after_step": span[0],
-            "stalls": stalls,
-        },
-        ("train/loss",),
-        span[0],
-        (span,),
-        margin=gap / max(seconds, factor * usual),
-        points=len(gaps),
-    )
+    numbers: dict[str, Scalar] = {
+        "gap_seconds": gap, "gap_hours": gap / 3600, "usual_seconds": usual, "ratio": beyond(gap, usual), "after_step": span[0],
+        "stalls": stalls,
+    }  # fmt: skip
+    return Evidence(numbers, ("train/loss",), span[0], (span,), margin=gap / max(seconds, factor * usual), points=len(gaps))
 
 
 def _speed(run: Run) -> tuple[str, Ints, Floats] | None:

@@ -45,7 +45,7 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     for bound in (2 * curve.quantum, nats, low):
         at, share, epochs = _reached(run, curve, max(bound, end))
         early = share <= early_share or (epochs is not None and epochs <= early_epochs)
-        if end <= bound and (early or denied or _at_once(curve, max(bound, end))):
+        if end <= bound and (early or denied or _at_once(curve, max(bound, end) if end else 0.0)):
             break
     else:
         return None
@@ -98,10 +98,12 @@ def _wrong_all_the_same(run: Run, end: float) -> bool:
 
 
 def _at_once(curve: Curve, bound: float, stood: int = 1) -> bool:
-    """Whether the rows before it first came below the bound, so many at least, still stood at half of the start or more."""
+    """Whether the rows before it first came below the bound, so many at least, still stood at half of the start or more, at a tenth of it
+    where the bound is 0: nothing is learned to exactly that from one row to the next."""
     size = np.abs(curve.values)
     reached = int(np.argmax(size <= bound))
-    return reached >= stood and float(size[reached - stood : reached].min()) >= float(size[: curve.width].max()) / 2
+    enough = float(size[: curve.width].max()) / (2 if bound else TENTH)
+    return reached >= stood and float(size[reached - stood : reached].min()) >= enough
 
 
 def _language_model(run: Run) -> bool:

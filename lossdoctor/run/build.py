@@ -18,6 +18,7 @@ from lossdoctor.run.task import task_of
 
 TELLING = 0.2  # of an epoch: below it epochs of two digits do not tell its length
 FEW, MORE = 8, 4  # rows of a summary at most, and how many times more the curve has that it sums up
+_LIMITS = ("max", "limit", "clip", "clip_norm", "max_norm", "grad_clip", "clip_grad", "max_grad_norm")
 MAX_PLAN = 1 << 40  # streaming data sets log 9223372036854775807 epochs
 
 
@@ -38,7 +39,7 @@ def build(
     taken = assumed(signals)
     named = {one.raw_name for one in taken.values()}
     signals = {key: one for key, one in signals.items() if key not in named} | taken
-    by_name = {s.name: s for s in settings}
+    by_name = {s.name: s for s in (*_limits(signals), *settings)}
     planned = log.planned_steps if log.planned_steps is not None and 0 < log.planned_steps < MAX_PLAN else None
     epochs = log.planned_epochs if log.planned_epochs is not None and 0 < log.planned_epochs < MAX_PLAN else None
     closing = any(key in signals for key in CLOSING)
@@ -52,6 +53,15 @@ def build(
         best_step=log.best_step, assumed_loss=_assumed(taken), step_is=log.step_is,
         framework=log.framework, task=task_of(signals, by_name), notes=log.notes,
     )  # fmt: skip
+
+
+def _limits(signals: Mapping[str, Signal]) -> Iterable[Setting]:
+    """The limit of the gradient norm where each row tells it beside the norm: `grad norm 0.71 (clip 0.25)`."""
+    norm = signals.get("train/grad_norm")
+    for name in _LIMITS:
+        told = signals.get(name)
+        if norm is not None and told is not None and np.array_equal(told.steps, norm.steps) and len(set(told.values.tolist())) == 1:
+            yield Setting("max_grad_norm", float(told.values[0]), f"{told.raw_name} in the log")
 
 
 def _assumed(taken: Mapping[str, Signal]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from lossdoctor.model import Setting
@@ -37,6 +38,10 @@ _RL_SIGNALS = (
 )
 
 
+# What is logged of language models only: nanoGPT and Megatron measure the use of the hardware by their tokens.
+_OF_LANGUAGE = re.compile(r"^num_tokens$|^perf/mfu$|(?:^|[/_ ])(?:ppl|perplexity|bpc|bits_per_(?:char|byte))$", re.IGNORECASE)
+
+
 def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
     """Return one of rl, preference, gan, speech, classification, language-model, unknown."""
     names = tuple(signals)
@@ -55,7 +60,7 @@ def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
         "num_labels" in settings and not any(word in kind for word in ("causallm", "lmhead", "conditionalgeneration"))
     ):
         return CLASSIFICATION
-    if "num_tokens" in names or "causallm" in kind or "lmhead" in kind or "lora_r" in settings or "train/perplexity" in names:
+    if "causallm" in kind or "lmhead" in kind or "lora_r" in settings or any(map(_OF_LANGUAGE.search, names)):
         return LANGUAGE_MODEL
     if any(name in {"eval/accuracy", "eval/f1"} for name in names) and "vocab_size" not in settings:
         return CLASSIFICATION

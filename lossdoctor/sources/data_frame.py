@@ -10,6 +10,7 @@ import numpy as np
 
 from lossdoctor.errors import UsageError
 from lossdoctor.run.log import Floats, Log, Series
+from lossdoctor.sources.gaps import hidden_nans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +22,8 @@ def read_frame(frame: pd.DataFrame, name: str = "DataFrame") -> Log:
     """Read a frame as one run; the frame is copied, never changed.
 
     Tidy: columns `signal`, `step`, `value` and, if known, `epoch` and `time` (seconds since the Unix epoch); NaN is data. Wide: a step (or
-    epoch) column, or an index of that name, and a numeric column a metric; an empty cell is a missing value, so a logged NaN cannot be told
-    from it. Raises UsageError where there is no step column or nothing to read.
+    epoch) column, or an index of that name, and a numeric column a metric; an empty cell is a missing value, but in a
+    loss that has a value in every row and then none to the end. Raises UsageError where there is no step column or nothing to read.
     """
     columns = {str(column) for column in frame.columns}
     tidy = {"signal", "step", "value"} <= columns
@@ -42,13 +43,14 @@ def _tidy(frame: pd.DataFrame) -> Iterator[Series]:
 def _wide(frame: pd.DataFrame) -> Iterator[Series]:
     axis, steps = _axis(frame)
     epochs = _floats(frame["epoch"]) if "epoch" in frame else np.full(len(frame), np.nan)
-    for column in frame.columns:
-        if str(column) in (axis, "epoch") or frame[column].dtype.kind not in "fiu":
-            continue
-        values = _floats(frame[column])
-        there = ~np.isnan(values)
+    numeric = [column for column in frame.columns if str(column) not in (axis, "epoch") and frame[column].dtype.kind in "fiu"]
+    values = {str(column): _floats(frame[column]) for column in numeric}
+    known = {name: ~np.isnan(column) for name, column in values.items()}
+    hidden = hidden_nans(known, _steps(steps).astype(np.int64)) if np.isfinite(steps).all() else frozenset()
+    for name, there in known.items():
+        rows = np.full(len(frame), True) if name in hidden else there
         if there.any():
-            yield Series.of(str(column), _steps(steps[there]), values[there], epochs[there])
+            yield Series.of(name, _steps(steps[rows]), values[name][rows], epochs[rows])
 
 
 def _axis(frame: pd.DataFrame) -> tuple[str, Floats]:

@@ -29,6 +29,7 @@ from lossdoctor.run.candidates import is_loss
 from lossdoctor.run.log import Log
 from lossdoctor.sources import axes, json_document, json_history
 from lossdoctor.sources.files import read_bytes
+from lossdoctor.sources.gaps import hidden_nans
 from lossdoctor.sources.interleaved import interleaved
 from lossdoctor.sources.rows import Rows, duration, number, whole
 from lossdoctor.sources.text_lines import decode_head, encoding, lines, open_text, run_name, text_of
@@ -98,6 +99,8 @@ class _File:
     inner: int = 0
     early_stopped: bool = False
     closed: bool = False
+    gaps: dict[str, list[int]] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.table = Rows(self.limits)
@@ -114,15 +117,18 @@ class _File:
         time = axes.wall_time(given) if isinstance(given, float | int | str) and not isinstance(given, bool) else None
         spent = {step_name, epoch_name, total_name, clock if time is not None else None}
         metrics = {f"val/{key}" if evaluation else key: value for key, value in values.items() if key not in spent}
+        gaps = [] if evaluation else [name for name, value in entry.items() if value is None and is_loss(name)]
         if step is None and any(map(is_loss, metrics)) and self.counted == len(self.steps):
             self.counted += 1
             step = self.counted
-        if step is None or not metrics:
+        if step is None or not (metrics or gaps):
             self.apart += 1
             return
         if step_name and axes.folded(step_name) == "iter" and not math.isnan(epoch):
             step = self._counted_on(step, evaluation)
-        self.table.add(metrics, step, epoch, math.nan if time is None else time)
+        for name in gaps:
+            self.gaps.setdefault(name, []).append(len(self.steps))
+        self.table.add(metrics | dict.fromkeys(gaps, math.nan), step, epoch, math.nan if time is None else time)
         self.steps.append(step)
         self.totals.append(whole(values.get(total_name or "")) or 0)
         self.losses.append(not _LOSSES.isdisjoint(metrics))
@@ -138,6 +144,15 @@ class _File:
             self.offset += self.inner
         self.inner = inner
         return self.offset + inner
+
+    def settle_gaps(self) -> None:
+        """Once all rows are read: a loss that is null is a missing value, unless it is so in every row to the end."""
+        known = {name: np.isin(np.arange(len(self.steps)), self.table.rows_of(name)) for name in self.table.names() if self.gaps}
+        for name, gaps in self.gaps.items():
+            known[name][gaps] = False
+        self.hidden = hidden_nans(known, np.asarray(self.steps, dtype=np.int64))
+        for name in self.gaps.keys() - self.hidden:
+            self.table.leave_out(name, self.gaps[name])
 
     def faults(self) -> tuple[Fault, ...]:
         found = []
@@ -157,6 +172,7 @@ class _File:
                 "values that are no numbers were left out: "
                 + ", ".join(f"{name} ({count})" for name, count in list(self.words.items())[:10])
             )
+        found += [f"{name} is null to the end: read as NaN, which JSON cannot write" for name in sorted(self.hidden)]
         if self.counted:
             found.append("the log tells no step: rows with a loss are counted from 1")
         if self.offset:
@@ -175,6 +191,7 @@ def _load(text: TextIO, path: Path, limits: Limits) -> _File:
             file.bad, file.first_bad = file.bad + 1, file.first_bad or at
         elif stripped:
             file.torn = at
+    file.settle_gaps()
     return file
 
 
@@ -191,6 +208,7 @@ def _document(path: Path, limits: Limits, data: bytes | None) -> _File:
     file.early_stopped = isinstance(document, dict) and json_history.stopped_early(document)
     for entry in entries or ():
         file.add(entry)
+    file.settle_gaps()
     return file
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,6 +82,15 @@ class Rows:
         """The numbers of the rows that hold a value of this name; empty for an unknown one."""
         column = self._columns.get(name)
         return np.asarray(column.rows if column else (), dtype=np.int64)
+
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order in which they were first added."""
+        return tuple(self._columns)
+
+    def leave_out(self, name: str, rows: Sequence[int]) -> None:
+        """Leave out what these rows hold under a name."""
+        column = self._columns[name]
+        column.keep(~np.isin(np.asarray(column.rows), rows))
 
     def crowded(self, wanted: Callable[[str], bool]) -> str | None:
         """The first such column whose step mostly stays from one row to the next: an epoch number beside the loss of every batch."""

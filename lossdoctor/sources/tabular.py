@@ -22,6 +22,7 @@ from lossdoctor.model import Fault
 from lossdoctor.run.log import Floats, Ints, Log, Series
 from lossdoctor.sources import axes, bare_column, tabular_long
 from lossdoctor.sources.files import head
+from lossdoctor.sources.gaps import hidden_nans
 from lossdoctor.sources.tabular_cells import Known, Table, cells_of, delimiter_of, load, number_of, numeric_header
 from lossdoctor.sources.text_lines import decode_head, open_text, run_name, text_of
 from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts
@@ -101,8 +102,10 @@ def _log(table: Table, path: Path, metric: Mapping[str, str], run: str, names: M
         detail = f"{int((~usable).sum())} of {table.rows} rows have no usable {axis.step_is} and were left out"
         faults.append(Fault("row-without-step", path.name, detail))
     series, held = [], []
+    hidden = hidden_nans({name: table.known[column][usable] for name, column in names.items() if column not in axis.used}, where[usable])
+    notes += [f"column {name} is empty to the end of the table: read as NaN, which pandas writes so" for name in sorted(hidden)]
     for name, column in names.items():
-        rows = table.known[column] & usable
+        rows = usable if name in hidden else table.known[column] & usable
         if column in axis.used or not rows.any():
             continue
         series.append(Series.of(_metric_name(name, path), where[rows], table.values[column][rows], epochs[rows], table.times[rows]))

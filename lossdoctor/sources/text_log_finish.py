@@ -16,6 +16,7 @@ from lossdoctor.model import Fault, LogEvent, Loss
 from lossdoctor.run.candidates import is_of_evaluation
 from lossdoctor.run.log import Log
 from lossdoctor.sources import text_log_loose as loose
+from lossdoctor.sources.settings import keep
 from lossdoctor.sources.text_log_reader import Reader, of_training
 from lossdoctor.sources.text_log_trainer import Plan, place
 from lossdoctor.sources.trainings import beside, main_series, named, rate_of, starts, within
@@ -69,6 +70,7 @@ def logs(reader: Reader, name: str) -> list[Log]:
         planned_epochs=_plan_of_epochs(reader),
         reached_step=_reached(reader, step_is),
         started=reader.rows.started,
+        settings=keep(reader.settings, reader.path.name),
         step_is=step_is,
         framework="transformers" if reader.trainer else "",
         notes=tuple(notes),

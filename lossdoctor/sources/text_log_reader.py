@@ -23,6 +23,7 @@ from lossdoctor.sources.text_log_clock import Clock
 from lossdoctor.sources.text_log_keras import KerasBars
 from lossdoctor.sources.text_log_line import Line, hinted, parse, parse_dict
 from lossdoctor.sources.text_log_lists import Lists
+from lossdoctor.sources.text_log_settings import told
 from lossdoctor.sources.text_log_tables import Tables
 from lossdoctor.sources.text_log_trainer import TrainerRow, closed
 from lossdoctor.sources.text_log_words import in_plain_words
@@ -68,6 +69,7 @@ class Reader:
     events: LogEvents = field(init=False)
     rows: Rows = field(init=False)
     scales: list[tuple[int, float]] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
     _waiting: int = 0
     _printed: int = 0
     _moves: int = 0
@@ -258,6 +260,9 @@ class Reader:
             self.rows.add(values, at, epoch)
 
     def _settings(self, text: str) -> None:
+        if not self.rows.count and not self.trainer:
+            for name, value in told(text).items():
+                self.settings.setdefault(name, value)
         if "Total optimization steps" in text and (match := _PLANNED.search(text)):
             self.planned_steps = int(match[1].replace(",", "")) or None
         elif "Num Epochs" in text and (match := _EPOCHS.search(text)) and len(match[1]) < 9:

@@ -71,15 +71,15 @@ def eval_change(run: Run) -> Change | None:
     return min(changes, key=lambda change: change.gain, default=None)
 
 
-def metric_changes(run: Run) -> tuple[Change, ...]:
-    """Of every eval metric (and of the reward) whose name tells which way is better."""
+def metric_changes(run: Run, since: float = -np.inf) -> tuple[Change, ...]:
+    """Of every eval metric (and of the reward) whose name tells which way is better, from a step on."""
     found = []
     for name, signal in run.signals.items():
         if run.task == tasks.RL and _is_reward(signal):
             sign = 1
         else:
             sign = direction(name) if name.startswith("eval/") and not name.endswith("loss") else 0
-        change = change_of(curve_of(signal), name, sign) if sign else None
+        change = change_of(curve_of(signal).between(since, np.inf), name, sign) if sign else None
         found += [change] if change is not None else []
     return tuple(found)
 

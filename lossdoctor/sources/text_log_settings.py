@@ -1,0 +1,26 @@
+"""Settings that a script prints before it trains: `Namespace(lr=0.1, clip_grad=1.0)`, `Config: epochs=3`, `batch_size: 32` on its own."""
+
+from __future__ import annotations
+
+import re
+
+_HEADING = re.compile(r"\bNamespace\(|\b(?:configs?|configuration|args|arguments|hyper-?param(?:eter)?s|settings)\b\W{0,4}[:=(]", re.I)
+_PAIR = re.compile(
+    r"""(?<![\w.])['"]?([A-Za-z_][\w-]{1,60})['"]?\s{0,20}[=:]\s{0,20}"""
+    r"""('[^']{0,100}'|"[^"]{0,100}"|[^\s,;(){}\[\]'"]{1,60})(?=[\s,;)}\]]|$)"""
+)
+_BETWEEN = " \t,;|(){}[]-"
+_LONGEST = 20_000  # characters of a line
+
+
+def told(text: str) -> dict[str, str]:
+    """Name -> value of a line that tells settings, as printed; empty for any other: one that holds more than pairs and does not say that
+    it tells them."""
+    if len(text) > _LONGEST or ("=" not in text and ":" not in text):
+        return {}
+    found: dict[str, str] = {}
+    heading = _HEADING.search(text)
+    body = text[heading.end() :] if heading else text
+    for name, value in _PAIR.findall(body):
+        found.setdefault(name, value.strip("'\""))
+    return found if heading or not _PAIR.sub("", body).strip(_BETWEEN) else {}

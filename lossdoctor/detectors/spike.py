@@ -67,6 +67,9 @@ def loss_spike(
     smallest = least * float(np.median(np.abs(curve.values[: curve.width])))
     rate = named_curve(run, "train/learning_rate")
     restarts = np.searchsorted(curve.steps, rate.steps[rate_jumps(rate, 1 / RESTART)])
+    chances = {event: tail_chance(event.height - event.level, tail) / min(event.rows, slow_rows) ** 2 for event in found}
+    second = sorted(chances.values())[1:2]  # two as high as that are expected together its square / 2 times (Poisson)
+    rare = max(rare, *second) if second and second[0] ** 2 / 2 <= rare else rare
     events = [
         event
         for event in found
@@ -75,7 +78,7 @@ def loss_spike(
         and _returns(event, curve.values)
         and not (np.abs(restarts - event.first) <= GAP).any()
         and not (event.rows == 1 and _ends_an_epoch(run, int(curve.steps[event.first])))
-        and tail_chance(event.height - event.level, tail) <= rare * min(event.rows, slow_rows) ** 2
+        and chances[event] <= rare
         and (run.task != tasks.RL or _kl_jumps(run, curve, event))
     ]
     if not events:
@@ -175,11 +178,11 @@ def _returns(event: Event, values: Floats) -> bool:
 
 
 def _ends_an_epoch(run: Run, step: int) -> bool:
-    """Whether every step is logged, and this one is the last of a pass over the data."""
+    """Whether every step is logged, and this one is the last of a pass over the data, of which the rows tell the share that is done."""
     rows = run.signals["train/loss"].in_order
-    epochs = rows.epochs[rows.steps == step]
+    whole = rows.epochs == np.round(rows.epochs)
     every = len(rows) > 1 and float(np.median(np.diff(rows.steps))) <= 1
-    return every and run.step_is == "step" and len(epochs) == 1 and bool(epochs[0] == np.round(epochs[0]))
+    return every and run.step_is == "step" and bool(whole[rows.steps == step].all()) and 2 * int(whole.sum()) < len(rows)
 
 
 def _kl_jumps(run: Run, curve: Curve, event: Event) -> bool:

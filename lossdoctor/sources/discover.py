@@ -24,7 +24,7 @@ _NOT_LOGS = {
     "merges.txt", "vocab.txt", "preprocessor_config.json",
     "expected.toml",
 }  # fmt: skip
-_LOG_NAMES = (".csv", ".tsv", ".jsonl", ".log", ".out", ".err")
+_LOG_NAMES = (".csv", ".tsv", ".jsonl", ".log", ".out", ".err", ".info")  # the last is of glog: Caffe
 _PLAIN = (".txt", ".text", ".json", ".dat", "")  # opened where no name in a directory says log
 _SMALL = 16 << 20  # bytes; a data set is larger
 _WORDS_OF_LOGS = ("log", "output", "train", "stdout", "stderr", "score", "loss", "history", "progress")

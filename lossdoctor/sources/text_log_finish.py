@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossdoctor.errors import Unreadable
-from lossdoctor.model import Fault, LogEvent, Loss
+from lossdoctor.model import Fault, LogEvent, Loss, Scalar
 from lossdoctor.run.candidates import is_of_evaluation
 from lossdoctor.run.log import Log
 from lossdoctor.sources import text_log_loose as loose
@@ -24,13 +24,13 @@ from lossdoctor.sources.trainings import beside, main_series, named, rate_of, st
 
 def logs(reader: Reader, name: str) -> list[Log]:
     """One Log a training."""
-    steps: list[int] = []
     notes, step_is = [], "step"
     reader.end()
     reader.blocks.end()
     reader.add_blocks()
     _add_tables(reader)
-    by_batch = _add_keras(reader)
+    places = _add_keras(reader)
+    by_batch = bool(places)
     if not reader.rows.holds(of_training):
         for at, values in enumerate(reader.lists.rows(), 1):
             reader.rows.add(values, at, float(at))
@@ -53,29 +53,36 @@ def logs(reader: Reader, name: str) -> list[Log]:
             reader.rows.line = row.line
             reader.rows.add(row.values, at, row.epoch, row.time)
         notes.append(placed.note)
-        steps = placed.steps
+        if reader.clock.step is None:
+            places = [(row.line, at) for row, at in zip(reader.trainer, placed.steps, strict=True)]
     for at, scale in reader.scales:
         reader.rows.add({"loss_scale": scale}, at)
-    events = _placed_events(reader, steps, step_is)
+    events = _placed_events(reader, places, step_is)
     if not reader.rows.points and not events:
         raise Unreadable(f"{reader.path.name}: no line holds a metric with its step, and none a message that is known")
     drawn = reader.bar.total if reader.trainer or not reader.rows.points else None
+    settings = keep(reader.settings, reader.path.name)
+    said = {one.name: one.value for one in settings}
     log = Log(
         kind="text",
         path=reader.path,
         name=name,
         events=events,
         faults=tuple(_faults(reader)),
-        planned_steps=reader.planned_steps or reader.clock.plan() or drawn,
-        planned_epochs=_plan_of_epochs(reader),
+        planned_steps=reader.planned_steps or reader.clock.plan() or drawn or _amount(said.get("max_steps") if step_is == "step" else None),
+        planned_epochs=_plan_of_epochs(reader) or _amount(said.get("num_train_epochs")),
         reached_step=_reached(reader, step_is),
         started=reader.rows.started,
-        settings=keep(reader.settings, reader.path.name),
+        settings=settings,
         step_is=step_is,
         framework="transformers" if reader.trainer else "",
         notes=tuple(notes),
     )
     return _trainings(reader, log)
+
+
+def _amount(value: Scalar) -> int | None:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 1 else None
 
 
 def _plan_of_epochs(reader: Reader) -> float | None:
@@ -133,11 +140,12 @@ def _reached(reader: Reader, step_is: str) -> int | None:
     return max((place for place in places if place is not None), default=None)
 
 
-def _placed_events(reader: Reader, steps: list[int], step_is: str) -> tuple[LogEvent, ...]:
-    """The events, those among the Trainer's rows at the step of the row before them or where the bar stood, whichever is later."""
-    if not steps or reader.clock.step is not None:
+def _placed_events(reader: Reader, places: list[tuple[int, int]], step_is: str) -> tuple[LogEvent, ...]:
+    """The events, those among rows that were placed at the end (line, step) at the step of the row before them or where the bar stood,
+    whichever is later."""
+    if not places:
         return reader.events.found()
-    lines_ = [row.line for row in reader.trainer]
+    lines_, steps = zip(*places, strict=True)
 
     def at(line: float) -> int | None:
         index = bisect_right(lines_, line) - 1
@@ -178,15 +186,15 @@ def _add_tables(reader: Reader) -> None:
         reader.rows.add(values, at, epoch)
 
 
-def _add_keras(reader: Reader) -> bool:
-    """Add the rows of Keras' bars; whether there are any that lie at batches."""
+def _add_keras(reader: Reader) -> list[tuple[int, int]]:
+    """Add the rows of Keras' bars; (line, step) of those that lie at batches."""
     found, by_epoch = reader.keras.rows()
     if found and by_epoch and reader.clock.header is None:
         reader.clock.header = int(found[-1][3])
     for line, values, at, epoch in found:
         reader.rows.line = line
         reader.rows.add(values, at, epoch)
-    return bool(found) and not by_epoch
+    return [] if by_epoch else [(line, at) for line, _, at, _ in found]
 
 
 def _faults(reader: Reader) -> list[Fault]:

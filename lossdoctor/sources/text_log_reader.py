@@ -40,6 +40,8 @@ _RANK = re.compile(
 # `Test Error:` above a line of results, as the quickstart of PyTorch prints
 _HEADING = re.compile(r"\s{0,8}(?:test|val(?:id(?:ation)?)?|eval(?:uation)?)(?: \w{1,20}){0,2}\s?:?\s{0,8}$", re.IGNORECASE)
 _MEMBER = re.compile(r"""\s{0,80}(?:['"][^'"]{1,200}['"]\s{0,8}:|\})""")
+# What `trainer.log_metrics` says once more when all is done.
+_SUMMARY, _SUMMED = re.compile(r"\*{3,} \w{1,40} metrics \*{3,}"), re.compile(r"\s{1,8}[\w/]{1,80}\s{1,80}=\s{1,80}\S{1,40}\s{0,8}$")
 _MEMBERS = 100  # of a dict that is printed one value a line
 _PLANNED = re.compile(r"Total optimization steps\s{0,9}=\s{0,9}([\d,]{1,20})")
 _EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
@@ -79,6 +81,7 @@ class Reader:
     _heading: bool = False
     _held: list[tuple[int, str]] = field(default_factory=list)
     _joined: bool = False
+    _summed: bool = False
 
     def __post_init__(self) -> None:
         self.events = LogEvents(self.path.name)
@@ -108,20 +111,30 @@ class Reader:
                 return []
             self._joined = True
             return [(number, " ".join(part.strip() for _, part in held))]
+        held = self._rows_of(held)
         if text.strip() == "{" or (("{'" in text or '{"' in text) and "}" not in text and text.rstrip()[-1:] == ","):
             self._held = [(number, text)]
             return held
         return [*held, (number, text)]
 
+    def _rows_of(self, held: list[tuple[int, str]]) -> list[tuple[int, str]]:
+        """The lines of a dict that is no row: a configuration is taken in, everything else is read line by line."""
+        if len(held) < 2 or any("loss" in text for _, text in held):
+            return held
+        for _, text in held:
+            self._settings(text)
+        return []
+
     def end(self) -> None:
         """The log has ended: a dict that was never closed is read line by line."""
-        held, self._held, self._joined = self._held, [], False
+        held, self._held, self._joined = self._rows_of(self._held), [], False
         for at, text in held:
             self._read(at, text)
 
     def _read(self, number: int, text: str) -> None:
         self.rows.line = number
-        if self.tables.feed(text):
+        self._summed = bool(self.trainer) and ((self._summed and _SUMMED.match(text) is not None) or _SUMMARY.match(text) is not None)
+        if self._summed or self.tables.feed(text):
             return
         if "%|" in text and self.bar.feed(text):
             self._settle()

@@ -58,7 +58,7 @@ def closed(values: Mapping[str, float]) -> Mapping[str, float] | None:
 
 def place(rows: Sequence[TrainerRow], plan: Plan) -> Placed:
     """Find the step of every row."""
-    per_epoch = _bar_steps_per_epoch(rows)
+    per_epoch = _bar_steps_per_epoch(rows, plan.bar_total)
     if per_epoch is not None:
         steps = [row.bar if row.bar is not None else _rounded(row.epoch, per_epoch) for row in rows]
         return Placed(_filled(steps), "step", "steps were read from the progress bar")
@@ -74,18 +74,22 @@ def place(rows: Sequence[TrainerRow], plan: Plan) -> Placed:
     return Placed(counted, "call", f"the log tells no step: {which} are counted from 1")
 
 
-def _bar_steps_per_epoch(rows: Sequence[TrainerRow]) -> float | None:
-    """Steps an epoch by the progress bar; NaN where no epochs are logged, None where bar and epochs do not go together."""
+def _bar_steps_per_epoch(rows: Sequence[TrainerRow], total: int | None) -> float | None:
+    """Steps an epoch by the progress bar, the usual ratio or its whole number in the bar's `total`; NaN where no epochs are logged, None
+    where bar and epochs do not go together."""
     seen = [row for row in rows if row.bar is not None]
     if len(seen) < _AGREE * len(rows):
         return None
     pairs = [(row.bar or 0, row.epoch) for row in seen if row.epoch > 0 and row.bar]
     if not pairs:
         return math.nan
-    ratio = median(bar / epoch for bar, epoch in pairs)
-    # An epoch printed with two digits is off by up to half a hundredth.
-    agree = sum(abs(bar - epoch * ratio) <= max(1.5, 0.02 * bar, 0.0051 * ratio) for bar, epoch in pairs)
-    return ratio if agree >= _AGREE * len(pairs) else None
+    usual = median(bar / epoch for bar, epoch in pairs)
+    for ratio in (usual, total / max(1, round(total / usual)) if total else usual):
+        # An epoch printed with two digits is off by up to half a hundredth.
+        agree = sum(abs(bar - epoch * ratio) <= max(1.5, 0.02 * bar, 0.0051 * ratio) for bar, epoch in pairs)
+        if agree >= _AGREE * len(pairs):
+            return ratio
+    return None
 
 
 def _told_steps_per_epoch(rows: Sequence[TrainerRow], plan: Plan) -> float | None:

@@ -11,6 +11,7 @@ from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 
 BESIDE = 3  # rows around a break of the loss within which a move of the learning rate belongs to it
+LASTS = 12  # rows of a new schedule
 
 
 def beyond(found: float, limit: float) -> float:
@@ -99,6 +100,12 @@ def rate_jumps(rate: Curve, rise: float) -> np.ndarray:
         elif value > highest:
             highest, lowest, low_at = value, value, i
     return np.asarray(found, dtype=np.intp)
+
+
+def lasting(rate: Curve, jumps: np.ndarray) -> np.ndarray:
+    """The jumps of the rate after which it stays for LASTS rows, a sixth of a short run: a burst that is over sooner is no new schedule."""
+    kept, values = max(BESIDE, min(LASTS, len(rate) // 6)), rate.values
+    return np.array([j for j in jumps if np.median(values[j : j + kept]) >= (values[j - 1] + values[j]) / 2], dtype=np.intp)
 
 
 def by_plan(rate: Curve, jumps: np.ndarray) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import by_plan, rate_jumps
+from lossdoctor.detectors.curve import by_plan, lasting, rate_jumps
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -12,7 +12,6 @@ from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
 from lossdoctor.vitals.change import loss_change
 from lossdoctor.vitals.progress import settled
 
-LASTS, SIXTH = 12, 6  # rows, or this part of a short run; a burst that is over sooner is no new schedule
 NO_RATE = Skip(
     "fewer than 4 learning rates were logged", "transformers logs learning_rate by itself; elsewhere log scheduler.get_last_lr()"
 )
@@ -87,9 +86,7 @@ def lr_restart(run: Run, *, rise: float) -> Evidence | Skip | None:
     jumps = rate_jumps(rate, rise)
     if not len(jumps) or "cycl" in kind or "plateau" in kind or by_plan(rate, jumps):
         return None
-    kept = max(FEWEST, min(LASTS, len(values) // SIXTH))
-    lasts = [float(np.median(values[j : j + kept])) >= (values[j - 1] + values[j]) / 2 for j in jumps]
-    jumps = jumps[np.array(lasts)]
+    jumps = lasting(rate, jumps)
     if not len(jumps):
         return None
     tops = [float(values[j : j + max(3, len(values) // 20)].max()) for j in jumps]
@@ -161,6 +158,7 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
     settled = loss.after(int(loss.steps[min(rows, len(loss) - 2)]))
     hidden = _thrown_at_once(run, peak, absurd_rate, norm_fall)
     clear = top >= (1 + jump) * first and top - first >= sigmas * max(settled.noise, loss.noise / 5)
+    clear &= settled.end.value < (first + 9 * top) / 10  # what never comes back diverges
     if not hidden and (not clear or _usual(settled, rows, top / first - 1)):
         return None
     at = 1 + int(np.argmax(loss.values[1:rows]))

@@ -24,10 +24,10 @@ def sawtooth(run: Run, *, amplitude: float, chance: float, share: float) -> Evid
     """Three kinds of structure tell oscillation from batch noise.
 
     Waves: a periodogram line that white noise would reach with probability `chance`, holding `share` of the variance (the learning
-    rate's own cycle needs a hundredth of that proof), or phases of a short period that hold half of it. Full-batch training (one step an
-    epoch) has no batch noise at all, so any roughness is instability. Teeth: three jumps up or more by `amplitude`, each at least half
-    lost again before the next one, in whatever distances: data that come in blocks. Amplitudes are those of a sine of the same power, peak
-    to peak, against the level.
+    rate's own cycle needs a hundredth of that proof), or phases of a short period, or of an epoch, that hold half of it. Full-batch
+    training (one step an epoch) has no batch noise, so any roughness is instability. Teeth: three jumps up or more by `amplitude`, each
+    at least half lost again before the next one, in whatever distances: data that come in blocks. Amplitudes are those of a sine of the
+    same power, peak to peak, against the level.
     """
     whole = loss_curve(run)
     curve = whole.after(warmup_end(run))
@@ -53,7 +53,7 @@ def _around(run: Run, whole: Curve, curve: Curve, parts: int, *, amplitude: floa
         "autocorrelation": autocorrelation(rest), "rows": len(curve),
         "period_steps": None, "cycles": None, "period_epochs": None,
     }  # fmt: skip
-    wave = _wave(run, curve, clipped, chance, share)
+    wave = _wave(run, curve, clipped, chance, share, round(per_epoch / interval) if per_epoch else 0)
     if wave is not None and per_epoch is not None and _is_stairs(curve, wave.period * interval, per_epoch, amplitude * level):
         wave = None
     margin, kind = 0.0, ""
@@ -92,8 +92,8 @@ def _teeth(run: Run, curve: Curve, amplitude: float) -> tuple[Jump, ...]:
     return up if lost else ()
 
 
-def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float) -> Peak | None:
-    folded = folded_period(rest, CYCLES)
+def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float, epoch: int) -> Peak | None:
+    folded = folded_period(rest, CYCLES, epoch)
     if folded is not None and folded.chance <= chance and folded.share >= 1 / 2:
         return folded
     peak = strongest_period(rest, CYCLES)

@@ -12,6 +12,7 @@ from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
+from lossdoctor.run.ends import ends_a_run
 from lossdoctor.run.levels import knows_more, log_classes, log_vocabulary, nearest
 from lossdoctor.shapes.curve import EIGHTHS, Curve, curve_of, loss_curve
 from lossdoctor.vitals.change import loss_change
@@ -43,7 +44,7 @@ def slow_convergence(
     """
     if any((turn := turn_of(signal)) is not None and turn.rise > least_fall and turn.later >= 2 for signal in run.eval_losses()):
         return None  # eval has turned up: more of the same would not help
-    if run.window or (run.planned_steps is not None and not settled(run)):
+    if run.window or (not settled(run) and (run.planned_steps is not None or any(map(ends_a_run, run.events)))):
         return Skip("the log is a part of the run: what the rest gave is unknown")
     curve, name = _clearest(run, noise_share)
     if spoiled(run):

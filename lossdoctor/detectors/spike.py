@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoctor.detectors.curve import rate_jumps, spoiled, warmup_end
+from lossdoctor.detectors.curve import lasting, rate_jumps, spoiled, warmup_end
 from lossdoctor.measures.extremes import tail_chance
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, row_medians
 from lossdoctor.model import Evidence, Scalar
@@ -66,7 +66,7 @@ def loss_spike(
     tail = _tail(curve, found, base, skip)
     smallest = least * float(np.median(np.abs(curve.values[: curve.width])))
     rate = named_curve(run, "train/learning_rate")
-    restarts = np.searchsorted(curve.steps, rate.steps[rate_jumps(rate, 1 / RESTART)])
+    restarts = np.searchsorted(curve.steps, rate.steps[lasting(rate, rate_jumps(rate, 1 / RESTART))])
     chances = {event: tail_chance(event.height - event.level, tail) / min(event.rows, slow_rows) ** 2 for event in found}
     second = sorted(chances.values())[1:2]  # two as high as that are expected together its square / 2 times (Poisson)
     rare = max(rare, *second) if second and second[0] ** 2 / 2 <= rare else rare

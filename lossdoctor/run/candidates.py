@@ -23,8 +23,8 @@ _TWO_WORDS = re.compile(r"cross_?entropy|free_energy|smooth_?l1")
 _OF_NETWORKS = re.compile(r"(?:.*/)?(?:[DG]_(?:[AB]|GAN\w{0,20}|L1|VGG|real|fake)|(?:cycle|idt)_[AB]|l_\w{1,40})")
 _NO_LOSS = frozenset(
     (
-        "best", "coef", "coeff", "count", "epoch", "eta", "grad", "iter", "lambda", "lr", "max", "min", "norm", "num", "rate", "ratio",
-        "scale", "scaler", "sec", "seconds", "std", "step", "steps", "stdev", "time", "timing", "tokens", "var", "weight",
+        "best", "chance", "coef", "coeff", "count", "epoch", "eta", "grad", "iter", "lambda", "lr", "max", "min", "norm", "num", "rate",
+        "ratio", "scale", "scaler", "sec", "seconds", "std", "step", "steps", "stdev", "time", "timing", "tokens", "var", "weight",
     )
 )  # fmt: skip
 _MACHINE = ("perf/", "gpu/", "host/", "process/", "system/", "timing", "train/learning_rate", "train/step_loss_max", "train/nonfinite")
@@ -65,8 +65,12 @@ def assumed(signals: Mapping[str, Signal]) -> dict[str, Signal]:
     """`train/loss`, and `eval/loss` of the same name, of a run that logs no known loss but one that can hardly be anything else.
 
     It is the only candidate, the only one that is called a total, the only one that is evaluated as well, or the one that the others make
-    up by a weighted sum. Two networks that play against each other have no such loss, nor has a policy.
+    up by a weighted sum. Or two columns are called by their sets alone, and that of training falls: scores rise. Two networks that play
+    against each other have no such loss, nor has a policy.
     """
+    train, evaluated = signals.get("train"), next((signals[name] for name in sorted(_EVALUATION) if name in signals), None)
+    if "train/loss" not in signals and train is not None and evaluated is not None and train.values[-1] < train.values[0]:
+        return {"train/loss": replace(train, name="train/loss"), "eval/loss": replace(evaluated, name="eval/loss")}  # `train 0.35 val 0.18`
     found = candidates(signals)
     of_policy = any(_OF_POLICIES & _tokens(one.name) for one in found)
     if "train/loss" in signals or of_policy or adversaries(one.name for one in found):

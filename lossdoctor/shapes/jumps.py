@@ -57,16 +57,16 @@ def jumps(curve: Curve) -> tuple[Jump, ...]:
         broken = np.sign(jump.gap) * (right.begins - left.ends)  # a ramp joins the pieces before and after it
         if abs(jump.sigmas) >= SURE and 3 * min(abs(_step(curve, row)), broken) >= 2 * abs(jump.gap):
             found.append(jump)
-    climb = _climb(curve)
+    climb = _climb(curve, near)
     if climb is not None:
         found = [jump for jump in found if abs(climb.row - jump.row) > LAG or jump.gap > climb.gap]
         found += [climb] if all(abs(climb.row - jump.row) > LAG for jump in found) else []
     return tuple(sorted(found, key=lambda jump: jump.row))
 
 
-def _climb(curve: Curve) -> Jump | None:
-    """The one step upwards that is twice as high as any other: pieces pass over it where the curve falls steeply before, and the levels of
-    many rows hide it."""
+def _climb(curve: Curve, near: int) -> Jump | None:
+    """The one step upwards that is twice as high as any other: pieces pass over it where the curve falls steeply before, and the level of
+    many rows before hides it."""
     if len(curve) < 4 * LAG or not curve.noise:
         return None
     medians = row_medians(np.lib.stride_tricks.sliding_window_view(curve.values, LAG))
@@ -75,11 +75,11 @@ def _climb(curve: Curve) -> Jump | None:
     row = top + 1 - LAG + int(np.argmax(np.diff(curve.values)[top - LAG : top + LAG - 1]))
     if not LAG <= row <= len(curve) - LAG:
         return None
-    step = float(steps[row - LAG])
-    others = np.delete(steps, slice(max(0, row - 3 * LAG + 1), row + LAG))
-    before, after = (curve.median(*rows, curve.spread) for rows in ((row - LAG, row), (row, row + LAG)))
+    step, others = float(steps[row - LAG]), np.delete(steps, slice(max(0, row - 3 * LAG + 1), row + LAG))
+    before, after = curve.median(row - LAG, row, curve.spread), curve.median(row, min(len(curve), row + near), curve.spread)
     jump = Jump(row, int(curve.steps[row]), before, after, _lasts(curve, row, before.value, after.value))
-    return jump if jump.sigmas >= SURE and step > 2 * max(0.0, float(others.max(initial=0.0))) else None
+    apart = step >= SURE * hypot(before.error, before.error) and step > 2 * max(0.0, float(others.max(initial=0.0)))
+    return jump if apart and jump.gap > 0 else None
 
 
 def _sudden(curve: Curve, at: int) -> int | None:

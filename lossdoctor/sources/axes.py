@@ -30,6 +30,8 @@ STEP = (
     "total_timesteps",
     "timesteps_total",
     "timesteps",
+    "timestepssofar",
+    "total_timesteps_so_far",
     "time/iterations",
     "itr",
     "n_iter",

@@ -17,6 +17,7 @@ from lossdoctor.sources.trainer_state import looks_like as looks_like_state
 _SKIPPED = {".git", "__pycache__", "node_modules", ".venv", "site-packages", ".ipynb_checkpoints"}
 _WANDB_MARKS = ("wandb-summary.json", "wandb-metadata.json")
 _CONSOLE = "output.log"
+_CATBOOST = "catboost_training.json"
 _NOT_LOGS = {
     "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "special_tokens_map.json", "added_tokens.json",
     "generation_config.json", "adapter_config.json", "all_results.json",
@@ -61,6 +62,9 @@ def discover(path: Path, limits: Limits = LIMITS) -> Found:
     if path.is_dir():
         documents, others = [], []
         for one in _walk(path, found, limits):
+            if one.name != _CATBOOST and any((home / _CATBOOST).is_file() for home in (one.parent, one.parent.parent)):
+                found.ignored.append((one, f"CatBoost's {_CATBOOST} beside it says the same"))
+                continue
             _file(one, found, named=False)
             if one.name.lower() == "readme.md" or one.suffix.lower() == ".ipynb":
                 documents.append(one)
@@ -181,7 +185,7 @@ def _worth_opening(name: str) -> bool:
     if "trainer_state" in name or name.endswith(_LOG_NAMES):
         return True
     if name.endswith(".json"):
-        return any(word in name for word in ("state", "log", "metrics", "history", "loss"))
+        return any(word in name for word in ("state", "log", "metrics", "history", "loss", _CATBOOST))
     return name.endswith(".txt") and any(word in name for word in _WORDS_OF_LOGS)
 
 

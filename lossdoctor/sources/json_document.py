@@ -1,4 +1,4 @@
-"""One JSON document as rows: a list of rows, a history, Megatron's golden values, the metrics file that AllenNLP writes after an epoch.
+"""One JSON document as rows: a list of rows, a history, Megatron's golden values, the metrics files of AllenNLP and CatBoost.
 
 Results of a whole run (`all_results.json`) hold no course of anything and are no log.
 """
@@ -26,7 +26,13 @@ def looks_like(text: str) -> bool:
         bool(_MEGATRON.match(start) or _LIST.match(start) or _LOSSES.match(start))
         or json_history.looks_like(start)
         or (start.startswith("{") and '"training_epochs"' in text and '"training_loss"' in text)
+        or is_boosted(start)
     )
+
+
+def is_boosted(text: str) -> bool:
+    """Whether a document starts like CatBoost's, whose lines look like rows of their own."""
+    return text.lstrip().startswith("{") and '"learn_metrics"' in text
 
 
 def rows(text: str) -> list[Entry] | None:
@@ -40,7 +46,24 @@ def rows(text: str) -> list[Entry] | None:
         return list(_golden(document))
     if "training_epochs" in document and "epoch" in document:
         return [{**document, "epoch": document["epoch"] + 1} if isinstance(document["epoch"], int) else document]
+    if isinstance(document.get("meta"), dict) and isinstance(document.get("iterations"), list):
+        return list(_boosted(document["meta"], document["iterations"]))
     return json_history.rows(document)
+
+
+def _boosted(meta: Mapping[str, Any], iterations: list[Any]) -> Iterator[Entry]:
+    """CatBoost's catboost_training.json: metrics by their place in a list, the one that is minimised first."""
+    for row in iterations:
+        if not isinstance(row, dict):
+            continue
+        told: dict[str, Any] = {"iteration": row.get("iteration")}
+        for sets, metrics, split in (("learn_sets", "learn_metrics", "train"), ("test_sets", "test_metrics", "eval")):
+            names = [metric.get("name") for metric in meta.get(metrics) or () if isinstance(metric, dict)]
+            loss = next((metric.get("name") for metric in meta.get("learn_metrics") or () if isinstance(metric, dict)), None)
+            for one in (meta.get(sets) or ())[:1]:
+                values = zip(names, row.get(one) or (), strict=False)
+                told |= {f"{split}/loss" if name == loss else f"{split}/{name}": value for name, value in values}
+        yield told
 
 
 def parse(text: str) -> Any:

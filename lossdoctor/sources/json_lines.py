@@ -28,7 +28,7 @@ from lossdoctor.model import Fault
 from lossdoctor.run.candidates import is_loss
 from lossdoctor.run.log import Log
 from lossdoctor.sources import axes, json_document, json_history
-from lossdoctor.sources.files import read_bytes
+from lossdoctor.sources.files import head, read_bytes
 from lossdoctor.sources.gaps import hidden_nans
 from lossdoctor.sources.interleaved import interleaved
 from lossdoctor.sources.rows import Rows, duration, number, whole
@@ -42,6 +42,7 @@ _CLOCK = frozenset(("elapsed_time", "remaining_time", "eta", "elapsed"))
 _PROGRESS = frozenset(("percentage", "elapsed_time", "remaining_time"))
 _LOSSES = frozenset(("loss", "train_loss", "total_loss", "train/loss"))
 _NESTED = 3
+_START = 4096
 _RATIO = re.compile(r"(\d{1,15})/(\d{1,15})")
 _decode = msgspec.json.Decoder().decode
 
@@ -63,7 +64,8 @@ def looks_like(path: Path, head: bytes) -> bool:
 def read(path: Path, limits: Limits = LIMITS, data: bytes | None = None) -> list[Log]:
     """Read one file of JSON lines (or its `data`), one Log a run; raises Unreadable where no line is a row with a step."""
     with open_text(path, limits) if data is None else text_of(data) as text:
-        file = _load(text, path, limits)
+        whole_file = json_document.is_boosted(decode_head(head(path) if data is None else data[:_START]))
+        file = _File(path, limits) if whole_file else _load(text, path, limits)
     if not file.steps:
         file = _document(path, limits, data)
     if not file.steps:

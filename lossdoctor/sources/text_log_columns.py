@@ -57,6 +57,12 @@ class Columns:
         ready, self._ready = self._ready, []
         return ready
 
+    def inner(self) -> dict[str, float]:
+        """The last row of a table whose rows nothing counts, where one stands at hand; its rows are then spent."""
+        if not self._ready or axes.first(self._names, axes.STEP) or axes.first(self._names, axes.EPOCH):
+            return {}
+        return self.take()[-1][0]
+
     def _header(self, text: str) -> bool:
         bare = text.strip().strip("*|=").strip()
         for mark, cut in (("|", r"\|"), (",", ","), ("", r"\t|\s{2,}"), ("", r"\s+")):

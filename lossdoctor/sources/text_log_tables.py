@@ -105,6 +105,7 @@ class Tables:
         counter = axes.first(values, axes.STEP)
         step = whole(values.pop(counter)) if counter else None
         self._count += 1
+        values = self.columns.inner() | values  # baselines print the epochs of an update as a table of their own before
         if values:
             self._ready.append((values, self._count if step is None else step, math.nan))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import hypot, isfinite
+from math import hypot, inf, isfinite
 
 from lossdoctor.model import Scalar
 from lossdoctor.numerals import number
@@ -61,10 +61,25 @@ def kept(run: Run) -> Answer:
     above = end.value - best.value
     numbers: dict[str, Scalar] = {"end": end.value, "best": best.value, "best_step": best.step}
     if above > max(SURE * hypot(best.error, end.error), LOST * abs(best.value)) and above > LOST * abs(curve.start.value - best.value):
+        if (held := _held_out_gained(run, best.step)) is not None:
+            return good(
+                f"{sentence(said(name))} ends at {number(end.value)}, above the {number(best.value)} of step {best.step}, on harder rows: "
+                f"the eval loss fell on to {number(held)}.",
+                numbers,
+            )
         return unknown(
             f"{sentence(said(name))} ends at {number(end.value)}; around step {best.step} it stood at {number(best.value)}.", "", numbers
         )
     return good(f"{sentence(said(name))} ends at {number(end.value)}; its best level was {number(best.value)}.", numbers)
+
+
+def _held_out_gained(run: Run, step: int) -> float | None:
+    """Where the eval loss ends, if that is its best level and below the one at a step: then a rise of the training loss lost nothing."""
+    evals = max((curve_of(signal) for signal in run.eval_losses()), key=len, default=None)
+    if evals is None or len(evals) < FEWEST or evals.end.value > evals.best.value + SURE * evals.best.error:
+        return None
+    then = evals.between(-inf, step)
+    return evals.end.value if len(then) and evals.end.value + evals.end.error < then.tail() else None
 
 
 def settled(run: Run) -> bool:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from lossdoctor.detectors.curve import spoiled
+from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import loss_curve, named_curve
+from lossdoctor.vitals.change import SURE
+
+SOME = 12  # evals that tell their noise
 
 
 def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: int) -> Evidence | Skip | None:
     """Between the first and the last third of the evals, train falls by `train_fall` while eval gains at most `ratio` of that.
 
-    Eval must not move by more than `most` anywhere. Fewer than `evals` evals show no trend. Both losses are compared over the
+    Eval must not move by more than `most` and its noise anywhere. Fewer than `evals` evals show no trend. Both losses are compared over the
     same stretch: what train won before the first eval proves nothing about evals that came later. Where no eval is as good as the first
     one, that stretch is all from the first eval on.
     """
@@ -34,11 +38,13 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
         early, late = float(beside[0]), float(beside[-1])  # never as good as at first: what train has won since then says enough
     fell = (early - late) / abs(early) if early else 0.0
     gained = (first - last) / (abs(first) or 1.0)
-    furthest = float(np.max(np.abs(curve.values / curve.values[0] - 1))) if curve.values[0] else 0.0
-    risen = float(curve.values[-1] / curve.values[0] - 1) if curve.values[0] else 0.0  # by half of `most` it is overfitting
+    scatter = SURE * curve.spread.independent if len(curve) >= SOME else 0.0
+    furthest = (float(np.max(np.abs(curve.values - first))) - scatter) / (abs(first) or 1.0)
     # By little, but every time.
     follows = len(curve) > evals and 2 * gained > ratio * fell and bool((np.diff(curve.values) < 0).all())
-    if follows or fell < train_fall or gained > ratio * fell or furthest > most or 2 * risen > most:
+    turn = turn_of(signal)
+    risen = turn is not None and 2 * turn.rise > most and max(turn.sigmas, turn.trend) > SURE  # then it is overfitting
+    if follows or fell < train_fall or gained > ratio * fell or furthest > most or risen or 2 * (last - first) > most * abs(first):
         return None
     span = (int(curve.steps[0]), int(curve.steps[-1]))
     numbers: dict[str, Scalar] = {

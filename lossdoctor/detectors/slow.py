@@ -42,7 +42,8 @@ def slow_convergence(
     of the drop took more than `many_epochs` passes over the data, any lateness will do, whatever the last fifth gave. A dozen rows that
     fall all the way by less than `small_fall` are too few to be sure, and said to be.
     """
-    if any((turn := turn_of(signal)) is not None and turn.rise > least_fall and turn.later >= 2 for signal in run.eval_losses()):
+    turns = [turn for signal in run.eval_losses() if (turn := turn_of(signal)) is not None]
+    if any(turn.rise > least_fall and min(turn.later, turn.sigmas) >= 2 for turn in turns):
         return None  # eval has turned up: more of the same would not help
     if run.window or (not settled(run) and (run.planned_steps is not None or any(map(ends_a_run, run.events)))):
         return Skip("the log is a part of the run: what the rest gave is unknown")

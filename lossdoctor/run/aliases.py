@@ -84,8 +84,19 @@ TABLE: Mapping[str, tuple[str, ...]] = {
 
 # Reinforcement learning: the words of verl, OpenRLHF and others for what TRL calls reward, kl, entropy and completions/...
 TABLE_OF_RL: Mapping[str, tuple[str, ...]] = {
-    "reward": ("reward", "train/reward", "critic/rewards/mean", "critic/score/mean", "rollout/ep_rew_mean", "reward/mean", "eprewmean",
-               "averagereturn", "evaluation/averagereturn", "avgepret", "averageepret"),
+    "reward": (
+        "reward",
+        "train/reward",
+        "critic/rewards/mean",
+        "critic/score/mean",
+        "rollout/ep_rew_mean",
+        "reward/mean",
+        "eprewmean",
+        "averagereturn",
+        "evaluation/averagereturn",
+        "avgepret",
+        "averageepret",
+    ),
     "kl": ("kl", "train/kl", "meankl", "actor/kl_loss", "critic/kl", "actor/reward_kl_penalty"),
     "entropy": ("entropy", "train/entropy", "actor/entropy", "actor/entropy_loss"),
     "completions/clipped_ratio": ("completions/clipped_ratio", "train/completions/clipped_ratio", "response_length/clip_ratio"),

@@ -116,4 +116,12 @@ def by_plan(rate: Curve, jumps: np.ndarray) -> bool:
     gaps = np.diff(rate.steps[jumps]).astype(float)
     tops = np.array([rate.values[a:b].max() for a, b in zip(jumps, [*jumps[1:], len(rate)], strict=True)])[:-1]
     even = bool(3 * np.ptp(gaps) <= np.median(gaps)) or bool((gaps[1:] >= gaps[:-1]).all())
-    return even and bool(3 * np.ptp(tops) <= np.median(tops))
+    return even and bool(3 * np.ptp(tops) <= np.median(tops)) and not past_its_end(rate)
+
+
+def past_its_end(rate: Curve) -> bool:
+    """Whether a cosine to 0 runs on beyond its last step, back up the way it came: no scheduler does that by plan. A cosine lies below a
+    seventh of its height for a quarter of the time, a cycle of straight lines for a seventh."""
+    height = float(rate.values.max())
+    smooth = 3 * float(np.diff(rate.values).max()) <= height and 100 * float(rate.values.min()) <= height
+    return smooth and 5 * int((7 * rate.values < height).sum()) > len(rate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import by_plan, lasting, rate_jumps
+from lossdoctor.detectors.curve import by_plan, lasting, past_its_end, rate_jumps
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -96,7 +96,7 @@ def lr_restart(run: Run, *, rise: float) -> Evidence | Skip | None:
     peak = float(values[: jumps[0] + 1].max())
     numbers: dict[str, Scalar] = {
         "jumps": len(jumps), "before": before, "after": after, "peak": float(values.max()),
-        "after_share": after / peak if tops[0] <= (1 + rise) * after else None,
+        "past_end": int(past_its_end(rate)), "after_share": after / peak if tops[0] <= (1 + rise) * after else None,
     }  # fmt: skip
     spans = tuple((int(rate.steps[j - 1]), int(rate.steps[j])) for j in jumps[:20])
     margin = max(1.0, (after - before) / (rise * peak))

@@ -127,8 +127,8 @@ def _gap(run: Run, signal: Signal, rise: float, gap: float) -> tuple[Turn, float
     middle, last = slice(third, 2 * third), slice(len(curve) - third, None)
     wider = float(np.median(apart[last])) / max(1.0, float(apart[0]))
     gained = float(np.median(curve.values[middle]) - np.median(curve.values[last]))
-    stays = gained <= max(rise / 4 * turn.lowest, 2 * curve.spread.error(third))
-    falls = float(np.median(beside[last])) <= (1 - 3 * rise) * float(np.median(beside[middle]))
+    stays = gained <= max(rise / 4 * turn.lowest, min(2 * curve.spread.error(third), rise * turn.lowest))
+    falls = float(np.median(beside[last])) <= (1 - 2 * rise) * float(np.median(beside[middle]))
     learned = turn.lowest <= (1 - rise) * float(curve.values[0])
     if not (stays and falls and learned) or wider < gap * (2 if len(curve) < ORDERED else 1):
         return None

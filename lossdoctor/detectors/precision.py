@@ -80,7 +80,7 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
     onset = int(scale.steps[min(begin + 1, len(values) - 1)])
     numbers = {
         "scale_before": top, "scale_lowest": lowest, "halvings_found": round(fallen), "from_step": onset, "low_share": stays,
-        "at_end": int(bool(low[-1])), "rows": len(scale),
+        "at_end": int(bool(low[-1])), "rows": len(scale), "at_floor": 0,
     }  # fmt: skip
     return Evidence(
         numbers,
@@ -98,6 +98,7 @@ def _told(run: Run, first: LogEvent, floor: float) -> Evidence:
     numbers: dict[str, Scalar] = {
         "scale_before": first.numbers.get("from"), "scale_lowest": first.numbers.get("lowest", floor), "halvings_found": events,
         "from_step": first.step, "low_share": None, "at_end": 1, "rows": events,
+        "at_floor": int(first.numbers.get("from") == first.numbers.get("lowest", floor)),
     }  # fmt: skip
     return Evidence(numbers, (), first.step, (), margin=2.0, points=events)
 
@@ -119,8 +120,10 @@ def _floor_event(events: tuple[LogEvent, ...]) -> LogEvent | None:
 
 
 def _deep_events(events: tuple[LogEvent, ...], floor: float, halvings: int) -> LogEvent | None:
-    """The first line of a row of reductions by `halvings` powers of two that ends at the floor or below."""
+    """The first line of a row of reductions by `halvings` powers of two that ends at the floor or below, or of several that reduce no
+    further what overflows all the same."""
     falls = [e for e in events if e.kind == "loss-scale" and "lowest" in e.numbers]
     lowest = min((e.numbers["lowest"] for e in falls), default=floor * 2)
     highest = max((e.numbers.get("from", e.numbers["lowest"]) for e in falls), default=0.0)
-    return falls[0] if lowest <= floor and highest >= lowest * 2**halvings else None
+    stuck = highest == lowest and sum(e.numbers.get("count", 1) for e in falls) > halvings
+    return falls[0] if lowest <= floor and (stuck or highest >= lowest * 2**halvings) else None

@@ -139,6 +139,13 @@ def adversaries(names: Iterable[str]) -> bool:
     return any(map(_ADVERSARY.search, losses)) and any(map(_GENERATOR.search, losses))
 
 
+def opponents(signals: Mapping[str, Signal]) -> tuple[Signal, Signal] | None:
+    """The loss of a discriminator and that of its generator, each the first of its kind; None where either is not logged."""
+    told = {plain(one.name): one for one in loss_like(signals) if not is_of_evaluation(one.name)}
+    first = [next((one for name, one in told.items() if kind.search(name)), None) for kind in (_ADVERSARY, _GENERATOR)]
+    return (first[0], first[1]) if first[0] is not None and first[1] is not None else None
+
+
 def parts(signals: Mapping[str, Signal]) -> LossParts | None:
     """The losses of training that add up, to the last printed digit, to another one of them; None where none do."""
     told = [one for one in loss_like(signals) if not is_of_evaluation(one.name)]

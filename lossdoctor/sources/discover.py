@@ -26,6 +26,7 @@ _NOT_LOGS = {
     "expected.toml",
 }  # fmt: skip
 _LOG_NAMES = (".csv", ".tsv", ".jsonl", ".log", ".out", ".err", ".info")  # the last is of glog: Caffe
+_OF_A_QUEUE = re.compile(r"\.[oe]\d{1,12}(?:[.-]\d{1,6})?$")  # `job.o4711`: PBS, SGE
 _PLAIN = (".txt", ".text", ".json", ".dat", "")  # opened where no name in a directory says log
 _SMALL = 16 << 20  # bytes; a data set is larger
 _WORDS_OF_LOGS = ("log", "output", "train", "stdout", "stderr", "score", "loss", "history", "progress")
@@ -182,7 +183,7 @@ def _worth_opening(name: str) -> bool:
     """Names under which logs occur; opening every file of a model directory would be slow and find nothing."""
     if name in _NOT_LOGS:
         return False
-    if "trainer_state" in name or name.endswith(_LOG_NAMES):
+    if "trainer_state" in name or name.endswith(_LOG_NAMES) or _OF_A_QUEUE.search(name):
         return True
     if name.endswith(".json"):
         return any(word in name for word in ("state", "log", "metrics", "history", "loss", _CATBOOST))

@@ -90,6 +90,8 @@ def _shapes(run: Run, curve: Curve, limits: Limits, *, ends_in_nan: bool) -> Ite
 def _lost(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
     """It ends above its best, for good."""
     level, end = curve.level, curve.end
+    if len(curve) < FEWEST and end.value < TENTH * abs(float(curve.values[0])):
+        return
     first = curve.median(0, max(1, min(5, len(curve) // TENTH)))  # wider windows hide a good start of a row or two
     for best in (first, curve.best):
         low = int(np.searchsorted(curve.at, best.step))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import by_plan, lasting, past_its_end, rate_jumps
+from lossdoctor.detectors.curve import by_plan, lasting, past_its_end, rate_jumps, spoiled
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -20,7 +20,7 @@ NO_RATE = Skip(
 def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
     """The learning rate is exactly 0 for `share` of the run or more, other than at its end.
 
-    Where every row prints 0 and the loss falls all the same, the rate was printed with too few decimals.
+    Where every row prints 0 and the loss falls or blows up all the same, the rate was printed with too few decimals.
     """
     rate = _rate(run)
     if rate is None:
@@ -31,7 +31,7 @@ def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
     if not zero.all() and _ended_at(rate, 0.0) is not None and not _leading(zero, share):
         return None  # zero only after a decay: the schedule ended early
     change = loss_change(run)
-    if zero.all() and change is not None and change.seen and not change.excludes(share):
+    if zero.all() and (spoiled(run) or (change is not None and change.seen and not change.excludes(share))):
         return None
     span = _longest(zero, rate)
     numbers: dict[str, Scalar] = {

@@ -38,7 +38,6 @@ def level_shift(run: Run, *, least: float, lasting: float, rate_change: float) -
         and not rate_moves(run, curve, jump.row, rate_change, up=jump.gap > 0)
         and (jump.gap > 0 or (_new_low(curve, jump) and not _at_boundary(curve, jump.row, length)))
         and curve.quantum < jump.after.value < 2 * _before(curve, jump)
-        and not (jump.after.value >= _before(curve, jump) and jump.before.value <= (1 - 2 * least) * _before(curve, jump))
     ]
     if not found:
         return None

@@ -223,9 +223,12 @@ def _answers_like_a_guess(stand: Stand) -> bool:
     accuracy = max(named, key=len)
     change = change_of(accuracy, "accuracy", 1) if len(accuracy) >= FEWEST else None
     classes = stand.run.task in (tasks.CLASSIFICATION, tasks.UNKNOWN)
-    if change is None or not classes or change.seen or not 0 < change.last <= 1 / 2 or accuracy.values.max() >= 2 * change.last:
+    if change is None or not classes or change.seen or change.last <= 0 or accuracy.values.max() >= 2 * change.last:
         return False
-    guess = -log(change.last)
+    share = change.last / (100 if change.last > 1 else 1)
+    if share > (1 + stand.limits.fall) / 2:
+        return False
+    guess = -log(share)
     return stand.limits.near_chance * stand.level <= guess <= (1 + stand.limits.fall) * stand.level and not stand.underway
 
 

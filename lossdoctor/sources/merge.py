@@ -10,11 +10,13 @@ import numpy as np
 
 from lossdoctor.model import LogEvent
 from lossdoctor.run import Log, Series
+from lossdoctor.run.candidates import is_loss
 from lossdoctor.run.log import Floats, Ints
 from lossdoctor.run.names import canonical
 from lossdoctor.sources.same_run import agreeing, beside, is_copy, named, same_ending, same_run
 
 _OWN_RUN = ("wandb", "wandb_api", "trainer_state", "tensorboard")
+_OF_TRAINING = ("train/loss", "eval/loss", "reward")
 _STREAMS = ("tensorboard", "wandb")
 
 
@@ -39,16 +41,18 @@ class Group:
 def group(logs: Sequence[Log]) -> tuple[list[Group], list[Log]]:
     """Put logs of the same run together; return the runs, in the order of their first logs, and the logs that tell of none.
 
-    A log without a curve (a traceback, settings alone) goes to the run it lies beside, or to the only run there is. A WandB run, a state
-    or a log with events or damage that belongs to no other is a run of its own.
+    A log without a curve of the training (a traceback, settings alone, the readings of a machine, samples that were scored) goes to the
+    run it lies beside, or to the only run there is. A WandB run, a state or a log with anything in it that belongs to no other is a run of
+    its own.
     """
     homes: list[list[Log]] = []
-    for log in sorted((one for one in logs if _has_curve(one)), key=lambda one: -one.points):
+    telling = [one for one in logs if _has_curve(one) and _tells(one)] or [one for one in logs if _has_curve(one)]
+    for log in sorted(telling, key=lambda one: -one.points):
         _put(log, homes, lambda member, log=log: not _siblings(log, member) and same_run(log, member))  # type: ignore[misc]
     left: list[Log] = []
     curves = len(homes)
     for log in logs:
-        if _has_curve(log):
+        if any(log is one for one in telling):
             continue
         own = log.kind in _OWN_RUN
         if log.kind.startswith("wandb") and any(same_ending(log, member) for members in homes[:curves] for member in members):
@@ -82,6 +86,11 @@ def _siblings(one: Log, other: Log) -> bool:
 def _has_curve(log: Log) -> bool:
     """Whether there is more than the last values of a WandB summary."""
     return bool(log.points) and not (log.kind == "wandb" and all(len(series.steps) <= 1 for series in log.series))
+
+
+def _tells(log: Log) -> bool:
+    """Whether there is a loss, or a reward."""
+    return any(is_loss(one.name) or canonical(one.name)[0] in _OF_TRAINING for one in log.series)
 
 
 def _only(homes: list[list[Log]], log: Log) -> list[Log] | None:

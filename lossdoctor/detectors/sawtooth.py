@@ -53,7 +53,7 @@ def _around(run: Run, whole: Curve, curve: Curve, parts: int, *, amplitude: floa
         "autocorrelation": autocorrelation(rest), "rows": len(curve),
         "period_steps": None, "cycles": None, "period_epochs": None,
     }  # fmt: skip
-    wave = _wave(run, curve, clipped, chance, share, round(per_epoch / interval) if per_epoch else 0)
+    wave = _wave(run, curve, clipped, chance, share, (per_epoch or 0.0) / interval)
     if wave is not None and per_epoch is not None and _is_stairs(curve, wave.period * interval, per_epoch, amplitude * level):
         wave = None
     margin, kind = 0.0, ""
@@ -92,7 +92,7 @@ def _teeth(run: Run, curve: Curve, amplitude: float) -> tuple[Jump, ...]:
     return up if lost else ()
 
 
-def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float, epoch: int) -> Peak | None:
+def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float, epoch: float) -> Peak | None:
     folded = folded_period(rest, CYCLES, epoch)
     if folded is not None and folded.chance <= chance and folded.share >= 1 / 2:
         return folded

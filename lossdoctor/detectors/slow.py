@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import exp, log
 
 import numpy as np
@@ -21,6 +22,11 @@ from lossdoctor.vitals.progress import FEW, FEWEST, main_curve, settled
 TWENTIETH = 20  # of the rows: the very start and the very end
 USUAL_VOCABULARY = 32_000  # the smallest of those that language models use now; of a larger one guessing scores more
 QUARTER, FIFTH, THIRD = 4, 5, 3  # of the run: the last ones tell whether it had come to an end
+# Scores that a constant answer gives a known value, and which way is better: the share of variance that is explained, a relative error.
+_OF_CONSTANTS = (
+    (re.compile(r"(?:^|[/_ ])(?:r2|r_?squared|r2_score|explained_variance)$"), 1),
+    (re.compile(r"(?:^|[/_ ])(?:rel(?:ative)?_?l2|l2_?rel(?:ative)?|nrmse)(?:_err(?:or)?)?$"), -1),
+)
 FEW_ROWS = 15  # below it the shape of a curve is a guess
 
 
@@ -110,8 +116,11 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
     """The loss ends above `level_share` of what guessing scores.
 
     Of a classifier the eval loss, at rest (within `still` over its last third) and train within `gap` of it: the classes are known, or the
-    first eval was a guess. Of a language model whose run came to its end the training loss: word frequencies alone score as much.
+    first eval was a guess. Of a language model whose run came to its end the training loss: word frequencies alone score as much. Or a
+    score says it itself: R2 was never above 0, a relative error never below 1.
     """
+    if (worthless := _worthless(run)) is not None:
+        return worthless
     if run.task == tasks.LANGUAGE_MODEL:
         return _no_language(run, still)
     evals = max((curve_of(signal) for signal in run.eval_losses()), key=len, default=None)
@@ -132,6 +141,23 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
     }  # fmt: skip
     span = (int(evals.steps[0]), int(evals.steps[-1]))
     return Evidence(numbers, ("eval/loss",), span[0], (span,), margin=2, points=len(evals))
+
+
+def _worthless(run: Run) -> Evidence | None:
+    """A score by which no row was better than a constant answer."""
+    for name, signal in run.signals.items():
+        sign = next((sign for pattern, sign in _OF_CONSTANTS if pattern.search(name.lower())), 0)
+        curve = curve_of(signal)
+        bound = 0.0 if sign > 0 else 1.0
+        if not sign or len(curve) < FEW or run.window or float(np.max(sign * (curve.values - bound))) > 0:
+            continue
+        numbers: dict[str, Scalar] = {
+            "level": float(curve.values[-1]), "chance": bound, "chance_name": "a constant answer", "of_chance": None, "kind": "constant",
+            "train": None, "evals": len(curve), "what": signal.raw_name,
+        }  # fmt: skip
+        span = (int(curve.steps[0]), int(curve.steps[-1]))
+        return Evidence(numbers, (name,), span[0], (span,), margin=2, points=len(curve))
+    return None
 
 
 def _no_language(run: Run, still: float) -> Evidence | Skip | None:

@@ -14,7 +14,7 @@ from lossdoctor.run.log import Ints
 from lossdoctor.shapes.curve import named_curve
 
 HOW = "log tokens_per_second (include_num_input_tokens_seen=True), or keep the event files: their wall times tell the speed"
-WINDOW = 5  # rows
+WINDOW, TENTH = 5, 10  # rows; part of the run's time that is worth a warning
 RATES = ("perf/tokens_per_second", "perf/samples_per_second", "perf/steps_per_second")
 
 
@@ -46,9 +46,11 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
     if rows < max(WINDOW, share * len(rate)) or first < 5 or not _apart(rate[:first], rate[first : last + 1], sigmas):
         return None
     speed = float(np.median(rate[first : last + 1]))
+    lost = rows / len(rate) * beyond(baseline - speed, speed)  # of the time that the run would have taken
     numbers: dict[str, Scalar] = {
         "baseline": baseline, "slow": speed, "ratio": speed / baseline, "from_step": int(steps[first]), "to_step": int(steps[last]),
         "rows": rows, "share_found": rows / len(rate), "recovered": last < len(rate) - 3, "signal": name,
+        "lost": min(lost, 10**6), "grave": int(lost >= 1 / TENTH or last >= len(rate) - 3),
     }  # fmt: skip
     span = (int(steps[first]), int(steps[last]))
     return Evidence(numbers, (name,), span[0], (span,), margin=beyond(below * baseline, speed), points=len(rate))

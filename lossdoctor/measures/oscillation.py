@@ -62,9 +62,9 @@ def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:
     return Peak(n / best, share, chance, local)
 
 
-def folded_period(values: Floats, least_cycles: int, asked: int) -> Peak | None:
-    """Find the whole period of 3 to 10 rows, or the `asked` one, of so many cycles whose phases differ most: what a periodogram cannot tell
-    in a few dozen rows, since teeth spread over its overtones.
+def folded_period(values: Floats, least_cycles: int, asked: float) -> Peak | None:
+    """Find the period of 3 to 10 rows, or the `asked` one, of so many cycles whose phases differ most: what a periodogram cannot tell in a
+    few dozen rows, since teeth spread over its overtones.
 
     `share` is the variance between the phases, `chance` the tail of its F test, times the periods tried (epoch folding, Leahy et al. 1983);
     of half the variance and more it holds for correlated noise too. Longer periods are a periodogram's matter.
@@ -74,12 +74,14 @@ def folded_period(values: Floats, least_cycles: int, asked: int) -> Peak | None:
     n, found = len(values), []
     centred = values - values.mean()
     total = float(np.sum(centred * centred))
-    periods = [period for period in {*range(SHORTEST, LONGEST + 1), asked} if SHORTEST <= period <= n // least_cycles]
+    periods = [period for period in {*range(SHORTEST, LONGEST + 1), asked} if SHORTEST <= period <= n / least_cycles]
     for period in periods if total > 0 else ():
-        phases = np.arange(n) % period
-        between = float(np.sum(np.bincount(phases, centred) ** 2 / np.bincount(phases)))
-        ratio = between / (period - 1) * (n - period) / max(total - between, np.finfo(np.float64).tiny)
-        found.append(Peak(float(period), between / total, min(1.0, len(periods) * float(fdtrc(period - 1, n - period, ratio))), 0.0))
+        _, phases = np.unique(np.floor(np.arange(n) % period), return_inverse=True)
+        counts = np.bincount(phases)
+        between = float(np.sum(np.bincount(phases, centred) ** 2 / counts))
+        ratio = between / (len(counts) - 1) * (n - len(counts)) / max(total - between, np.finfo(np.float64).tiny)
+        chance = min(1.0, len(periods) * float(fdtrc(len(counts) - 1, n - len(counts), ratio)))
+        found.append(Peak(float(period), between / total, chance, 0.0))
     return min(found, key=lambda peak: peak.chance, default=None)
 
 

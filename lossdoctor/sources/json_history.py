@@ -1,6 +1,7 @@
 """Histories: one JSON object with a list of values a name, one value an epoch. Keras, ultralytics and hand-made scripts write them.
 
-`{"loss": [...], "val_loss": [...]}`, the same under `history` or under `train` and `val`, and pandas' `{"loss": {"0": 1.2, "1": 1.1}}`.
+`{"loss": [...], "val_loss": [...]}`, the same under `history` or under `train` and `val`, there also as `{"train": [{"loss": 1.2}, ...]}`,
+and pandas' `{"loss": {"0": 1.2, "1": 1.1}}`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from lossdoctor.sources import axes
 Entry = Mapping[str, Any]
 _LISTED = re.compile(
     r'"[^"]{0,80}(?:loss|acc|reward|return|ppl|perplexity)[^"]{0,80}"\s{0,20}:\s{0,20}'
-    r'(?:\[\s{0,40}-?(?:\d|NaN|Infinity|null)|\{\s{0,40}"\d{1,9}"\s{0,20}:\s{0,20}-?(?:\d|NaN))',
+    r'(?:\[\s{0,40}-?(?:\d|NaN|Infinity|null)|-?\d[^{}\[]{0,2000}\}\s{0,40},\s{0,40}\{|\{\s{0,40}"\d{1,9}"\s{0,20}:\s{0,20}-?(?:\d|NaN))',
     re.IGNORECASE,
 )
 _DEPTH = 3
@@ -57,6 +58,10 @@ def _columns(document: Mapping[str, Any], prefix: str = "", depth: int = 0) -> I
             yield name, value
         elif isinstance(value, dict) and value and all(str(one).isdecimal() for one in value) and all(map(_is_number, value.values())):
             yield name, list(value.values())
+        elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            for inner in dict.fromkeys(key for one in value for key in one):
+                if all(_is_number(one.get(inner)) for one in value):
+                    yield f"{name}/{inner}", [one.get(inner) for one in value]
         elif isinstance(value, dict) and depth < _DEPTH:
             yield from _columns(value, "" if key == "history" else f"{name}/", depth + 1)
 

@@ -143,6 +143,7 @@ _WORDINGS: Mapping[str, tuple[str, ...]] = {
         r"^(?:\S+: line \d+:\s+\d+ )?Killed(?:\s|$)",
         r": line \d{1,8}:\s{1,8}\d{1,12} Killed\b",
         r": Killed$",
+        r"resource_tracker: There appear to be \d{1,9} leaked",  # what Python says when it is ended among its workers
         _EXIT + r"(?:-9|137)\b",
     ),
     "crash": (
@@ -254,6 +255,7 @@ HINTS = (
     "DataLoader",
     "esum",
     "ontinuing",
+    "leaked",
 )
 
 

@@ -162,8 +162,10 @@ def _told(text: str, epoch: re.Match[str] | None, values: Mapping[str, float]) -
 def _of_one_framework(text: str) -> Line | None:
     """A line whose counters only one framework writes."""
     if "epoch results" in text and (espnet := _ESPNET_EPOCH.search(text)):
-        # The means of training repeat the rows before; those of validation stand nowhere else.
-        values = {name: value for name, value in pairs(text[espnet.end() :]).items() if name.startswith("val/")}
+        values = pairs(text[espnet.end() :])
+        # The means of training repeat the rows before, where there are any; those of validation stand nowhere else.
+        repeated = any(name.rpartition("/")[2] == "loss" and not name.startswith("val/") for name in values)
+        values = {name: value for name, value in values.items() if not repeated or name.startswith("val/")}
         return Line(values, epoch=float(espnet[1]))
     found = counted(text)
     values = pairs(found.rest) if found else {}

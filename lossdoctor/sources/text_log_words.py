@@ -25,6 +25,16 @@ _WORDS = {
     "валидации": "val", "валидация": "val",
 }  # fmt: skip
 _OTHERS = re.compile("|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True)), re.IGNORECASE)
+# The same in Latin letters: taken for words of a log only where a line has the one for loss.
+_LATIN = {
+    "pierdere": "loss", "pierderea": "loss", "perdita": "loss", "verlust": "loss", "perte": "loss", "perda": "loss", "perdida": "loss",
+    "verlies": "loss", "strata": "loss", "kayip": "loss", "kerugian": "loss", "pas": "step", "passo": "step", "paso": "step",
+    "schritt": "step", "etape": "step", "stap": "step", "krok": "step", "adim": "step", "langkah": "step", "epoca": "epoch",
+    "epoka": "epoch", "epoche": "epoch", "validare": "val", "validazione": "val", "validierung": "val", "validacion": "val",
+    "walidacja": "val",
+}  # fmt: skip
+_LOSSES = re.compile(rf"\b(?:{'|'.join(word for word, english in _LATIN.items() if english == 'loss')})\b", re.IGNORECASE)
+_LATINS = re.compile(rf"\b(?:{'|'.join(_LATIN)})\b", re.IGNORECASE)
 _ROUND = re.compile(r"第\s{0,4}(\d{1,9})\s{0,4}(?:轮|輪|エポック|个epoch)(?:训练|訓練)?")
 _WIDE = str.maketrans("\uff1a\uff0c\uff08\uff09\uff1d", ":,()=")
 
@@ -35,6 +45,8 @@ def in_plain_words(text: str) -> str:
         text = _WRAPPED.sub(r"\1", text)
     if " - " in text and ":" in text:
         text = _LOGURU.sub("| ", text, count=1)
+    if _LOSSES.search(text):
+        text = _LATINS.sub(lambda match: _LATIN[match[0].lower()], text)
     if text.isascii():
         return text
     text = _ROUND.sub(r"epoch \1 ", text.translate(_FRAMES).translate(_WIDE))

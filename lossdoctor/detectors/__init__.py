@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lossdoctor.detectors.adversarial import discriminator_wins
 from lossdoctor.detectors.checkpoints import corrupt_checkpoint, sparse_checkpoints
 from lossdoctor.detectors.cliff import cliff
 from lossdoctor.detectors.divergence import divergence
@@ -37,7 +38,7 @@ DETECTORS: Mapping[str, Callable[..., Any]] = {
         cliff, constant_clipping, divergence, eval_flat, eval_missing, eval_sparse, exploding_gradients, hockey_stick, loss_spike,
         lr_restart, lr_zero, memory_leak, nan_loss, no_warmup, overfitting, plateau,
         resume_discontinuity, sawtooth, schedule_ended_early, slow_convergence, stall, throughput_drop, underfitting, vanishing_gradients,
-        warmup_too_long, zero_loss,
+        warmup_too_long, zero_loss, discriminator_wins,
         level_shift, epoch_stairs, eval_leakage, eval_never, fp16_where_bf16, loss_scale_collapse, low_utilization, low_mfu,
         memory_imbalance,
         memory_near_limit, out_of_memory, corrupt_checkpoint, sparse_checkpoints, reward_collapse, reward_flat, kl_blowup, entropy_collapse,

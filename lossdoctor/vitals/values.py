@@ -21,7 +21,8 @@ TENTH = 10
 def finite(run: Run) -> Answer:
     """Good where a loss (or reward) was found and every row of every loss is a number."""
     losses = [signal for signal in run.loss_like() if len(signal)]
-    if run.signal("train/loss") is None and not any(True for _ in run.eval_losses()) and not (run.task == tasks.RL and reward_change(run)):
+    told = run.task == tasks.GAN or (run.task == tasks.RL and reward_change(run) is not None)
+    if run.signal("train/loss") is None and not any(True for _ in run.eval_losses()) and not (told and losses):
         return unknown(*_nothing(run))
     bad = sum(int((~np.isfinite(signal.values)).sum()) for signal in losses)
     rows = sum(len(signal) for signal in losses)
@@ -47,6 +48,12 @@ def level(run: Run) -> Answer:
             return unknown("The loss of reinforcement learning has no scale.", "Log the mean reward.")
         says = f"The loss has no scale here, and nothing says what reward would be good: it ends at {number(reward.last)}."
         return unknown(says, "Compare with the reward of a baseline policy, or log the success rate of an eval.", {"reward": reward.last})
+    if run.task == tasks.GAN and run.signal("train/loss") is None:
+        names = " and ".join(signal.raw_name for signal in run.loss_candidates()[:2])
+        return unknown(
+            f"{names} are of two networks that play against each other: no level of theirs tells whether the samples get better.",
+            "Log a score of the samples, such as FID, and look at them.",
+        )
     main: Signal | None = run.signal("train/loss") or next(run.eval_losses(), None)
     curve = curve_of(main) if main is not None else loss_curve(run)
     if main is not None and run.assumed_loss:

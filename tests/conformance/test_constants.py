@@ -19,7 +19,7 @@ HOME = Path(lossdoctor.__file__).parent
 JUDGING = ("detectors", "measures", "shapes", "vitals", "diagnosis", "run")
 FREE = frozenset({0.0, 0.5, 1.0, 2.0})
 MOST = 35  # constants of statistics, units, and what vitals and causes ask, each once and with its reason
-MOST_THRESHOLDS = 127
+MOST_THRESHOLDS = 130
 MOST_LINES = 4_140  # of detectors and measures together
 
 

@@ -9,7 +9,7 @@ from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import loss_curve, named_curve
-from lossdoctor.vitals.change import SURE
+from lossdoctor.vitals.change import SURE, metric_changes
 
 SOME = 12  # evals that tell their noise
 
@@ -19,7 +19,7 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
 
     Eval must not move by more than `most` and its noise anywhere. Fewer than `evals` evals show no trend. Both losses are compared over the
     same stretch: what train won before the first eval proves nothing about evals that came later. Where no eval is as good as the first
-    one, that stretch is all from the first eval on.
+    one, that stretch is all from the first eval on; and where no metric got better either, eval may move as it likes.
     """
     signal = next(iter(run.eval_losses()), None)
     curve, train = named_curve(run, signal.name if signal is not None else "eval/loss"), loss_curve(run)
@@ -34,7 +34,10 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     # Where train stood when each eval was made; the mean of an epoch is of its middle, an eval of its end.
     beside = np.interp(curve.steps + (1 / 2 if run.step_is == "epoch" else 0), train.at, train.level)
     early, late = float(np.median(beside[:third])), float(np.median(beside[-third:]))
-    if float(curve.values[0]) < float(curve.values[1:].min()):
+    metrics = [c for c in metric_changes(run) if c.signal.startswith("eval/")]
+    never = float(curve.values[0]) < float(curve.values[1:].min())
+    worthless = never and bool(metrics) and all(c.gain <= 0 for c in metrics)
+    if never:
         early, late = float(beside[0]), float(beside[-1])  # never as good as at first: what train has won since then says enough
     fell = (early - late) / abs(early) if early else 0.0
     gained = (first - last) / (abs(first) or 1.0)
@@ -44,12 +47,14 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     follows = len(curve) > evals and 2 * gained > ratio * fell and bool((np.diff(curve.values) < 0).all())
     turn = turn_of(signal)
     risen = turn is not None and 2 * turn.rise > most and max(turn.sigmas, turn.trend) > SURE  # then it is overfitting
-    if follows or fell < train_fall or gained > ratio * fell or furthest > most or risen or 2 * (last - first) > most * abs(first):
+    moves = furthest > most or risen or 2 * (last - first) > most * abs(first)
+    if follows or fell < train_fall or gained > ratio * fell or (moves and not worthless):
         return None
     span = (int(curve.steps[0]), int(curve.steps[-1]))
     numbers: dict[str, Scalar] = {
         "eval_first": first, "eval_last": last, "moved": abs(gained), "train_start": early, "train_end": late, "fell": fell,
         "evals": len(curve), "identical": bool(np.ptp(curve.values) == 0), "fell_beside": fell,
+        "never": int(worthless and moves), "eval_very_first": float(curve.values[0]),
     }  # fmt: skip
     margin = min(ratio * fell / max(abs(gained), ratio / 10), 10)
     return Evidence(numbers, (signal.name, "train/loss"), span[0], (span,), margin=margin, points=4 * len(curve))

@@ -53,12 +53,15 @@ def _around(run: Run, whole: Curve, curve: Curve, parts: int, *, amplitude: floa
         "autocorrelation": autocorrelation(rest), "rows": len(curve),
         "period_steps": None, "cycles": None, "period_epochs": None,
     }  # fmt: skip
-    wave = _wave(run, curve, clipped, chance, share, (per_epoch or 0.0) / interval)
+    places = (curve.steps - whole.steps[0]) % per_epoch / interval if per_epoch else np.zeros(len(curve))
+    wave = _wave(run, curve, clipped, chance, share, places)
     if wave is not None and per_epoch is not None and _is_stairs(curve, wave.period * interval, per_epoch, amplitude * level):
         wave = None
     margin, kind = 0.0, ""
     if wave is not None and swing >= amplitude * level:
         period = wave.period * interval
+        if per_epoch is not None and abs(period - per_epoch) <= interval:
+            period = per_epoch
         numbers |= {"period_steps": period, "cycles": len(values) / wave.period, "period_epochs": period / per_epoch if per_epoch else None}
         margin, kind = wave.share / share, "waves"
     elif run.step_is == "step" and per_epoch is not None and round(per_epoch) <= 1 and swing >= amplitude * level:
@@ -92,8 +95,8 @@ def _teeth(run: Run, curve: Curve, amplitude: float) -> tuple[Jump, ...]:
     return up if lost else ()
 
 
-def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float, epoch: float) -> Peak | None:
-    folded = folded_period(rest, CYCLES, epoch)
+def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float, places: Floats) -> Peak | None:
+    folded = folded_period(rest, CYCLES, places)
     if folded is not None and folded.chance <= chance and folded.share >= 1 / 2:
         return folded
     peak = strongest_period(rest, CYCLES)

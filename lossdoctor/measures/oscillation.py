@@ -62,26 +62,28 @@ def strongest_period(values: Floats, least_cycles: int = 4) -> Peak | None:
     return Peak(n / best, share, chance, local)
 
 
-def folded_period(values: Floats, least_cycles: int, asked: float) -> Peak | None:
-    """Find the period of 3 to 10 rows, or the `asked` one, of so many cycles whose phases differ most: what a periodogram cannot tell in a
-    few dozen rows, since teeth spread over its overtones.
+def folded_period(values: Floats, least_cycles: int, places: Floats) -> Peak | None:
+    """Find the period of 3 to 10 rows whose phases differ most, or that of `places`, shape (n,): how many rows into an epoch each row lies.
 
-    `share` is the variance between the phases, `chance` the tail of its F test, times the periods tried (epoch folding, Leahy et al. 1983);
-    of half the variance and more it holds for correlated noise too. Longer periods are a periodogram's matter.
+    A periodogram cannot tell it in a few dozen rows, since teeth spread over its overtones. Of at least `least_cycles` cycles, `share` is
+    the variance between the phases, `chance` the tail of its F test, times the periods tried (epoch folding, Leahy et al. 1983); of half
+    the variance and more it holds for correlated noise too. Longer periods are a periodogram's matter.
     """
     from scipy.special import fdtrc  # costs more than most runs need
 
     n, found = len(values), []
     centred = values - values.mean()
     total = float(np.sum(centred * centred))
-    periods = [period for period in {*range(SHORTEST, LONGEST + 1), asked} if SHORTEST <= period <= n / least_cycles]
-    for period in periods if total > 0 else ():
-        _, phases = np.unique(np.floor(np.arange(n) % period), return_inverse=True)
-        counts = np.bincount(phases)
-        between = float(np.sum(np.bincount(phases, centred) ** 2 / counts))
+    folds = [np.arange(n) % period for period in range(SHORTEST, LONGEST + 1)] + [np.floor(places).astype(np.intp)]
+    for fold in folds if total > 0 else ():
+        counts = np.bincount(fold)
+        counts = counts[counts > 0]
+        if not SHORTEST <= len(counts) <= n // least_cycles:
+            continue
+        between = float(np.sum(np.bincount(fold, centred)[np.bincount(fold) > 0] ** 2 / counts))
         ratio = between / (len(counts) - 1) * (n - len(counts)) / max(total - between, np.finfo(np.float64).tiny)
-        chance = min(1.0, len(periods) * float(fdtrc(len(counts) - 1, n - len(counts), ratio)))
-        found.append(Peak(float(period), between / total, chance, 0.0))
+        chance = min(1.0, len(folds) * float(fdtrc(len(counts) - 1, n - len(counts), ratio)))
+        found.append(Peak(float(len(counts)), between / total, chance, 0.0))
     return min(found, key=lambda peak: peak.chance, default=None)
 
 

@@ -4,6 +4,7 @@
 |---|---|
 | fastai | `epoch     train_loss  valid_loss  accuracy  time`, then `0         1.2345      0.9876      0.6543    00:10` |
 | skorch, spaCy | the same with a rule of dashes below the header |
+| DeepXDE | `Step      Train loss              Test loss`, then `0         [5.64e+01, 6.15e-01]    [5.61e+01, 6.15e-01]`: their sums |
 | own scripts | ` Epoch | TrainLoss | ValLoss |   LR`, then `     1 |    1.0164 |   0.8634 | 0.001 ` |
 """
 
@@ -24,7 +25,15 @@ _SHORT = {"e": "epoch", "ep": "epoch", "#": "step"}
 _RULE = re.compile(r"[-=+|\s\u2500-\u257f]{3,}")
 _NAME = re.compile(r"[A-Za-z#](?:[\w/.()%#@-]| (?![\d.+-]+(?:\s|%|$))){0,60}")  # no word of it is a number
 
+_CELL = re.compile(r"\[[^\[\]]{0,400}\]|[^\s,]+")
+
 Row = tuple[dict[str, float], int, float]
+
+
+def _summed(cell: str) -> str:
+    """The sum of a printed list; any other cell as it is."""
+    parts = [number(part) for part in cell.strip("[]").replace(",", " ").split()] if cell.startswith("[") else [None]
+    return cell if None in parts or not parts else str(sum(part for part in parts if part is not None))
 
 
 @dataclass(slots=True)
@@ -81,7 +90,10 @@ class Columns:
         return False
 
     def _row(self, text: str) -> bool:
-        cells = [cell.strip() for cell in text.strip().strip("|").split("|")] if "|" in text else text.replace(",", " ").split()
+        if "|" in text:
+            cells = [cell.strip() for cell in text.strip().strip("|").split("|")]
+        else:
+            cells = [_summed(cell) for cell in _CELL.findall(text)] if "[" in text else text.replace(",", " ").split()
         names = self._names
         if not self._mark and len(cells) == len(names) + 1 and whole(number(cells[0])) is not None:
             cells = cells[1:]  # pandas prints its index without a name

@@ -59,6 +59,7 @@ _ALONE = re.compile(
     rf"(?:{_GAP}(?:/|of){_GAP}({_COUNT}))?(?![.\d]*\d){_GAP}[\])]?:?",
     re.IGNORECASE,
 )
+_EPISODE_SCORE = re.compile(r"\b(?:(?:avg|average|mean)(?:[ ._]?score)?|score)\s{0,8}[:=]", re.IGNORECASE)
 _MEAN = re.compile(rf"(?:{_NUMBER})\s{{1,4}}\(\s{{0,8}}({_NUMBER})\s{{0,4}}\)")
 _FAIRSEQ_EPOCH = re.compile(r"\| epoch \d{3,6} \|")
 _ESPNET_EPOCH = re.compile(r"(\d{1,6})epoch results:")
@@ -118,9 +119,14 @@ def parse(text: str) -> Line | None:
         return None
     if (own := _of_one_framework(text)) is not None:
         return own
+    if "pisode" in text:
+        text = _EPISODE_SCORE.sub("reward:", text)
     counter, epoch, batch = _COUNTER.search(text), _EPOCH.search(text), None
+    alone = _ALONE.search(text)
+    if counter is not None and alone is not None and alone.start() < counter.start() and counter[0].lower().startswith("steps"):
+        counter = alone  # `Episode 100 Avg: 22.7 Steps: 2171`: the steps of these episodes
     if counter is None and epoch is None:
-        counter = _ALONE.search(text)
+        counter = alone
     elif counter is None and epoch and not epoch[3]:
         batch = _BATCH.search(text)
         if batch and not batch[2]:

@@ -21,8 +21,8 @@ TENTH = 10
 def finite(run: Run) -> Answer:
     """Good where a loss (or reward) was found and every row of every loss is a number."""
     losses = [signal for signal in run.loss_like() if len(signal)]
-    told = run.task == tasks.GAN or (run.task == tasks.RL and reward_change(run) is not None)
-    if run.signal("train/loss") is None and not any(True for _ in run.eval_losses()) and not (told and losses):
+    told = bool(losses) if run.task == tasks.GAN else run.task == tasks.RL and reward_change(run) is not None
+    if run.signal("train/loss") is None and not any(True for _ in run.eval_losses()) and not told:
         return unknown(*_nothing(run))
     bad = sum(int((~np.isfinite(signal.values)).sum()) for signal in losses)
     rows = sum(len(signal) for signal in losses)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsInt
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +123,13 @@ class Evidence:
     spans: tuple[tuple[int, int], ...] = ()
     margin: float = 1.5
     points: int = 0
+
+    @classmethod
+    def between(
+        cls, numbers: Mapping[str, Scalar], signals: tuple[str, ...], first: SupportsInt, last: SupportsInt, *, margin: float, points: int
+    ) -> Evidence:
+        """Evidence that begins at a step and reaches to another one."""
+        return cls(numbers, signals, int(first), ((int(first), int(last)),), margin, points)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,13 +36,12 @@ DETECTORS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         cliff, constant_clipping, divergence, eval_flat, eval_missing, eval_sparse, exploding_gradients, hockey_stick, loss_spike,
-        lr_restart, lr_zero, memory_leak, nan_loss, no_warmup, overfitting, plateau,
-        resume_discontinuity, sawtooth, schedule_ended_early, slow_convergence, stall, throughput_drop, underfitting, vanishing_gradients,
-        warmup_too_long, zero_loss, discriminator_wins,
-        level_shift, epoch_stairs, eval_leakage, eval_never, fp16_where_bf16, loss_scale_collapse, low_utilization, low_mfu,
-        memory_imbalance,
-        memory_near_limit, out_of_memory, corrupt_checkpoint, sparse_checkpoints, reward_collapse, reward_flat, kl_blowup, entropy_collapse,
-        completions_clipped, dpo_not_learning, duplicate_steps, sparse_logging, missing_signal, mixed_runs,
+        lr_restart, lr_zero, memory_leak, nan_loss, no_warmup, overfitting, plateau, resume_discontinuity, sawtooth,
+        schedule_ended_early, slow_convergence, stall, throughput_drop, underfitting, vanishing_gradients, warmup_too_long,
+        zero_loss, discriminator_wins, level_shift, epoch_stairs, eval_leakage, eval_never, fp16_where_bf16, loss_scale_collapse,
+        low_utilization, low_mfu, memory_imbalance, memory_near_limit, out_of_memory, corrupt_checkpoint, sparse_checkpoints,
+        reward_collapse, reward_flat, kl_blowup, entropy_collapse, completions_clipped, dpo_not_learning, duplicate_steps,
+        sparse_logging, missing_signal, mixed_runs,
         threshold, trend, drop, ratio_to_baseline, share_above,
     )
 }  # fmt: skip

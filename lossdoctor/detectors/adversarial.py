@@ -34,4 +34,4 @@ def discriminator_wins(run: Run, *, sure: float, fooled: float) -> Evidence | Sk
         "other_lowest": float(other.values.min()), "rows": len(mine),
     }  # fmt: skip
     margin = fooled * theirs / max(end, sure)
-    return Evidence(numbers, (pair[0].name, pair[1].name), since, ((since, int(mine.steps[-1])),), margin=margin, points=len(mine))
+    return Evidence.between(numbers, (pair[0].name, pair[1].name), since, mine.steps[-1], margin=margin, points=len(mine))

@@ -19,6 +19,13 @@ def beyond(found: float, limit: float) -> float:
     return found / limit if limit else inf
 
 
+def longest(flags: np.ndarray) -> tuple[int, int] | None:
+    """First and last index of the longest stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    best = 2 * int(np.argmax(edges[1::2] - edges[::2])) if len(edges) else 0
+    return (int(edges[best]), int(edges[best + 1]) - 1) if len(edges) else None
+
+
 def after_start(curve: Curve) -> Curve:
     """The rows after the first eighth, in which caches fill, kernels are compiled and readings begin."""
     return Curve(curve.steps[curve.width :], curve.values[curve.width :])

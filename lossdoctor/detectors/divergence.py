@@ -248,4 +248,4 @@ def _evidence(curve: Curve, name: str, found: Loss) -> Evidence:
         "rise_found": ratio - 1, "best_step": int(curve.at[found.low]), "shape": found.shape, "rows": len(curve),
         "never_fell": int(found.low == 0), "final": float(curve.values[-1]), "what": "eval" if name.startswith("eval") else "training",
     }  # fmt: skip
-    return Evidence(numbers, (name,), onset, ((onset, last),), margin=max(1.0, found.margin), points=len(curve))
+    return Evidence.between(numbers, (name,), onset, last, margin=max(1.0, found.margin), points=len(curve))

@@ -80,13 +80,8 @@ def eval_sparse(run: Run, *, least: int) -> Evidence | Skip | None:
         return Skip("nothing was evaluated", "eval_strategy='steps', eval_steps=...")
     if max(counts) >= least or run.last_step < 2 * least:
         return None
-    return Evidence(
-        {"evals": max(counts), "last_step": run.last_step, "suggested": _suggested(run)},
-        ("eval/loss",),
-        None,
-        (),
-        margin=least / max(counts),
-    )
+    numbers: dict[str, Scalar] = {"evals": max(counts), "last_step": run.last_step, "suggested": _suggested(run)}
+    return Evidence(numbers, ("eval/loss",), margin=least / max(counts))
 
 
 def _suggested(run: Run) -> int:

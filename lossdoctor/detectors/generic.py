@@ -97,13 +97,8 @@ def trend(run: Run, *, signal: str, change: float, z: float, after: float = 0.0)
     way = 1.0 if change >= 0 else -1.0
     if way * moved < abs(change) or way * score < z:
         return None
-    return _evidence(
-        signal,
-        curve,
-        np.ones(len(curve), dtype=bool),
-        {"change_found": moved, "z_found": float(score), "start": curve.start.value, "end": curve.end.value},
-        beyond(way * moved, abs(change)),
-    )
+    numbers: dict[str, Scalar] = {"change_found": moved, "z_found": float(score), "start": curve.start.value, "end": curve.end.value}
+    return _evidence(signal, curve, np.ones(len(curve), dtype=bool), numbers, beyond(way * moved, abs(change)))
 
 
 def drop(run: Run, *, signal: str, fall: float, sigmas: float = SURE, after: float = 0.0) -> Evidence | Skip | None:
@@ -140,13 +135,8 @@ def ratio_to_baseline(run: Run, *, signal: str, above: float = inf, below: float
         return None
     rows = np.zeros(len(curve), dtype=bool)
     rows[-curve.width :] = True
-    return _evidence(
-        signal,
-        curve,
-        rows,
-        {"ratio_found": ratio, "start": start, "end": end},
-        beyond(ratio, above) if ratio > above else beyond(below, ratio),
-    )
+    margin = beyond(ratio, above) if ratio > above else beyond(below, ratio)
+    return _evidence(signal, curve, rows, {"ratio_found": ratio, "start": start, "end": end}, margin)
 
 
 def _curve(run: Run, signal: str, after: float) -> Curve | Skip:
@@ -162,11 +152,7 @@ def _evidence(signal: str, curve: Curve, rows: np.ndarray, numbers: dict[str, Sc
     """Evidence with the numbers that every message may use; the span reaches from the first to the last of `rows`."""
     steps = curve.steps[rows]
     common: dict[str, Scalar] = {
-        "signal": signal,
-        "median": float(np.median(curve.values)),
-        "lowest": float(curve.values.min()),
-        "highest": float(curve.values.max()),
-        "rows": len(curve),
-    }
-    first, last = int(steps[0]), int(steps[-1])
-    return Evidence({**common, **numbers}, (signal,), first, ((first, last),), margin=margin, points=len(curve))
+        "signal": signal, "median": float(np.median(curve.values)), "lowest": float(curve.values.min()),
+        "highest": float(curve.values.max()), "rows": len(curve),
+    }  # fmt: skip
+    return Evidence.between({**common, **numbers}, (signal,), steps[0], steps[-1], margin=margin, points=len(curve))

@@ -57,8 +57,8 @@ def constant_clipping(run: Run, *, some_share: float, constant_share: float, sev
         "share": share, "limit": limit, "limit_known": known, "factor": factor, "median": float(np.median(values)),
         "max": float(values.max()), "harm": 1 if severe else 0, "rows": len(steady),
     }  # fmt: skip
-    span = (int(steady.steps[0]), int(steady.steps[-1]))
-    return Evidence(numbers, ("train/grad_norm",), span[0], (span,), margin=max(1.0, share / some_share), points=len(steady))
+    margin, ends = max(1.0, share / some_share), (steady.steps[0], steady.steps[-1])
+    return Evidence.between(numbers, ("train/grad_norm",), *ends, margin=margin, points=len(steady))
 
 
 def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: float, burst_share: float) -> Evidence | Skip | None:
@@ -96,7 +96,7 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
         "rows": len(steady), "grave": int(peak >= factor * burst * usual or (kind == "staying" and late >= factor**2 * reference)),
     }  # fmt: skip
     margin = max(1.0, ratio / factor if kind == "staying" else float(high.mean()) / burst_share)
-    return Evidence(numbers, ("train/grad_norm",), onset, ((onset, int(steady.steps[-1])),), margin=margin, points=len(steady))
+    return Evidence.between(numbers, ("train/grad_norm",), onset, steady.steps[-1], margin=margin, points=len(steady))
 
 
 def _doubled(loss: Curve) -> bool:
@@ -135,8 +135,7 @@ def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> 
     numbers: dict[str, Scalar] = {
         "median": median, "peak": peak, "exactly_zero": peak == 0.0, "level": loss.tail(), "fall": loss.fall, "rows": len(norm),
     }  # fmt: skip
-    span = (int(norm.steps[0]), int(norm.steps[-1]))
-    return Evidence(numbers, (name, "train/loss"), span[0], (span,), margin=beyond(limit, median), points=len(norm))
+    return Evidence.between(numbers, (name, "train/loss"), norm.steps[0], norm.steps[-1], margin=beyond(limit, median), points=len(norm))
 
 
 def _quietest_norm(run: Run) -> tuple[str, Curve]:

@@ -53,11 +53,5 @@ def eval_leakage(run: Run, *, under: float, alike: float, least_epochs: float, m
         "lead_last": float(np.expm1(np.median(lead[-third:]))), "together": together, "epochs": epochs,
         "eval_last": float(seen[-1]), "train_last": float(beside[-1]), "certain": int(both_low), "evals": len(steps),
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        (signal.name, "train/loss"),
-        int(steps[0]),
-        ((int(steps[0]), int(steps[-1])),),
-        margin=max(1.0, float(np.median(lead)) / float(np.log1p(under))),
-        points=4 * len(steps),
-    )
+    margin = max(1.0, float(np.median(lead)) / float(np.log1p(under)))
+    return Evidence.between(numbers, (signal.name, "train/loss"), steps[0], steps[-1], margin=margin, points=4 * len(steps))

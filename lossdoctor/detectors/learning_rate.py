@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import by_plan, lasting, past_its_end, rate_jumps, spoiled
+from lossdoctor.detectors.curve import by_plan, lasting, longest, past_its_end, rate_jumps, spoiled
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -22,9 +22,7 @@ def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
 
     Where every row prints 0 and the loss falls or blows up all the same, the rate was printed with too few decimals.
     """
-    rate = _rate(run)
-    if rate is None:
-        return NO_RATE
+    rate = named_curve(run, "train/learning_rate")
     zero = rate.values == 0
     if not zero.any() or float(zero[:-1].mean()) < share:
         return None
@@ -33,14 +31,12 @@ def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
     change = loss_change(run)
     if zero.all() and (spoiled(run) or (change is not None and change.seen and not change.excludes(share))):
         return None
-    span = _longest(zero, rate)
+    first, last = longest(zero) or (0, 0)
     numbers: dict[str, Scalar] = {
-        "share": float(zero.mean()),
-        "always": bool(zero.all()),
-        "rows": len(rate),
-        "peak": float(rate.values.max()),
-    }
-    return Evidence(numbers, ("train/learning_rate",), span[0], (span,), margin=2 + 3 * float(zero.mean()), points=len(rate))
+        "share": float(zero.mean()), "always": bool(zero.all()), "rows": len(rate), "peak": float(rate.values.max()),
+    }  # fmt: skip
+    margin, ends = 2 + 3 * float(zero.mean()), (rate.steps[first], rate.steps[last])
+    return Evidence.between(numbers, ("train/learning_rate",), *ends, margin=margin, points=len(rate))
 
 
 def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | Skip | None:
@@ -48,10 +44,8 @@ def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | S
 
     A rate that steps down from a level it had kept, and not to 0, is a schedule of steps: its last step is no end, above `floor` squared.
     """
-    rate = _rate(run)
-    if rate is None:
-        return NO_RATE
-    peak = float(rolling_median(rate.values, 5).max())  # a burst of a row or two is no peak
+    rate = named_curve(run, "train/learning_rate")
+    peak = float(rolling_median(rate.values, 5).max(initial=0.0))  # a burst of a row or two is no peak
     ended = _ended_at(rate, floor * peak)
     if ended is not None and _stepped_down(rate, ended):
         ended = _ended_at(rate, floor**2 * peak)
@@ -67,7 +61,7 @@ def schedule_ended_early(run: Run, *, floor: float, left: float) -> Evidence | S
     numbers: dict[str, Scalar] = {
         "ended_step": ended, "rest": rest, "peak": peak, "last": float(rate.values[-1]), "whole_part": whole,
     }  # fmt: skip
-    return Evidence(numbers, ("train/learning_rate",), ended, ((ended, int(rate.steps[-1])),), margin=rest / left, points=len(rate))
+    return Evidence.between(numbers, ("train/learning_rate",), ended, rate.steps[-1], margin=rest / left, points=len(rate))
 
 
 def lr_restart(run: Run, *, rise: float) -> Evidence | Skip | None:
@@ -76,12 +70,8 @@ def lr_restart(run: Run, *, rise: float) -> Evidence | Skip | None:
     Cosine restarts and cyclic schedules come back to a peak again and again, in equal distances and by plan (a scheduler type that says
     so); a plan that is known to be anything else is not excused by regularity.
     """
-    rate = _rate(run)
-    if rate is None:
-        return NO_RATE
+    rate = named_curve(run, "train/learning_rate")
     values = rate.values
-    if values.max() <= 0:
-        return None
     kind = str(run.setting("lr_scheduler_type") or "").lower()
     jumps = rate_jumps(rate, rise)
     if not len(jumps) or "cycl" in kind or "plateau" in kind or by_plan(rate, jumps):
@@ -118,22 +108,15 @@ def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Sk
     warm = int(rate.steps[peak_at]) / max(end, 1)
     falls = int((np.diff(values[: peak_at + 1]) <= 0).sum())
     rises = peak_at == len(values) - 1
-    unfinished = run.planned_steps is None and not settled(run) and rises
-    if (
-        (peak_at < least_rows and not (whole and rises))
-        or warm < share
-        or 2 * values[0] > values[peak_at]
-        or 10 * falls > peak_at
-        or unfinished
-        or run.window
-    ):
+    unknown = run.window or (run.planned_steps is None and not settled(run) and rises)
+    short = peak_at < least_rows and not (whole and rises)
+    if unknown or short or warm < share or 2 * values[0] > values[peak_at] or 10 * falls > peak_at:
         return None
     numbers: dict[str, Scalar] = {
         "warmup_steps_found": int(rate.steps[peak_at]), "share_found": warm, "end": end, "peak": float(values[peak_at]),
         "never_decayed": peak_at >= len(values) - 2,
     }  # fmt: skip
-    span = (int(rate.steps[0]), int(rate.steps[peak_at]))
-    return Evidence(numbers, ("train/learning_rate",), span[0], (span,), margin=warm / share, points=len(rate))
+    return Evidence.between(numbers, ("train/learning_rate",), rate.steps[0], rate.steps[peak_at], margin=warm / share, points=len(rate))
 
 
 def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate: float, norm_fall: float) -> Evidence | Skip | None:
@@ -142,9 +125,8 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
     A jump within the first logging interval is averaged away. What is left of it is a gradient norm that falls `norm_fall`-fold at once, at
     a rate that no Adam warms up to safely (`absurd_rate`).
     """
-    rate = _rate(run)
-    loss = loss_curve(run)
-    if rate is None:
+    rate, loss = named_curve(run, "train/learning_rate"), loss_curve(run)
+    if len(rate) < FEWEST:
         return NO_RATE
     if len(loss) < 8:
         return Skip("fewer than 8 values of the training loss", "log more often")
@@ -189,11 +171,6 @@ def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float)
     return float(norm.values[0]) >= max(1.0, norm_fall * float(np.median(norm.values[len(norm) // 4 :])))
 
 
-def _rate(run: Run) -> Curve | None:
-    rate = named_curve(run, "train/learning_rate")
-    return rate if len(rate) >= 4 else None
-
-
 def _ended_at(rate: Curve, floor: float) -> int | None:
     """The step from which the rate stays at or below `floor` to the end, after having been above it; None if it does not."""
     above = np.flatnonzero(rate.values > floor)
@@ -213,10 +190,3 @@ def _leading(zero: np.ndarray, share: float) -> bool:
     """Whether the zeros stand at the beginning for `share` of the rows."""
     first = int(np.argmin(zero)) if not zero.all() else len(zero)
     return first >= max(3, share * len(zero))
-
-
-def _longest(zero: np.ndarray, rate: Curve) -> tuple[int, int]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], zero.astype(np.int8), [0]))))
-    starts, ends = edges[::2], edges[1::2] - 1
-    best = int(np.argmax(ends - starts))
-    return int(rate.steps[starts[best]]), int(rate.steps[ends[best]])

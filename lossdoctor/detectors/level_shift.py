@@ -12,7 +12,6 @@ from lossdoctor.run import Run
 from lossdoctor.shapes.curve import Curve, loss_curve
 from lossdoctor.shapes.jumps import LAG, NEAR, Jump, jumps
 
-ROWS = 16  # of a curve whose level can be told on both sides of a shift
 WIDTH = 12  # rows on either side of an epoch boundary
 BOUNDARIES = 64  # epoch boundaries looked at in a run of very many epochs
 
@@ -24,9 +23,7 @@ def level_shift(run: Run, *, least: float, lasting: float, rate_change: float) -
     what loses all that was won, ends above twice the start, or at nothing: that is divergence, or a NaN that was filtered.
     """
     curve = loss_curve(run)
-    if len(curve) < ROWS:
-        return Skip(f"fewer than {ROWS} values of the training loss", "log more often")
-    if spoiled(run) or run.signals["train/loss"].segments[-1] > 0:
+    if not len(curve) or spoiled(run) or run.signals["train/loss"].segments[-1] > 0:
         return None
     start, length = warmup_end(run) + curve.span / 20, steps_per_epoch(run)
     found = [
@@ -51,8 +48,7 @@ def level_shift(run: Run, *, least: float, lasting: float, rate_change: float) -
         "grave": int(top.change >= 2 * least and (to_end or top.lasts >= 2 * lasting)),
         "at_boundary": int(_at_boundary(curve, top.row, length)), "rows": len(curve),
     }  # fmt: skip
-    margin = min(10, abs(top.change) / least)
-    return Evidence(numbers, ("train/loss",), top.step, ((top.step, last),), margin=margin, points=len(curve))
+    return Evidence.between(numbers, ("train/loss",), top.step, last, margin=min(10, abs(top.change) / least), points=len(curve))
 
 
 def _new_low(curve: Curve, jump: Jump) -> bool:

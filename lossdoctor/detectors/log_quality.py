@@ -32,7 +32,7 @@ def duplicate_steps(run: Run, *, share: float) -> Evidence | Skip | None:
         "doubled": len(doubled), "extra_rows": extra, "rows": len(loss), "from_step": low, "to_step": high,
         "restarts": int(loss.segments[-1]), "most": int(counts.max()), "redone": int(loss.segments[-1] > 0),
     }  # fmt: skip
-    return Evidence(numbers, ("train/loss",), low, ((low, high),), margin=beyond(extra, share * len(loss)), points=len(loss))
+    return Evidence.between(numbers, ("train/loss",), low, high, margin=beyond(extra, share * len(loss)), points=len(loss))
 
 
 def sparse_logging(run: Run, *, least: int) -> Evidence | Skip | None:
@@ -44,11 +44,9 @@ def sparse_logging(run: Run, *, least: int) -> Evidence | Skip | None:
     if rows >= least or run.step_is == "epoch" or run.last_step < 2 * max(rows, 1) or run.last_step < least:
         return None
     numbers: dict[str, Scalar] = {
-        "rows": rows,
-        "every": round(run.last_step / max(rows, 1)),
-        "last_step": run.last_step,
+        "rows": rows, "every": round(run.last_step / max(rows, 1)), "last_step": run.last_step,
         "suggested": max(1, round(run.last_step / 200)),
-    }
+    }  # fmt: skip
     return Evidence(numbers, (main.name,), None, (), margin=least / max(rows, 1))
 
 
@@ -58,17 +56,12 @@ def missing_signal(run: Run) -> Evidence | None:
     """
     wanted = _WANTED.get(run.task, ("train/learning_rate", "train/grad_norm"))
     missing = [name for name in wanted if run.signal(name) is None]
-    if run.task in _WANTED:
-        if not missing:
-            return None
-    elif len(missing) < len(wanted):
+    if not missing or (run.task not in _WANTED and len(missing) < len(wanted)):
         return None
     numbers: dict[str, Scalar] = {
-        "missing": ", ".join(missing),
-        "count": len(missing),
-        "no_rate": int("train/learning_rate" in missing),
-        "no_norm": int("train/grad_norm" in missing),
-    }
+        "missing": ", ".join(missing), "count": len(missing),
+        **{key: int(name in missing) for key, name in (("no_rate", "train/learning_rate"), ("no_norm", "train/grad_norm"))},
+    }  # fmt: skip
     return Evidence(numbers, (), None, (), margin=2.0)
 
 

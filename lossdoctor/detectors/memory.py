@@ -58,4 +58,4 @@ def _leak(name: str, curve: Curve, climb: float, still: float) -> Evidence | Non
         "start": low, "end": high, "start_gib": low / (1 << 30), "end_gib": high / (1 << 30), "climb_found": high / low - 1,
         "per_step": pace, "per_step_mib": pace / (1 << 20), "signal": name, "rows": len(curve),
     }  # fmt: skip
-    return Evidence(numbers, (name,), onset, ((onset, int(curve.steps[-1])),), margin=beyond(high / low - 1, climb), points=len(curve))
+    return Evidence.between(numbers, (name,), onset, curve.steps[-1], margin=beyond(high / low - 1, climb), points=len(curve))

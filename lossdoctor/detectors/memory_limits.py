@@ -57,14 +57,7 @@ def memory_near_limit(run: Run, *, limit: float, share: float) -> Evidence | Ski
         "is_full": int(2 * (100 - float(np.median(curve.values))) <= 100 - limit and not settled(run)), "signal": name,
         "rows": len(curve),
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        (name,),
-        int(over[0]),
-        ((int(over[0]), int(over[-1])),),
-        margin=beyond(shares[name], share),
-        points=len(curve),
-    )
+    return Evidence.between(numbers, (name,), over[0], over[-1], margin=beyond(shares[name], share), points=len(curve))
 
 
 def memory_imbalance(run: Run, *, differ: float) -> Evidence | Skip | None:
@@ -90,14 +83,7 @@ def memory_imbalance(run: Run, *, differ: float) -> Evidence | Skip | None:
         "gpus_seen": len(levels), "first_alone": int(fullest == "gpu/0/memory" and max(others) <= (1 - differ) * top),
         "ends_differ": int(fullest != "gpu/0/memory"), "rows": len(curve),
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        tuple(sorted(levels)),
-        int(curve.steps[0]),
-        ((int(curve.steps[0]), int(curve.steps[-1])),),
-        margin=beyond(gap, differ),
-        points=len(curve),
-    )
+    return Evidence.between(numbers, tuple(sorted(levels)), curve.steps[0], curve.steps[-1], margin=beyond(gap, differ), points=len(curve))
 
 
 def _percent(run: Run) -> list[tuple[str, Curve]]:

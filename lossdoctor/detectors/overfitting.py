@@ -172,4 +172,4 @@ def _evidence(run: Run, turn: Turn, rise: float, wider: float = 0.0) -> Evidence
         "kind": "gap" if wider else "rise", "apart": turn.final / train_end if train_end else None,
     }  # fmt: skip
     signals = (turn.signal, "train/loss") if len(train) else (turn.signal,)
-    return Evidence(numbers, signals, turn.since, ((turn.since, turn.last_step),), margin=wider or turn.rise / rise, points=turn.rows * 3)
+    return Evidence.between(numbers, signals, turn.since, turn.last_step, margin=wider or turn.rise / rise, points=turn.rows * 3)

@@ -304,4 +304,4 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
         "like_untrained": int(words and stand.level >= stand.limits.untrained), "rows": len(curve), "reason": reason,
         "known": int(reason != NOTHING), "what": "eval" if stand.change.signal.startswith("eval") else "training",
     }  # fmt: skip
-    return Evidence(numbers, (stand.change.signal,), first, ((first, int(curve.steps[-1])),), margin=3 if chance else 2, points=len(curve))
+    return Evidence.between(numbers, (stand.change.signal,), first, curve.steps[-1], margin=3 if chance else 2, points=len(curve))

@@ -82,14 +82,7 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
         "scale_before": top, "scale_lowest": lowest, "halvings_found": round(fallen), "from_step": onset, "low_share": stays,
         "at_end": int(bool(low[-1])), "rows": len(scale), "at_floor": 0,
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        ("train/loss_scale",),
-        onset,
-        ((onset, int(scale.steps[-1])),),
-        margin=beyond(fallen, halvings),
-        points=len(scale),
-    )
+    return Evidence.between(numbers, ("train/loss_scale",), onset, scale.steps[-1], margin=beyond(fallen, halvings), points=len(scale))
 
 
 def _told(run: Run, first: LogEvent, floor: float) -> Evidence:

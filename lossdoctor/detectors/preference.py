@@ -43,7 +43,7 @@ def dpo_not_learning(run: Run, *, near: float, least_accuracy: float, least_done
         name for name, curve in (("train/loss", loss), ("rewards/margins", margin), ("rewards/accuracies", accuracy)) if len(curve)
     )
     decisive = 2.0 if left is None else beyond(near, max(left, 0.0))
-    return Evidence(numbers, signals, first, ((first, run.last_step),), margin=decisive, points=max(len(loss), len(margin)))
+    return Evidence.between(numbers, signals, first, run.last_step, margin=decisive, points=max(len(loss), len(margin)))
 
 
 def _late(curve: Curve) -> float | None:

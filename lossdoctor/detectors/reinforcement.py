@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import beyond
+from lossdoctor.detectors.curve import beyond, longest
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.measures.noise import Noise
 from lossdoctor.model import Evidence, Scalar, Skip
@@ -46,14 +46,7 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
         "best": best, "best_step": int(at[top]), "end": end, "fell": drop, "fell_share": drop / scale, "begins_step": int(at[high]),
         "below_start": int(end < float(level[0])), "signal": name, "rows": len(curve),
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        (name,),
-        int(at[high]),
-        ((int(at[high]), int(curve.steps[-1])),),
-        margin=beyond(drop, sigmas * chance),
-        points=len(curve),
-    )
+    return Evidence.between(numbers, (name,), at[high], curve.steps[-1], margin=beyond(drop, sigmas * chance), points=len(curve))
 
 
 def _lost_at_once(name: str, curve: Curve) -> Evidence | None:
@@ -66,7 +59,7 @@ def _lost_at_once(name: str, curve: Curve) -> Evidence | None:
         "best": change.first, "best_step": first, "end": change.last, "fell": fell, "fell_share": 1.0, "begins_step": first,
         "below_start": 1, "signal": name, "rows": len(curve),
     }  # fmt: skip
-    return Evidence(numbers, (name,), first, ((first, last),), margin=beyond(-change.gain, change.error), points=len(curve))
+    return Evidence.between(numbers, (name,), first, last, margin=beyond(-change.gain, change.error), points=len(curve))
 
 
 def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip | None:
@@ -97,14 +90,9 @@ def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip
         "gained": int(gained), "only_trendless": int(zero < zero_share and not constant), "trend_z": float(trend), "signal": name,
         "rows": len(rows),
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        tuple(n for n in (name, "reward_std") if run.signal(n) is not None),
-        first,
-        ((first, run.last_step),),
-        margin=max(1.0, max(zero, 1.0 * constant) / zero_share),
-        points=len(rows),
-    )
+    names = tuple(n for n in (name, "reward_std") if run.signal(n) is not None)
+    margin = max(1.0, max(zero, 1.0 * constant) / zero_share)
+    return Evidence.between(numbers, names, first, run.last_step, margin=margin, points=len(rows))
 
 
 def kl_blowup(run: Run, *, limit: float, limit_of_sums: float, share: float) -> Evidence | Skip | None:
@@ -117,7 +105,7 @@ def kl_blowup(run: Run, *, limit: float, limit_of_sums: float, share: float) -> 
     if len(curve) < 8:
         return Skip("fewer than 8 values of kl were logged", HOW)
     bound = limit if name == "kl" else limit_of_sums
-    found = _longest(curve.level > bound)
+    found = longest(curve.level > bound)
     if found is None or found[1] - found[0] + 1 < max(2, share * len(curve.level)):
         return None
     first, last = found
@@ -126,9 +114,7 @@ def kl_blowup(run: Run, *, limit: float, limit_of_sums: float, share: float) -> 
         "kl_top": top, "kl_start": curve.head(3), "kl_end": curve.tail(), "bound": bound, "signal": name, "rows": len(curve),
         "over_share": float((curve.level > bound).mean()), "comes_back": int(last < len(curve.level) - 2),
     }  # fmt: skip
-    return Evidence(
-        numbers, (name,), int(curve.at[first]), ((int(curve.at[first]), int(curve.at[last])),), margin=top / bound, points=len(curve)
-    )
+    return Evidence.between(numbers, (name,), curve.at[first], curve.at[last], margin=top / bound, points=len(curve))
 
 
 def entropy_collapse(run: Run, *, limit: float, lasting: float) -> Evidence | Skip | None:
@@ -156,14 +142,7 @@ def entropy_collapse(run: Run, *, limit: float, lasting: float) -> Evidence | Sk
         "below_step": int(curve.at[first]), "half_step": int(curve.at[min(low, first)]),
         "rows": len(curve),
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        ("entropy",),
-        int(curve.at[min(low, first)]),
-        ((int(curve.at[min(low, first)]), int(curve.steps[-1])),),
-        margin=beyond(limit, end),
-        points=len(curve),
-    )
+    return Evidence.between(numbers, ("entropy",), curve.at[min(low, first)], curve.steps[-1], margin=beyond(limit, end), points=len(curve))
 
 
 def completions_clipped(run: Run, *, limit: float) -> Evidence | Skip | None:
@@ -174,21 +153,15 @@ def completions_clipped(run: Run, *, limit: float) -> Evidence | Skip | None:
     late = float(np.median(curve.values[-max(3, len(curve) // 3) :]))
     if late <= limit:
         return None
-    stretch = _longest(curve.level > limit)
+    stretch = longest(curve.level > limit)
     first = int(curve.at[stretch[0]]) if stretch else int(curve.steps[0])
     numbers: dict[str, Scalar] = {
         "clipped_late": late, "clipped_start": curve.head(3), "from_step": first, "grew": int(curve.head(3) <= limit),
         "length_limit": run.number("max_completion_length"), "rows": len(curve),
         "ended_length": ended.tail() if len(ended := named_curve(run, "completions/mean_terminated_length")) else None,
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        ("completions/clipped_ratio",),
-        first,
-        ((first, int(curve.steps[-1])),),
-        margin=beyond(1 - limit, 1 - late),
-        points=len(curve),
-    )
+    margin = beyond(1 - limit, 1 - late)
+    return Evidence.between(numbers, ("completions/clipped_ratio",), first, curve.steps[-1], margin=margin, points=len(curve))
 
 
 def _at_top(run: Run) -> bool:
@@ -201,12 +174,3 @@ def _at_top(run: Run) -> bool:
 def _reward(run: Run) -> tuple[str, Curve]:
     name = next((n for n in REWARDS if run.signal(n) is not None), "reward")
     return name, named_curve(run, name)
-
-
-def _longest(flags: np.ndarray) -> tuple[int, int] | None:
-    """First and last index of the longest stretch of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
-    if not len(edges):
-        return None
-    best = int(np.argmax(edges[1::2] - edges[::2]))
-    return int(edges[2 * best]), int(edges[2 * best + 1]) - 1

@@ -71,8 +71,7 @@ def _around(run: Run, whole: Curve, curve: Curve, parts: int, *, amplitude: floa
         margin, kind = len(teeth) / TEETH, "teeth"
     if not kind:
         return None
-    first, last = int(curve.steps[0]), int(curve.steps[-1])
-    return Evidence(numbers | {"kind": kind}, ("train/loss",), first, ((first, last),), margin=max(1.0, margin), points=len(curve))
+    return Evidence.between(numbers | {"kind": kind}, ("train/loss",), *curve.steps[[0, -1]], margin=max(1.0, margin), points=len(curve))
 
 
 def _is_stairs(curve: Curve, period: float, per_epoch: float, least: float) -> bool:

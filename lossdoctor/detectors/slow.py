@@ -108,8 +108,7 @@ def _evidence(curve: Curve, name: str, start: float, end: float, margin: float, 
     whole: dict[str, Scalar] = {
         "start": start, "end": end, "drop": start - end, "fall": (start - end) / abs(start), "rows": len(curve), "signal": name,
     }  # fmt: skip
-    span = (int(curve.steps[0]), int(curve.steps[-1]))
-    return Evidence(whole | numbers, (name,), span[0], (span,), margin=margin, points=len(curve))
+    return Evidence.between(whole | numbers, (name,), curve.steps[0], curve.steps[-1], margin=margin, points=len(curve))
 
 
 def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> Evidence | Skip | None:
@@ -139,8 +138,7 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
         "level": level, "chance": reference.value, "chance_name": reference.name, "of_chance": level / reference.value,
         "kind": "chance" if level >= (1 - still) * reference.value else "rest", "train": end, "evals": len(evals), "what": "eval",
     }  # fmt: skip
-    span = (int(evals.steps[0]), int(evals.steps[-1]))
-    return Evidence(numbers, ("eval/loss",), span[0], (span,), margin=2, points=len(evals))
+    return Evidence.between(numbers, ("eval/loss",), evals.steps[0], evals.steps[-1], margin=2, points=len(evals))
 
 
 def _worthless(run: Run) -> Evidence | None:
@@ -155,8 +153,7 @@ def _worthless(run: Run) -> Evidence | None:
             "level": float(curve.values[-1]), "chance": bound, "chance_name": "a constant answer", "of_chance": None, "kind": "constant",
             "train": None, "evals": len(curve), "what": signal.raw_name,
         }  # fmt: skip
-        span = (int(curve.steps[0]), int(curve.steps[-1]))
-        return Evidence(numbers, (name,), span[0], (span,), margin=2, points=len(curve))
+        return Evidence.between(numbers, (name,), curve.steps[0], curve.steps[-1], margin=2, points=len(curve))
     return None
 
 
@@ -174,8 +171,8 @@ def _no_language(run: Run, still: float) -> Evidence | Skip | None:
         "level": level, "chance": reference, "chance_name": f"ln {round(exp(reference))}", "of_chance": level / reference,
         "kind": "chance" if level >= (1 - still) * reference else "words", "train": None, "evals": 0, "what": "training",
     }  # fmt: skip
-    span = (int(curve.steps[0]), int(curve.steps[-1]))
-    return Evidence(numbers, ("train/loss",), span[0], (span,), margin=3 * level / (2 * reference), points=len(curve))
+    margin = 3 * level / (2 * reference)
+    return Evidence.between(numbers, ("train/loss",), curve.steps[0], curve.steps[-1], margin=margin, points=len(curve))
 
 
 def _epochs_at(run: Run, curve: Curve, share: float) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 from lossdoctor.detectors.curve import lasting, rate_jumps, spoiled, warmup_end
 from lossdoctor.measures.extremes import tail_chance
 from lossdoctor.measures.level import MAD_TO_SIGMA, Floats, row_medians
-from lossdoctor.model import Evidence, Scalar
+from lossdoctor.model import Evidence
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
@@ -53,14 +53,12 @@ def loss_spike(
     squared above all others, while these differ by less than half.
     """
     curve = loss_curve(run)
-    if FEWEST <= len(curve) < MANY and not spoiled(run):
-        return _alone(curve, ratio)
-    if len(curve) < MANY or (spoiled(run) and len(curve) < window):
+    if len(curve) < FEWEST or (spoiled(run) and len(curve) < max(window, MANY)):
         return None
     base, noise = _before(curve, min(window, max(5, len(curve) // 4)))
     bar = sigmas + float(np.log(max(len(curve), 100) / 100) / np.sqrt(2))  # so grows the highest of so many rows of Laplace noise
     needed = {1: ratio, slow_rows: slow_ratio}
-    found = _events(curve, base, noise, bar, needed)
+    found = _events(curve, base, noise, bar, needed) if len(curve) >= MANY else []
     skip = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
     skip = max(GAP, min(skip, len(curve) // 10))
     tail = _tail(curve, found, base, skip)
@@ -70,7 +68,7 @@ def loss_spike(
     chances = {event: tail_chance(event.height - event.level, tail) / min(event.rows, slow_rows) ** 2 for event in found}
     second = sorted(chances.values())[1:2]  # two as high as that are expected together its square / 2 times (Poisson)
     rare = max(rare, *second) if second and second[0] ** 2 / 2 <= rare else rare
-    events = [
+    events = _alone(curve, ratio) or [
         event
         for event in found
         if event.first >= skip
@@ -95,20 +93,14 @@ def loss_spike(
     return Evidence(numbers, ("train/loss",), onset, spans, margin=max(1.0, top.ratio / ratio), points=len(curve))
 
 
-def _alone(curve: Curve, ratio: float) -> Evidence | None:
+def _alone(curve: Curve, ratio: float) -> list[Event]:
     """One of a few rows, not among the first two nor the last, far above the others, which lie close together."""
     values, at = curve.values, int(np.argmax(curve.values))
     others = np.delete(values, at)
-    low, high, top = float(others.min()), float(others.max()), float(values[at])
-    if not 2 <= at < len(values) - 1 or low <= 0 or 2 * high >= 3 * low or top < ratio**2 * high:
-        return None
-    level, step = float(np.median(others)), int(curve.steps[at])
-    numbers: dict[str, Scalar] = {
-        "spikes": 1, "height": top, "ratio_found": top / level, "level": level, "before": float(values[at - 1]), "top_step": step,
-        "sigmas_found": min((top - level) / max(high - low, curve.quantum, level / 100), 10**9),
-        "rows_high": 1, "rows": len(curve), "recovery": "fast", "bar": 0.0,
-    }  # fmt: skip
-    return Evidence(numbers, ("train/loss",), step, ((step, step),), margin=top / level / ratio, points=len(curve))
+    low, high, top, level = float(others.min()), float(others.max()), float(values[at]), float(np.median(others))
+    if len(values) >= MANY or not 2 <= at < len(values) - 1 or low <= 0 or 2 * high >= 3 * low or top < ratio**2 * high:
+        return []
+    return [Event(at, at, level, top, (top - level) / max(high - low, curve.quantum, level / 100))]
 
 
 def _before(curve: Curve, width: int) -> tuple[Floats, Floats]:

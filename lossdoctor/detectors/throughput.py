@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import beyond
+from lossdoctor.detectors.curve import beyond, longest
 from lossdoctor.measures.level import Floats, rolling_median, sigma
 from lossdoctor.measures.trend import theil_sen
 from lossdoctor.model import Evidence, Scalar, Skip
@@ -41,7 +41,7 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
     if name == "wall time":  # other work on the machine slows a stretch now and then
         below, share = below_wall, 2 * share
     slow = smooth < below * baseline
-    first, last = _longest(slow)
+    first, last = longest(slow) or (0, -1)
     rows = last - first + 1
     if rows < max(WINDOW, share * len(rate)) or first < 5 or not _apart(rate[:first], rate[first : last + 1], sigmas):
         return None
@@ -52,8 +52,7 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
         "rows": rows, "share_found": rows / len(rate), "recovered": last < len(rate) - 3, "signal": name,
         "lost": min(lost, 10**6), "grave": int(lost >= 1 / TENTH or last >= len(rate) - 3),
     }  # fmt: skip
-    span = (int(steps[first]), int(steps[last]))
-    return Evidence(numbers, (name,), span[0], (span,), margin=beyond(below * baseline, speed), points=len(rate))
+    return Evidence.between(numbers, (name,), steps[first], steps[last], margin=beyond(below * baseline, speed), points=len(rate))
 
 
 def _apart(before: Floats, slow: Floats, sigmas: float) -> bool:
@@ -121,13 +120,3 @@ def _from_wall_times(run: Run) -> tuple[str, Ints, Floats] | None:
     keep = ~paused & (np.diff(times) > 0) & (np.diff(steps) > 0)
     keep[0] = False  # the first interval holds compilation and warm caches
     return ("wall time", steps[1:][keep], rate[keep]) if keep.sum() >= 12 else None
-
-
-def _longest(slow: np.ndarray) -> tuple[int, int]:
-    """First and last row of the longest stretch of True; (0, -1) where there is none."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], slow.astype(np.int8), [0]))))
-    if not len(edges):
-        return 0, -1
-    starts, ends = edges[::2], edges[1::2] - 1
-    best = int(np.argmax(ends - starts))
-    return int(starts[best]), int(ends[best])

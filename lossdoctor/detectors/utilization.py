@@ -39,14 +39,7 @@ def low_utilization(run: Run, *, busy: float, least_rows: int, waiting: float, l
         "kind": "utilization", "busiest": tops[name], "median": float(np.median(curve.values)), "gpus_seen": len(readings),
         "signal": name, "rows": len(curve),
     }  # fmt: skip
-    return Evidence(
-        numbers,
-        (name,),
-        int(curve.steps[0]),
-        ((int(curve.steps[0]), int(curve.steps[-1])),),
-        margin=beyond(busy, tops[name]),
-        points=len(curve),
-    )
+    return Evidence.between(numbers, (name,), curve.steps[0], curve.steps[-1], margin=beyond(busy, tops[name]), points=len(curve))
 
 
 def _waits(run: Run, *, share: float, least_rows: int) -> Evidence | bool:
@@ -70,8 +63,7 @@ def _waits(run: Run, *, share: float, least_rows: int) -> Evidence | bool:
         "kind": "waits", "wait_share": found, "wait_seconds": float(waited[usual].mean()),
         "step_seconds": float(took[usual].mean()), "signal": WAIT, "rows": len(took),
     }  # fmt: skip
-    span = (int(steps[0]), int(steps[-1]))
-    return Evidence(numbers, (WAIT, "perf/step_seconds"), span[0], (span,), margin=beyond(found, share), points=len(took))
+    return Evidence.between(numbers, (WAIT, "perf/step_seconds"), steps[0], steps[-1], margin=beyond(found, share), points=len(took))
 
 
 def low_mfu(run: Run, *, least: float) -> Evidence | Skip | None:
@@ -90,16 +82,5 @@ def low_mfu(run: Run, *, least: float) -> Evidence | Skip | None:
     found = found / unit
     if found >= least or found == 0:
         return None
-    numbers: dict[str, Scalar] = {
-        "mfu": found,
-        "mfu_best": float(rows.max()) / unit,
-        "rows": len(rows),
-    }
-    return Evidence(
-        numbers,
-        ("perf/mfu",),
-        int(curve.steps[0]),
-        ((int(curve.steps[0]), int(curve.steps[-1])),),
-        margin=beyond(least, found),
-        points=len(rows),
-    )
+    numbers: dict[str, Scalar] = {"mfu": found, "mfu_best": float(rows.max()) / unit, "rows": len(rows)}
+    return Evidence.between(numbers, ("perf/mfu",), curve.steps[0], curve.steps[-1], margin=beyond(least, found), points=len(rows))

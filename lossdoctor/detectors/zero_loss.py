@@ -60,7 +60,7 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
         "zero_with_norm": int(float(tail.max()) == 0 and len(norm) > 0 and 2 * norm.end.value >= float(np.median(norm.values)) > 0),
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
-    return Evidence(numbers, signals, at, ((at, int(curve.steps[-1])),), margin=3 if end == 0 else 2, points=len(curve))
+    return Evidence.between(numbers, signals, at, curve.steps[-1], margin=3 if end == 0 else 2, points=len(curve))
 
 
 def _without_boxes(run: Run) -> Evidence | None:
@@ -74,7 +74,7 @@ def _without_boxes(run: Run) -> Evidence | None:
         "what": empty[0].raw_name, "level": 0.0, "reached_step": first, "reached_share": 0.0, "reached_epoch": None, "exactly_zero": True,
         "norm_is_zero": False, "norm_median": None, "norm_is_nan": False, "bound": 0.0, "start": 0.0,
     }  # fmt: skip
-    return Evidence(numbers, (empty[0].name,), first, ((first, last),), margin=3, points=rows)
+    return Evidence.between(numbers, (empty[0].name,), first, last, margin=3, points=rows)
 
 
 def _perfect_from_the_start(run: Run, epochs: float) -> bool:

@@ -67,7 +67,7 @@ def jumps(curve: Curve) -> tuple[Jump, ...]:
 def _climb(curve: Curve, near: int) -> Jump | None:
     """The one step upwards that is twice as high as any other: pieces pass over it where the curve falls steeply before, and the level of
     many rows before hides it."""
-    if len(curve) < 4 * LAG or not curve.noise:
+    if len(curve) < 6 * LAG or not curve.noise:
         return None
     medians = row_medians(np.lib.stride_tricks.sliding_window_view(curve.values, LAG))
     steps = medians[LAG:] - medians[:-LAG]

@@ -102,7 +102,8 @@ def _log(table: Table, path: Path, metric: Mapping[str, str], run: str, names: M
         detail = f"{int((~usable).sum())} of {table.rows} rows have no usable {axis.step_is} and were left out"
         faults.append(Fault("row-without-step", path.name, detail))
     series, held = [], []
-    hidden = hidden_nans({name: table.known[column][usable] for name, column in names.items() if column not in axis.used}, where[usable])
+    own = {name: table.known[c][usable] for name, c in names.items() if c not in axis.used | table.words.keys()}
+    hidden = hidden_nans(own, where[usable])
     notes += [f"column {name} is empty to the end of the table: read as NaN, which pandas writes so" for name in sorted(hidden)]
     for name, column in names.items():
         rows = usable if name in hidden else table.known[column] & usable

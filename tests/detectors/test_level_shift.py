@@ -83,7 +83,7 @@ def test_a_smooth_curve_and_a_sawtooth_have_no_stairs():
 
 
 def test_few_rows_and_broken_losses_are_left_to_others():
-    assert level(make({"loss": learned(20)}), "level-shift") == "skipped"
+    assert level(make({"loss": learned(12)}), "level-shift") == "skipped"
     values = shifted(0.6)
     values[150:] = np.nan
     assert level(make({"loss": values}), "level-shift") == "healthy"

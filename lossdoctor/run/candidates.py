@@ -30,6 +30,7 @@ _NO_LOSS = frozenset(
 _MACHINE = ("perf/", "gpu/", "host/", "process/", "system/", "timing", "train/learning_rate", "train/step_loss_max", "train/nonfinite")
 _EVALUATION = frozenset(("dev", "eval", "evaluation", "test", "val", "valid", "validation"))
 _TRAINING = frozenset(("train", "training"))
+_BY_SET = _EVALUATION | {"vloss"}
 _OF_POLICIES = frozenset(("actor", "critic", "pg", "policy"))
 _TOTAL = frozenset(("all", "full", "overall", "sum", "total"))
 _ADVERSARY = re.compile(r"(?:^|[/_. ])(?:d|disc|discriminator|critic|dis|netd)(?:[/_. ]|$|loss)")
@@ -68,9 +69,12 @@ def assumed(signals: Mapping[str, Signal]) -> dict[str, Signal]:
     up by a weighted sum. Or two columns are called by their sets alone, and that of training falls: scores rise. Two networks that play
     against each other have no such loss, nor has a policy.
     """
-    train, evaluated = signals.get("train"), next((signals[name] for name in sorted(_EVALUATION) if name in signals), None)
+    train, evaluated = signals.get("train"), next((signals[name] for name in signals if name.lower() in _BY_SET), None)
     if "train/loss" not in signals and train is not None and evaluated is not None and train.values[-1] < train.values[0]:
         return {"train/loss": replace(train, name="train/loss"), "eval/loss": replace(evaluated, name="eval/loss")}  # `train 0.35 val 0.18`
+    known = signals.get("train/loss")
+    if known is not None and evaluated is not None and "eval/loss" not in signals and _alike(known, evaluated):
+        return {"eval/loss": replace(evaluated, name="eval/loss")}  # `Loss: 0.35, Val: 0.18`
     found = candidates(signals)
     of_policy = any(_OF_POLICIES & _tokens(one.name) for one in found)
     if "train/loss" in signals or of_policy or adversaries(one.name for one in found):
@@ -88,6 +92,15 @@ def assumed(signals: Mapping[str, Signal]) -> dict[str, Signal]:
     if "eval/loss" not in signals and len(held_out) == 1:
         made["eval/loss"] = replace(held_out[0], name="eval/loss")
     return made
+
+
+def _alike(loss: Signal, other: Signal) -> bool:
+    """Whether two columns can be of one scale, and the other is no score, which rises to 1 while the loss falls."""
+    if not len(loss) or not len(other) or min(loss.values[0], loss.values[-1], other.values[0], other.values[-1]) <= 0:
+        return False
+    ratios = other.values[[0, -1]] / loss.values[[0, -1]]
+    score = other.values.max() <= 1 and other.values[-1] > other.values[0] and loss.values[-1] < loss.values[0]
+    return bool(((ratios > 1 / TWENTY) & (ratios < TWENTY)).all()) and not score
 
 
 def says_training_loss(name: str) -> bool:

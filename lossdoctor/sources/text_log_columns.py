@@ -74,6 +74,7 @@ class Columns:
 
     def _header(self, text: str) -> bool:
         bare = text.strip().strip("*|=").strip()
+        bare = bare.lstrip("# ") if bare[:2] != "# " or len(bare.split()) < 3 else bare  # `#step loss lr`, but spaCy's `#` is a column
         for mark, cut in (("|", r"\|"), (",", ","), ("", r"\t|\s{2,}"), ("", r"\s+")):
             if mark and mark not in bare:
                 continue

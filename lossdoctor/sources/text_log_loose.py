@@ -21,6 +21,10 @@ _HELD_OUT = re.compile(r"(?:val(?:id(?:ation)?)?|eval(?:uation)?|test(?:ing)?|de
 _OWN = re.compile(r"(?:train|val|valid|validation|eval|test|dev)", re.IGNORECASE)
 # `Processing |######| (391/391) Data: 0.002s | Batch: 0.31s | ETA: 0:00:01 | Loss: 0.52 | top1: 81.0`: the package `progress`.
 _BAR = re.compile(r"^\s{0,8}[^|]{0,40}\|[# ]{1,200}\|\s{0,4}\(?\d{1,12}/(?P<size>\d{1,12})\)?")
+# `-> val 0.3801 nats`: what is evaluated is told by the set alone.
+_ALONE = re.compile(
+    r"\W{0,12}(?:val(?:id\w{0,10})?|eval|dev)\b[\s:=]{0,8}(\d{1,9}\.\d{1,12}(?:[eE][-+]?\d{1,3})?)(?!\s{0,4}%|\w)", re.IGNORECASE
+)
 _LEAD = 24
 _LONGEST = 500
 
@@ -46,7 +50,8 @@ def read(text: str, *, held_out: bool = False) -> tuple[dict[str, float], int | 
     """The values of a line that begins with a loss or a reward, its names with the split that it begins with (or that a heading above it
     named: `held_out`), and the batches that a bar before it counts; empty for any other line."""
     if len(text) > _LONGEST or not any(map(text.lower().__contains__, _HINTS)):
-        return {}, None
+        alone = _ALONE.match(text[:_LONGEST])
+        return ({"val": float(alone[1])} if alone else {}), None
     if "|" in text and (bar := _BAR.match(text)):
         found = pairs(text[bar.end() :])
         return (found, int(bar["size"])) if any(map(is_loss, found)) else ({}, None)

@@ -83,7 +83,7 @@ def _shapes(run: Run, curve: Curve, limits: Limits, *, ends_in_nan: bool) -> Ite
     yield from _turned(curve, limits)
     yield from _rises_all_along(run, curve, limits)
     yield from _thrown(curve)
-    yield from _climbs(curve, limits, "climbing")
+    yield from _climbs(curve, limits, "climbing", least=1 if run.step_is == "epoch" else 2)  # no batch is a whole epoch
     yield from _dwells(curve, limits)
 
 
@@ -199,7 +199,7 @@ def _wanders(level: Floats, best: float, end: float) -> bool:
     return int((np.diff(side) > 0).sum()) > 2
 
 
-def _climbs(curve: Curve, limits: Limits, shape: str, least: int = 2) -> Iterator[Loss]:
+def _climbs(curve: Curve, limits: Limits, shape: str, least: int) -> Iterator[Loss]:
     """The last rows, `least` of them, stand far above the level of everything in the stretch before, and have not turned."""
     values, n = curve.values, len(curve)
     window = max(8, n // 3)

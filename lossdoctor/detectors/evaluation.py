@@ -36,7 +36,8 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     early, late = float(np.median(beside[:third])), float(np.median(beside[-third:]))
     metrics = [c for c in metric_changes(run) if c.signal.startswith("eval/")]
     never = float(curve.values[0]) < float(curve.values[1:].min())
-    worthless = never and bool(metrics) and all(c.gain <= 0 for c in metrics)
+    low = [c for c in metrics if c.gain <= 0 or (not c.seen and c.signal == "eval/accuracy" and c.last < 1 / 4)]
+    worthless = never and bool(metrics) and len(low) == len(metrics)
     if never:
         early, late = float(beside[0]), float(beside[-1])  # never as good as at first: what train has won since then says enough
     fell = (early - late) / abs(early) if early else 0.0

@@ -38,7 +38,10 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
     # Rewards of right or wrong are often one value for many rows: the plain deviation, for the robust one is 0 there.
     chance = max(curve.level_noise, Noise(float(np.std(np.diff(curve.values))) / float(np.sqrt(2))).error(5))
     drop, scale = best - end, best - min(lowest_before, float(level.min()))
-    beyond_noise = drop >= sigmas * chance or (drop > 0 and curve.after(int(at[top])).trend()[1] <= -SURE)
+    last = max(SOME, round(lasting * len(curve)))
+    before = curve.values[:-last][curve.steps[:-last] >= at[top]]  # the last rows are all worse than most since the best
+    beyond_noise = len(before) >= SOME and float(curve.values[-last:].max()) < float(np.quantile(before, 1 / 4))
+    beyond_noise |= drop >= sigmas * chance or (drop > 0 and curve.after(int(at[top])).trend()[1] <= -SURE)
     if top >= len(level) - 2 or drop <= 0 or drop < fall * scale or not beyond_noise:
         return None
     high = top + int(np.flatnonzero(level[top:] >= best - 3 * curve.level_noise)[-1])  # there the fall begins
@@ -118,7 +121,8 @@ def kl_blowup(run: Run, *, limit: float, limit_of_sums: float, share: float) -> 
 
 
 def entropy_collapse(run: Run, *, limit: float, lasting: float) -> Evidence | Skip | None:
-    """The entropy of the policy (nats a token, its level) lies below `limit` for the last `lasting` of the run, having begun above it.
+    """The entropy of the policy (nats a token, its level) lies below `limit`, or so small a share of where it began, for the last
+    `lasting` of the run.
 
     The entropy of a continuous action space may be negative and says nothing by its level.
     """
@@ -129,6 +133,7 @@ def entropy_collapse(run: Run, *, limit: float, lasting: float) -> Evidence | Sk
     start = curve.head(3)
     if float(level.min()) < 0 or start <= 2 * limit:
         return None
+    limit *= max(1.0, start)  # a policy of many words has more to lose
     above = np.flatnonzero(level > limit)
     first = int(above[-1]) + 1 if len(above) else 0
     if len(level) - first < max(2, lasting * len(level)):

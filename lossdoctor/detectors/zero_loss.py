@@ -10,7 +10,7 @@ from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.run.candidates import loss_like
-from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
+from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
 
 FEWEST, TENTH = 5, 10  # rows of an accuracy; part of the plan
 THIRD = 3  # of the rows: one spike must not hide what the rest does
@@ -45,7 +45,8 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     for bound in (2 * curve.quantum, nats, low):
         at, share, epochs = _reached(run, curve, max(bound, end))
         early = share <= early_share or (epochs is not None and epochs <= early_epochs)
-        if end <= bound and (early or denied or _at_once(curve, max(bound, end) if end else 0.0)):
+        known = bound == low and _fell_through(run, curve, low)
+        if end <= bound and (early or denied or known or _at_once(curve, max(bound, end) if end else 0.0)):
             break
     else:
         return None
@@ -104,6 +105,15 @@ def _at_once(curve: Curve, bound: float, stood: int = 1) -> bool:
     reached = int(np.argmax(size <= bound))
     enough = float(size[: curve.width].max()) / (2 if bound else TENTH)
     return reached >= stood and float(size[reached - stood : reached].min()) >= enough
+
+
+def _fell_through(run: Run, curve: Curve, low: float) -> bool:
+    """Whether the loss went from half of its start to three times `low` within a tenth of the rows, and the evals went there too, which no
+    memory helps: the model found where the answer can be read."""
+    size = np.abs(curve.values)
+    high, under = np.flatnonzero(size >= size[: curve.width].max() / 2), np.flatnonzero(size <= THIRD * low)
+    sudden = len(high) > 0 and len(under) > 0 and TENTH * int(under[0] - high[-1]) <= len(curve)
+    return sudden and any(0 <= curve_of(one).tail() <= low for one in run.eval_losses())
 
 
 def _language_model(run: Run) -> bool:

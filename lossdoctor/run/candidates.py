@@ -18,6 +18,7 @@ _WORDS = frozenset(
         "mae", "mlogloss", "mse", "nce", "infonce", "nll", "perplexity", "ppl", "recon", "reconstruction", "rmse", "xent", "lossfn",
     )
 )  # fmt: skip
+_MINIMISED = frozenset(("bce", "elbo", "infonce", "nce", "nll", "xent"))
 _TWO_WORDS = re.compile(r"cross_?entropy|free_energy|smooth_?l1")
 # The losses that GAN trainers print by the name of the network: CycleGAN, pix2pix, BasicSR.
 _OF_NETWORKS = re.compile(r"(?:.*/)?(?:[DG]_(?:[AB]|GAN\w{0,20}|L1|VGG|real|fake)|(?:cycle|idt)_[AB]|l_\w{1,40})")
@@ -104,9 +105,9 @@ def _alike(loss: Signal, other: Signal) -> bool:
 
 
 def says_training_loss(name: str) -> bool:
-    """Whether a name says both, whatever else it says: `train_elbo_loss`."""
+    """Whether a name says both, whatever else it says (`train_elbo_loss`), or is that of a loss that is minimised and nothing else."""
     words = _tokens(name)
-    return bool(words & _TRAINING) and bool(words & {"loss", "losses"})
+    return bool(words & _TRAINING and words & {"loss", "losses"}) or (bool(words & _MINIMISED) and words <= _MINIMISED | {"loss", "nt"})
 
 
 def _weighted_sum(told: Sequence[Signal]) -> Signal | None:

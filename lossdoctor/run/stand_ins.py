@@ -30,6 +30,10 @@ _NAME = re.compile(
 )
 
 
+_AUC = re.compile(r"(?:(?:training|train|learn|valid|val|eval|test)(?:_\d{1,3})?(?:'s)?[/_. -]{0,3})?(?:roc_?)?auc")
+_TRAINED = re.compile(r"train|learn", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Told:
     rank: int
@@ -56,10 +60,12 @@ def stand_ins(signals: Mapping[str, Signal]) -> dict[str, Signal]:
 
 
 def _wrong_answers(signals: Mapping[str, Signal]) -> dict[str, Signal]:
-    """1 - accuracy, as a share, of training and evaluation."""
+    """1 - accuracy, as a share, of training and evaluation, or 1 - AUC."""
     found = {}
     for split in ("train", "eval"):
-        signal = signals.get(f"{split}/accuracy")
+        areas = (one for one in signals.values() if _AUC.fullmatch(plain(one.raw_name)))
+        area = next((one for one in areas if (split == "train") == bool(_TRAINED.match(one.raw_name))), None)
+        signal = signals.get(f"{split}/accuracy") or area
         if signal is None or not len(signal) or not bool(((signal.values >= 0) & (signal.values <= PERCENT)).all()):
             continue
         wrong = 1 - signal.values / (1 if float(signal.values.max()) <= 1 else PERCENT)

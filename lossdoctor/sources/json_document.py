@@ -52,14 +52,15 @@ def rows(text: str) -> list[Entry] | None:
 
 
 def _boosted(meta: Mapping[str, Any], iterations: list[Any]) -> Iterator[Entry]:
-    """CatBoost's catboost_training.json: metrics by their place in a list, the one that is minimised first."""
+    """CatBoost's catboost_training.json: metrics by their place in a list; the first that is minimised is the loss."""
+    told_of = [metric for metric in meta.get("learn_metrics") or () if isinstance(metric, dict)]
+    loss = next((metric.get("name") for metric in told_of if metric.get("best_value") == "Min"), None)
     for row in iterations:
         if not isinstance(row, dict):
             continue
         told: dict[str, Any] = {"iteration": row.get("iteration")}
         for sets, metrics, split in (("learn_sets", "learn_metrics", "train"), ("test_sets", "test_metrics", "eval")):
             names = [metric.get("name") for metric in meta.get(metrics) or () if isinstance(metric, dict)]
-            loss = next((metric.get("name") for metric in meta.get("learn_metrics") or () if isinstance(metric, dict)), None)
             for one in (meta.get(sets) or ())[:1]:
                 values = zip(names, row.get(one) or (), strict=False)
                 told |= {f"{split}/loss" if name == loss else f"{split}/{name}": value for name, value in values}

@@ -40,6 +40,7 @@ _RANK = re.compile(
 # `Test Error:` above a line of results, as the quickstart of PyTorch prints
 _HEADING = re.compile(r"\s{0,8}(?:test|val(?:id(?:ation)?)?|eval(?:uation)?)(?: \w{1,20}){0,2}\s?:?\s{0,8}$", re.IGNORECASE)
 _MEMBER = re.compile(r"""\s{0,80}(?:['"][^'"]{1,200}['"]\s{0,8}:|\})""")
+_COMPARED = re.compile(r"\b(?:improved|(?:did|has) not improve(?:d)?) from\b")
 # What `trainer.log_metrics` says once more when all is done.
 _SUMMARY, _SUMMED = re.compile(r"\*{3,} \w{1,40} metrics \*{3,}"), re.compile(r"\s{1,8}[\w/]{1,80}\s{1,80}=\s{1,80}\S{1,40}\s{0,8}$")
 _MEMBERS = 100  # of a dict that is printed one value a line
@@ -147,6 +148,8 @@ class Reader:
             if behind.strip() and not self._metrics(number, behind, drawn_at=self.bar.step):
                 self._message(number, behind.lstrip())
             return
+        if " from " in text and _COMPARED.search(text):
+            return  # Keras: `val_loss improved from inf to 0.41`
         if text.startswith(_BEST_AGAIN):
             self._repeats = True  # LightGBM prints the row of the best iteration once more
         elif self._repeats and text.startswith("["):

@@ -52,6 +52,9 @@ def steps_per_epoch(run: Run) -> float | None:
     steps, epochs = loss.steps[known], loss.epochs[known]
     if not len(steps):
         return None
+    turns = np.flatnonzero(np.diff(epochs) > 0) + 1
+    if len(turns) >= 2 and 2 * len(turns) < len(epochs) and bool((epochs == np.floor(epochs)).all()):  # the number of the epoch alone
+        return float((steps[turns[-1]] - steps[turns[0]]) / (epochs[turns[-1]] - epochs[turns[0]]))
     # A log that begins in the middle may count its own rows.
     passed = epochs[-1] - epochs[0] if not steps[0] or epochs[0] >= 2 * steps[0] else 0.0
     return float((steps[-1] - steps[0]) / passed) if passed >= 1 else float(np.median(steps / epochs))

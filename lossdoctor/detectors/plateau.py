@@ -217,19 +217,19 @@ def _stuck(stand: Stand) -> bool:
 
 
 def _answers_like_a_guess(stand: Stand) -> bool:
-    """The accuracy has not moved since the first row, and the loss ends at or a little above what a guess scores that is as often right,
-    from wherever it fell."""
+    """The accuracy has not moved since the first row, and the loss ends at what a guess scores that is as often right, or at up to twice
+    that: sure of wrong answers."""
     named = [named_curve(stand.run, name) for name in ("train/accuracy", "eval/accuracy")]
     accuracy = max(named, key=len)
     change = change_of(accuracy, "accuracy", 1) if len(accuracy) >= FEWEST else None
     classes = stand.run.task in (tasks.CLASSIFICATION, tasks.UNKNOWN)
-    if change is None or not classes or change.seen or change.last <= 0 or accuracy.values.max() >= 2 * change.last:
+    if change is None or not classes or change.seen or change.last <= 0 or accuracy.level.max() >= 2 * change.last:
         return False
     share = change.last / (100 if change.last > 1 else 1)
     if share > (1 + stand.limits.fall) / 2:
         return False
     guess = -log(share)
-    return stand.limits.near_chance * stand.level <= guess <= (1 + stand.limits.fall) * stand.level and not stand.underway
+    return stand.level / 2 <= guess <= (1 + stand.limits.fall) * stand.level and not stand.underway
 
 
 def _fell_at_once(stand: Stand) -> bool:

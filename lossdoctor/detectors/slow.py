@@ -13,6 +13,7 @@ from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
+from lossdoctor.run.direction import direction
 from lossdoctor.run.ends import ends_a_run
 from lossdoctor.run.levels import knows_more, log_classes, log_vocabulary, nearest
 from lossdoctor.shapes.curve import EIGHTHS, Curve, curve_of, loss_curve
@@ -45,8 +46,8 @@ def slow_convergence(
 
     An exponential approach that has come to its end reaches half of its drop within the first quarter. The drop must be real (`least_fall`
     of the start, the error of the last level no more than `noise_share` of it) and matter: `left` of the start is still there. Where half
-    of the drop took more than `many_epochs` passes over the data, any lateness will do, whatever the last fifth gave. A dozen rows that
-    fall all the way by less than `small_fall` are too few to be sure, and said to be.
+    of the drop took more than `many_epochs` passes over the data, or no score has reached a half and one still rises, any lateness will
+    do, whatever the last fifth gave. A dozen rows that fall all the way by less than `small_fall` are too few to be sure, and said to be.
     """
     turns = [turn for signal in run.eval_losses() if (turn := turn_of(signal)) is not None]
     if any(turn.rise > least_fall and min(turn.later, turn.sigmas) >= 2 for turn in turns):
@@ -78,7 +79,7 @@ def slow_convergence(
     half = _crossing(curve, progress)
     fifth = 1 - float(np.interp(curve.span - curve.span / FIFTH, curve.at - curve.steps[0], progress))
     epochs = _epochs_at(run, curve, half)
-    patient = epochs is not None and epochs >= many_epochs
+    patient = (epochs is not None and epochs >= many_epochs) or _scores_rise(run, last_fifth)
     enough, last_fifth = (1 / QUARTER, 0.0) if patient else (1 / QUARTER + late, last_fifth)
     still_falls = curve.trend((THIRD - 1) / THIRD)[1] <= -2 if len(curve) >= FEW_ROWS else falls
     if half < enough or fifth < last_fifth or not still_falls:
@@ -87,6 +88,16 @@ def slow_convergence(
         "half_share_found": half, "epochs_to_half": epochs, "last_fifth_found": fifth, "latest": enough, "little": 0,
     }  # fmt: skip
     return _evidence(curve, name, start, end, half / enough, numbers)
+
+
+def _scores_rise(run: Run, last_fifth: float) -> bool:
+    """Whether the scores of an eval, of 1 at most, end below a half, and one gained `last_fifth` of all it gained in the last fifth."""
+    told = {name: curve_of(s) for name, s in run.signals.items() if name.startswith(("eval/", "metrics/")) and direction(name) > 0}
+    scores = [c for c in told.values() if len(c) >= FEW and c.values.min() >= 0 and c.values.max() <= 1]
+    if not scores or max(float(c.values[-1]) for c in scores) >= 1 / 2:
+        return False
+    gains = [(c.tail() - c.part(0, 1 - 1 / FIFTH).tail(), c.tail() - c.start.value, c.trend(1 / 2)[1]) for c in scores]
+    return any(late >= last_fifth * gained > 0 and z >= 2 for late, gained, z in gains)
 
 
 def _clearest(run: Run, noise_share: float) -> tuple[Curve, str]:

@@ -41,11 +41,12 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     in_nats = denied or by_trainer or run.task in (tasks.CLASSIFICATION, tasks.LANGUAGE_MODEL)
     # Other losses have scales of their own, but none falls so far from one row to the next once it has stood.
     nats = zero * first if in_nats or _at_once(curve, zero * first, stood=2) else 0.0
-    low = too_good if _language_model(run) or _perfect_from_the_start(run, early_epochs) else 0.0
+    perfect = _perfect_from_the_start(run, early_epochs)
+    low = too_good if perfect or _language_model(run) else 0.0
     for bound in (2 * curve.quantum, nats, low):
         at, share, epochs = _reached(run, curve, max(bound, end))
         early = share <= early_share or (epochs is not None and epochs <= early_epochs)
-        known = bound == low and _fell_through(run, curve, low)
+        known = bound == low and (perfect or _fell_through(run, curve, low))
         if end <= bound and (early or denied or known or _at_once(curve, max(bound, end) if end else 0.0)):
             break
     else:
@@ -80,8 +81,9 @@ def _without_boxes(run: Run) -> Evidence | None:
 
 def _perfect_from_the_start(run: Run, epochs: float) -> bool:
     """Whether every answer was right in all of some rows, from the first of them on, within `epochs` passes or a tenth of the plan."""
-    for told in (signal.in_order for name, signal in run.signals.items() if _OF_ANSWERS.search(name.lower())):
-        if len(told) < FEWEST or float(told.values.min()) not in (1, 100) or float(np.ptp(told.values)) > 0:
+    for told in (signal.in_order for name, signal in run.signals.items() if len(signal) and _OF_ANSWERS.search(name.lower())):
+        whole = 100 if told.values.max() > 1 else 1
+        if len(told) < FEWEST or float(told.values.min()) < whole * (1 - 1 / 1000):
             continue
         passed = told.epochs[0] if np.isfinite(told.epochs[0]) else told.steps[0] if run.step_is == "epoch" else np.inf
         if passed <= epochs or TENTH * told.steps[0] <= (run.planned_steps or run.last_step):

@@ -14,7 +14,7 @@ _HIGHER = frozenset(
 def direction(signal: str) -> int:
     """-1 where less is better, 1 where more is, 0 where nobody can say. Whole words of the last part of the name count, digits at their
     end apart: `eval/rouge1`, `eval/mAP50-95`, `eval/exact_match`."""
-    name = signal.lower().replace("-", "_").replace("@", "_").split("/")[-1]
+    name = signal.lower().replace("-", "_").replace("@", "_").replace("(", "_").split("/")[-1]
     words = set(name.split("_"))
     words |= {word.rstrip("0123456789") for word in words}
     if words & _LOWER:

@@ -20,7 +20,7 @@ from lossdoctor.sources.text_log_frameworks import counted
 _LONGEST = 16_384
 _DIGITS = r"(?:\d{1,3}(?:,\d{3}){1,6}(?:\.\d{1,40})?|\d{1,400}\.?\d{0,400}|\.\d{1,400})"
 _NUMBER = rf"[-+]?{_DIGITS}(?:[eE][-+]?\d{{1,6}})?|[-+]?(?:[nN][aA][nN]|[iI]nf(?:inity)?)"
-_VALUE = rf"(?P<value>{_NUMBER})(?P<unit>ms\b|us\b|s\b|[KMG]iB\b|[KMG]B\b|[MGK]\b|%)?(?!\w|[:/.-]\w)"
+_VALUE = rf"(?P<value>{_NUMBER})(?P<unit>ms\b|us\b|s\b|\s?[KMG]iB\b|\s?[KMG]B\b|[MGK]\b|%)?(?!\w|[:/.-]\w)"
 # Bounded and begun at word starts only: lines are hostile, and a scan must stay linear in their length.
 _WORD = r"(?<![\w./@%+()-])[A-Za-z_][\w./@%+()-]{0,80}"
 _LEAD = r"(?:tensor\()?[\[('\"]{0,4}"
@@ -272,6 +272,6 @@ def _held_out(name: str) -> str:
 
 def _name(key: str, unit: str | None) -> str:
     name = _FILLER.sub("", key.strip(" .-"))
-    if unit in _SCALE_UNITS:
-        return f"{name}_{unit}"
+    if unit is not None and unit.strip() in _SCALE_UNITS:
+        return f"{name}_{unit.strip()}"
     return f"{name}_percent" if unit == "%" and name.lower().endswith("mfu") else name

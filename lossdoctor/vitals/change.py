@@ -78,7 +78,8 @@ def metric_changes(run: Run, since: float = -np.inf) -> tuple[Change, ...]:
         if run.task == tasks.RL and _is_reward(signal):
             sign = 1
         else:
-            sign = direction(name) if name.startswith("eval/") and not name.endswith("loss") else 0
+            told = name.startswith("eval/") or (run.task == tasks.PREFERENCE and name.startswith("rewards/"))
+            sign = direction(name) if told and not name.endswith("loss") else 0
         change = change_of(curve_of(signal).between(since, np.inf), name, sign) if sign else None
         found += [change] if change is not None else []
     return tuple(found)

@@ -54,9 +54,8 @@ def sparse_checkpoints(run: Run, *, share: float, hours: float) -> Evidence | Sk
     long = at_risk is not None and seconds is not None and at_risk * seconds >= hours * 3600
     was_lost = lost is not None and lost > share * plan
     if not was_lost and not (long and at_risk is not None and at_risk > share * plan):
-        return (
-            Skip("how often it saves is unknown", "keep training_args.bin or log save_steps") if every is None and newest is None else None
-        )
+        unknown = Skip("how often it saves is unknown", "keep training_args.bin or log save_steps")
+        return unknown if every is None and newest is None else None
     worst = lost if was_lost and lost is not None else at_risk or 0
     numbers: dict[str, Scalar] = {
         "lost_steps": lost, "lost_share": None if lost is None else lost / plan, "was_lost": int(was_lost), "every": every,

@@ -39,13 +39,8 @@ def eval_leakage(run: Run, *, under: float, alike: float, least_epochs: float, m
     third = max(1, len(lead) // 3)
     fell = float(seen[-third:].min() / seen[0])
     together = float(np.corrcoef(np.log(beside), np.log(seen))[0, 1]) if np.ptp(seen) > 0 and np.ptp(beside) > 0 else 0.0
-    if (
-        (lead <= 0).any()
-        or float(np.median(lead)) < np.log1p(under)
-        or together < alike
-        or float(np.median(lead[-third:])) < float(np.median(lead[:third]))
-        or fell > 0.5
-    ):
+    shrinks = float(np.median(lead[-third:])) < float(np.median(lead[:third]))
+    if (lead <= 0).any() or float(np.median(lead)) < np.log1p(under) or together < alike or shrinks or fell > 1 / 2:
         return None
     both_low = float(seen[-third:].max()) < memorised * float(seen[0]) and float(beside[-third:].max()) < memorised * train.head(3)
     numbers: dict[str, Scalar] = {

@@ -26,7 +26,8 @@ def lr_zero(run: Run, *, share: float) -> Evidence | Skip | None:
     zero = rate.values == 0
     if not zero.any() or float(zero[:-1].mean()) < share:
         return None
-    if not zero.all() and _ended_at(rate, 0.0) is not None and not _leading(zero, share):
+    leads = int(np.argmin(zero)) >= max(FEWEST, share * len(zero))
+    if not zero.all() and _ended_at(rate, 0.0) is not None and not leads:
         return None  # zero only after a decay: the schedule ended early
     change = loss_change(run)
     if zero.all() and (spoiled(run) or (change is not None and change.seen and not change.excludes(share))):
@@ -184,9 +185,3 @@ def _stepped_down(rate: Curve, ended: int) -> bool:
     row = int(np.searchsorted(rate.steps, ended))
     before = rate.values[max(0, row - 3) : row]
     return len(before) == 3 and float(np.ptp(before)) == 0 and float(rate.values[-1]) > 0
-
-
-def _leading(zero: np.ndarray, share: float) -> bool:
-    """Whether the zeros stand at the beginning for `share` of the rows."""
-    first = int(np.argmin(zero)) if not zero.all() else len(zero)
-    return first >= max(3, share * len(zero))

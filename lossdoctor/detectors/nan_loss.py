@@ -43,11 +43,8 @@ def nan_loss(run: Run, *, first_rows: int, hidden_rows: int, norm_share: float) 
         "where": _named(run, bad, only_eval=not len(where), only_norm=only_norm), "until_end": span_end >= last,
         "lasting": int(not recovered),
     }  # fmt: skip
-    signals = (
-        *(name for name, steps in bad.items() if len(steps)),
-        *(["train/grad_norm"] if len(hidden) or only_norm else []),
-        *(signal.name for signal, _ in evals),
-    )
+    norm = ["train/grad_norm"] if len(hidden) or only_norm else []
+    signals = (*(name for name, steps in bad.items() if len(steps)), *norm, *(signal.name for signal, _ in evals))
     return Evidence(numbers, signals, onset, ((onset, span_end),), margin=10)
 
 

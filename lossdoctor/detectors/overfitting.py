@@ -48,9 +48,10 @@ def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float, gap
     that bad, train has gone on falling and no metric got better by as much.
 
     Noise must not explain it: the rise is `sigmas` standard errors, or a trend of three, or no later eval came back to within `rise` of
-    the minimum, or the evals fall one by one and then rise one by one. Where a metric got worse by `rise` since then, any rise will do. A
-    minimum before `early_share` of the run is the hockey stick's matter. Or eval learned and then stayed for two thirds of the evals, while
-    train fell on until eval stood `gap` times as far above it as at first: what it learns since then is its own rows.
+    the minimum, or the evals fall one by one and then rise one by one. While train falls, two thirds of the rise will do where it is such a
+    trend, and any where a metric got worse by `rise`. A minimum before `early_share` of the run is the hockey stick's matter. Or eval
+    learned and then stayed for two thirds of the evals, while train fell on until eval stood `gap` times as far above it as at first: what
+    it learns since then is its own rows.
     """
     found = _turn(run, rise, sigmas)
     if isinstance(found, Turn):
@@ -79,7 +80,8 @@ def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     few = worst.rows < ORDERED and worst.rise >= 2 * rise and falls and all(c.gain <= rise for c in metric_changes(run))
     worse = any(c.lost and -c.gain >= rise for c in metric_changes(run, worst.step))
     beyond_noise = worst.sigmas >= sigmas or worst.trend >= 3 or (worst.later_above >= rise and falls) or worst.ordered or worse
-    if worst.rise < (0 if worse and falls else rise) or _forgives(run) or not (few or (worst.later >= 2 and beyond_noise)):
+    enough = rise if not falls else 0.0 if worse else 2 * rise / 3 if worst.trend >= 3 else rise
+    if worst.rise < enough or _forgives(run) or not (few or (worst.later >= 2 and beyond_noise)):
         return None
     return worst if _train_since(run, worst) <= 0 else None  # train rises as well: divergence
 

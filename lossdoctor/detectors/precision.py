@@ -64,16 +64,15 @@ def loss_scale_collapse(run: Run, *, floor: float, halvings: int, lasting: float
     low = values <= floor
     last_high = np.flatnonzero(~low)
     first = int(last_high[-1]) + 1 if len(last_high) and int(last_high[-1]) + 1 < len(values) else int(np.argmax(low))
-    before = values[:first]
+    before, lowest = values[:first], float(values.min())
     stays = float(low[first:].sum()) / len(values) if low.any() else 0.0
     searched = scale.steps[:first] <= search_steps
     settled = before[~searched] if not searched.all() else before
-    lowest = float(values.min())
     found_by_search = bool(searched.all()) and lowest > 1  # low, but it holds
     if not low.any() or found_by_search or not len(before) or stays < lasting or float(settled.max()) < floor * 2.0:
         return None
-    top = float(settled.max())
-    fallen = float(np.log2(top) - np.log2(max(lowest, np.finfo(np.float64).tiny)))
+    top, tiny = float(settled.max()), float(np.finfo(np.float64).tiny)
+    fallen = float(np.log2(top) - np.log2(max(lowest, tiny)))
     if fallen < halvings:
         return None
     begin = int(np.flatnonzero(before >= before.max())[-1])

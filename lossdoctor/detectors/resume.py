@@ -35,10 +35,8 @@ def _said(run: Run, sigmas: float, jump: float) -> Evidence | None:
             at = int(np.searchsorted(curve.steps, event.step, side="right"))
             shift, score = _shift(curve, int(curve.steps[at])) if at < len(curve) else (0.0, 0.0)
             if score >= sigmas and shift >= jump:
-                before = int(curve.steps[max(at - 1, 0)])
-                return _evidence(
-                    run, "the log says so, and the loss level breaks", int(curve.steps[at]), before, 1, ("train/loss",), margin=3
-                )
+                steps, said = (int(curve.steps[at]), int(curve.steps[max(at - 1, 0)])), "the log says so, and the loss level breaks"
+                return _evidence(run, said, *steps, 1, ("train/loss",), margin=3)
     return None
 
 

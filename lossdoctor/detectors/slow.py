@@ -68,15 +68,12 @@ def slow_convergence(
     falls = FIFTH * int((np.diff(level) > 0).sum()) < len(level) - 1
     if len(curve) < FEW_ROWS and 0 < drop < small_fall * abs(start) and falls and run.task in (tasks.LANGUAGE_MODEL, tasks.UNKNOWN):
         return _evidence(curve, name, start, end, 1.0, {"latest": 1 / QUARTER + late, "little": 1})
-    if (
-        drop < least_fall * abs(start)
-        or drop <= 0
-        or end < left * start
-        or (curve.end.error > noise_share * drop and not (falls and len(curve) < FEW_ROWS))
-    ):
+    doubtful = curve.end.error > noise_share * drop and not (falls and len(curve) < FEW_ROWS)
+    if drop < least_fall * abs(start) or drop <= 0 or end < left * start or doubtful:
         return None
     progress = (start - level) / drop
-    half = _crossing(curve, progress)
+    # Where the progress first reaches a half, interpolated between bins.
+    half = float(np.interp(1 / 2, np.maximum.accumulate(progress), (curve.at - curve.steps[0]) / max(curve.span, 1)))
     fifth = 1 - float(np.interp(curve.span - curve.span / FIFTH, curve.at - curve.steps[0], progress))
     epochs = _epochs_at(run, curve, half)
     patient = (epochs is not None and epochs >= many_epochs) or _scores_rise(run, last_fifth)
@@ -194,14 +191,3 @@ def _epochs_at(run: Run, curve: Curve, share: float) -> float | None:
     loss = run.signal("train/loss") or run.signal("eval/loss")
     known = loss.epochs[np.isfinite(loss.epochs)] if loss is not None else np.empty(0)
     return share * float(known.max()) if len(known) and (per_epoch is None or per_epoch >= 2) else None
-
-
-def _crossing(curve: Curve, progress: np.ndarray) -> float:
-    """Share of the run at which the progress first reaches a half, interpolated between bins."""
-    i = int(np.argmax(progress >= 1 / 2)) if (progress >= 1 / 2).any() else len(progress) - 1
-    position = (curve.at - curve.steps[0]) / max(curve.span, 1)
-    if i == 0:
-        return float(position[0])
-    low, high = float(progress[i - 1]), float(progress[i])
-    weight = (1 / 2 - low) / (high - low) if high > low else 1.0
-    return float(position[i - 1] + weight * (position[i] - position[i - 1]))

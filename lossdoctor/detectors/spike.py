@@ -57,8 +57,7 @@ def loss_spike(
         return None
     base, noise = _before(curve, min(window, max(5, len(curve) // 4)))
     bar = sigmas + float(np.log(max(len(curve), 100) / 100) / np.sqrt(2))  # so grows the highest of so many rows of Laplace noise
-    needed = {1: ratio, slow_rows: slow_ratio}
-    found = _events(curve, base, noise, bar, needed) if len(curve) >= MANY else []
+    found = _events(curve, base, noise, bar, {1: ratio, slow_rows: slow_ratio}) if len(curve) >= MANY else []
     skip = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
     skip = max(GAP, min(skip, len(curve) // 10))
     tail = _tail(curve, found, base, skip)
@@ -89,8 +88,7 @@ def loss_spike(
         "rows_high": top.rows, "rows": len(curve), "recovery": "slow" if top.rows > 2 else "fast", "bar": bar,
     }  # fmt: skip
     spans = tuple((int(curve.steps[e.first]), int(curve.steps[e.last])) for e in events[:20])
-    onset = int(curve.steps[events[0].first])
-    return Evidence(numbers, ("train/loss",), onset, spans, margin=max(1.0, top.ratio / ratio), points=len(curve))
+    return Evidence(numbers, ("train/loss",), spans[0][0], spans, margin=max(1.0, top.ratio / ratio), points=len(curve))
 
 
 def _alone(curve: Curve, ratio: float) -> list[Event]:

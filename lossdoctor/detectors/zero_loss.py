@@ -115,7 +115,7 @@ def _fell_through(run: Run, curve: Curve, low: float) -> bool:
     size = np.abs(curve.values)
     high, under = np.flatnonzero(size >= size[: curve.width].max() / 2), np.flatnonzero(size <= THIRD * low)
     sudden = len(high) > 0 and len(under) > 0 and TENTH * int(under[0] - high[-1]) <= len(curve)
-    return sudden and any(0 <= curve_of(one).tail() <= low for one in run.eval_losses())
+    return sudden and any(len(held := curve_of(one)) and 0 <= held.tail() <= low for one in run.eval_losses())
 
 
 def _language_model(run: Run) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+
 from lossdoctor.model import Vital
 from lossdoctor.run import Run
 from lossdoctor.vitals import course, progress, values
@@ -26,6 +28,7 @@ def assess(run: Run) -> tuple[Vital, ...]:
     """One vital for each question, good or unknown: what makes one bad is a finding."""
     found = []
     for name, (title, question, decisive) in QUESTIONS.items():
-        answer = question(run)
+        with np.errstate(all="ignore"):  # losses may be as large as a float holds
+            answer = question(run)
         found.append(Vital(name, title, answer.state, answer.says, answer.numbers, wanted=answer.wanted, decisive=decisive))
     return tuple(found)

@@ -54,7 +54,7 @@ def _around(run: Run, whole: Curve, curve: Curve, parts: int, *, amplitude: floa
         "period_steps": None, "cycles": None, "period_epochs": None,
     }  # fmt: skip
     places = (curve.steps - whole.steps[0]) % per_epoch / interval if per_epoch else np.zeros(len(curve))
-    wave = _wave(run, curve, clipped, chance, share, places)
+    wave = _wave(run, curve, clipped, chance, share, np.stack((clipped / np.maximum(np.abs(trend), level / PHASES), places)))
     if wave is not None and per_epoch is not None and _is_stairs(curve, wave.period * interval, per_epoch, amplitude * level):
         wave = None
     margin, kind = 0.0, ""
@@ -94,8 +94,8 @@ def _teeth(run: Run, curve: Curve, amplitude: float) -> tuple[Jump, ...]:
     return up if lost else ()
 
 
-def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float, places: Floats) -> Peak | None:
-    folded = folded_period(rest, CYCLES, places)
+def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float, folds: Floats) -> Peak | None:
+    folded = folded_period(folds[0], CYCLES, folds[1])  # teeth shrink as the loss falls: against its level
     if folded is not None and folded.chance <= chance and folded.share >= 1 / 2:
         return folded
     peak = strongest_period(rest, CYCLES)

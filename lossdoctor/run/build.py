@@ -72,7 +72,7 @@ def _assumed(taken: Mapping[str, Signal]) -> bool:
 def _signals(series: Sequence[Series], chosen: Mapping[str, str]) -> dict[str, Signal]:
     """Map raw names to canonical ones; where some meet, the best rank wins, a summary of a few rows loses to a curve, and the others keep
     their raw names."""
-    chosen = {**in_company(one.name for one in series), **_scores(series), **chosen}
+    chosen = {**in_company(one.name for one in series), **chosen}
     named: dict[str, list[tuple[int, int, float, Series]]] = {}
     for order, one in enumerate(series):
         signal, rank, scale = (chosen[one.name], -1, 1.0) if one.name in chosen else canonical(one.name)
@@ -87,15 +87,6 @@ def _signals(series: Sequence[Series], chosen: Mapping[str, str]) -> dict[str, S
         found.setdefault(one.name, _signal(one.name, one, 1.0))
     found |= sums_of_parts(found)
     return found | stand_ins(found)
-
-
-def _scores(series: Sequence[Series]) -> dict[str, str]:
-    """CatBoost prints `learn`, `test` and the `best` of test, of a loss or of a score: where a higher one is better, they are no losses."""
-    told = {one.name: one.values for one in series}
-    test, best = told.get("test loss"), told.get("best")
-    if test is None or best is None or len(test) != len(best) or not (best >= test).all() or not (best > test).any():
-        return {}
-    return {"train loss": "train/score", "test loss": "eval/score"}
 
 
 def _signal(name: str, one: Series, scale: float) -> Signal:

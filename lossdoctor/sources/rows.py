@@ -83,6 +83,15 @@ class Rows:
         column = self._columns.get(name)
         return np.asarray(column.rows if column else (), dtype=np.int64)
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Call columns otherwise."""
+        self._columns = {names.get(name, name): column for name, column in self._columns.items()}
+
+    def values_of(self, name: str) -> npt.NDArray[np.float64]:
+        """The values of a column; empty for an unknown one."""
+        column = self._columns.get(name)
+        return np.asarray(column.values if column else (), dtype=np.float64)
+
     def names(self) -> tuple[str, ...]:
         """All names, in the order in which they were first added."""
         return tuple(self._columns)

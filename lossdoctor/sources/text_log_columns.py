@@ -81,7 +81,8 @@ class Columns:
             names = tuple(_SHORT.get(name.lower(), name) for name in (part.strip() for part in re.split(cut, bare)) if name)
             counted = axes.first(names, axes.STEP) or axes.first(names, axes.EPOCH)
             losses = sum(map(is_loss, names))
-            if not 2 <= len(names) <= _MOST or not losses or not (counted or losses > 1) or not all(map(_NAME.fullmatch, names)):
+            told = counted or losses > 1 or (mark == "|" and len(names) > 2)
+            if not 2 <= len(names) <= _MOST or not losses or not told or not all(map(_NAME.fullmatch, names)):
                 continue
             # Prose has single blanks too: such a header must begin with what is counted.
             if cut == r"\s+" and names[0] != counted:

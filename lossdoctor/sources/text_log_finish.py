@@ -44,6 +44,7 @@ def logs(reader: Reader, name: str) -> list[Log]:
             reader.rows.count_rows(every)
             step_is = "call"
             notes.append(f"the log tells no step, and many rows an epoch: those with {every} are counted from 1")
+    _name_scores(reader)
     reader.rows.without_stale(is_of_evaluation, of_training)
     if reader.trainer:
         placed = place(reader.trainer, Plan(reader.planned_steps, reader.planned_epochs, reader.bar.step, reader.bar.total))
@@ -79,6 +80,13 @@ def logs(reader: Reader, name: str) -> list[Log]:
         notes=tuple(notes),
     )
     return _trainings(reader, log)
+
+
+def _name_scores(reader: Reader) -> None:
+    """CatBoost prints `learn`, `test` and the `best` of test, of a loss or of a score: where a higher one is better, they are no losses."""
+    test, best = reader.rows.values_of("test loss"), reader.rows.values_of("best")
+    if len(test) and len(test) == len(best) and (best >= test).all() and (best > test).any():
+        reader.rows.rename({"train loss": "train/score", "test loss": "eval/score"})
 
 
 def _amount(value: Scalar) -> int | None:

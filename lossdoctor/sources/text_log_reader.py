@@ -43,6 +43,7 @@ _MEMBER = re.compile(r"""\s{0,80}(?:['"][^'"]{1,200}['"]\s{0,8}:|\})""")
 _COMPARED = re.compile(r"\b(?:improved|(?:did|has) not improve(?:d)?) from\b")
 # What `trainer.log_metrics` says once more when all is done.
 _SUMMARY, _SUMMED = re.compile(r"\*{3,} \w{1,40} metrics \*{3,}"), re.compile(r"\s{1,8}[\w/]{1,80}\s{1,80}=\s{1,80}\S{1,40}\s{0,8}$")
+_OF_CONFIG = re.compile(r"""\s{0,80}(?:['"]|[\]}],?\s{0,8}$)""")  # what goes on behind a list within it
 _MEMBERS = 100  # of a dict that is printed one value a line
 _PLANNED = re.compile(r"Total optimization steps\s{0,9}=\s{0,9}([\d,]{1,20})")
 _EPOCHS = re.compile(r"Num Epochs\s{0,9}=\s{0,9}([\d,]{1,20})")
@@ -83,6 +84,7 @@ class Reader:
     _held: list[tuple[int, str]] = field(default_factory=list)
     _joined: bool = False
     _summed: bool = False
+    _config: bool = False
 
     def __post_init__(self) -> None:
         self.events = LogEvents(self.path.name)
@@ -105,6 +107,10 @@ class Reader:
     def _joined_up(self, number: int, text: str) -> list[tuple[int, str]]:
         """What there is to read, with its line: a dict that is printed one value a line in one, where it is whole; else every line."""
         held, self._held, self._joined = self._held, [], False
+        self._config = self._config and _OF_CONFIG.match(text) is not None
+        if self._config:
+            self._settings(text)
+            return []
         if held and _MEMBER.match(text) and len(held) < _MEMBERS:
             held.append((number, text))
             if "}" not in text:
@@ -124,6 +130,7 @@ class Reader:
             return held
         for _, text in held:
             self._settings(text)
+        self._config = True
         return []
 
     def end(self) -> None:

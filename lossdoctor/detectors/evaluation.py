@@ -36,7 +36,7 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     early, late = float(np.median(beside[:third])), float(np.median(beside[-third:]))
     metrics = [c for c in metric_changes(run) if c.signal.startswith("eval/")]
     never = float(curve.values[0]) < float(curve.values[1:].min())
-    low = [c for c in metrics if c.gain <= 0 or (not c.seen and c.signal == "eval/accuracy" and c.last < 1 / 4)]
+    low = [c for c in metrics if c.gain <= 0 or (not c.seen and c.signal == "eval/accuracy" and 4 * c.last < 1)]
     worthless = never and bool(metrics) and len(low) == len(metrics)
     if never:
         early, late = float(beside[0]), float(beside[-1])  # never as good as at first: what train has won since then says enough

@@ -158,7 +158,7 @@ def _usual(later: Curve, rows: int, rise: float) -> bool:
     if len(later) < 2 * rows or later.values.min() <= 0:
         return False
     windows = np.lib.stride_tricks.sliding_window_view(rolling_median(later.values, 3), rows)
-    return float(np.quantile(windows.max(axis=1) / windows[:, 0] - 1, 3 / 4)) >= rise / 3
+    return float(np.percentile(windows.max(axis=1) / windows[:, 0] - 1, 75)) >= rise / 3
 
 
 def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> bool:

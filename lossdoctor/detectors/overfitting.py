@@ -131,7 +131,7 @@ def _gap(run: Run, signal: Signal, rise: float, gap: float) -> tuple[Turn, float
     gained = float(np.median(curve.values[middle]) - np.median(curve.values[last]))
     stays = gained <= max(rise / 4 * turn.lowest, min(2 * curve.spread.error(third), rise * turn.lowest))
     falls = float(np.median(beside[last])) <= (1 - 2 * rise) * float(np.median(beside[middle]))
-    learned = turn.lowest <= (1 - rise) * float(curve.values[0])
+    learned = float(np.median(curve.values[middle])) <= (1 - rise) * float(curve.values[0])
     if not (stays and falls and learned) or wider < gap * (2 if len(curve) < ORDERED else 1):
         return None
     return replace(turn, since=int(curve.steps[int(np.argmax(curve.values <= (1 + rise) * turn.lowest))])), wider

@@ -40,7 +40,7 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
     drop, scale = best - end, best - min(lowest_before, float(level.min()))
     last = max(SOME, round(lasting * len(curve)))
     before = curve.values[:-last][curve.steps[:-last] >= at[top]]  # the last rows are all worse than most since the best
-    beyond_noise = len(before) >= SOME and float(curve.values[-last:].max()) < float(np.quantile(before, 1 / 4))
+    beyond_noise = len(before) >= SOME and float(curve.values[-last:].max()) < float(np.percentile(before, 25))
     beyond_noise |= drop >= sigmas * chance or (drop > 0 and curve.after(int(at[top])).trend()[1] <= -SURE)
     if top >= len(level) - 2 or drop <= 0 or drop < fall * scale or not beyond_noise:
         return None

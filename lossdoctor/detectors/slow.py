@@ -60,7 +60,7 @@ def slow_convergence(
     if len(curve) < 5 or (len(curve) < FEW and not settled(run)):
         return Skip("fewer than 8 values of a loss", "log more often")
     level = curve.level
-    if _hides(curve, noise_share / THIRD):
+    if _hides(curve, noise_share):
         level = rolling_median(level, max(1, len(level) // EIGHTHS))
     ends = max(1, len(level) // TWENTIETH)
     start, end = float(np.median(level[:ends])), float(np.median(level[-ends:]))

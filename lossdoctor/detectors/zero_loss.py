@@ -83,7 +83,7 @@ def _perfect_from_the_start(run: Run, epochs: float) -> bool:
     """Whether every answer was right in all of some rows, from the first of them on, within `epochs` passes or a tenth of the plan."""
     for told in (signal.in_order for name, signal in run.signals.items() if len(signal) and _OF_ANSWERS.search(name.lower())):
         whole = 100 if told.values.max() > 1 else 1
-        if len(told) < FEWEST or float(told.values.min()) < whole * (1 - 1 / 1000):
+        if len(told) < FEWEST or 1000 * float(told.values.min()) < 999 * whole:
             continue
         passed = told.epochs[0] if np.isfinite(told.epochs[0]) else told.steps[0] if run.step_is == "epoch" else np.inf
         if passed <= epochs or TENTH * told.steps[0] <= (run.planned_steps or run.last_step):

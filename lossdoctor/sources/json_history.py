@@ -15,7 +15,7 @@ from lossdoctor.sources import axes
 
 Entry = Mapping[str, Any]
 _LISTED = re.compile(
-    r'"[^"]{0,80}(?:loss|acc|reward|return|ppl|perplexity)[^"]{0,80}"\s{0,20}:\s{0,20}'
+    r'"[^"]{0,80}(?:loss|rmse|acc|reward|return|ppl|perplexity)[^"]{0,80}"\s{0,20}:\s{0,20}'
     r'(?:\[\s{0,40}-?(?:\d|NaN|Infinity|null)|-?\d[^{}\[]{0,2000}\}\s{0,40},\s{0,40}\{|\{\s{0,40}"\d{1,9}"\s{0,20}:\s{0,20}-?(?:\d|NaN))',
     re.IGNORECASE,
 )
@@ -61,7 +61,7 @@ def _columns(document: Mapping[str, Any], prefix: str = "", depth: int = 0) -> I
         elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
             for inner in dict.fromkeys(key for one in value for key in one):
                 if all(_is_number(one.get(inner)) for one in value):
-                    yield f"{name}/{inner}", [one.get(inner) for one in value]
+                    yield inner if key == "history" and not prefix else f"{name}/{inner}", [one.get(inner) for one in value]
         elif isinstance(value, dict) and depth < _DEPTH:
             yield from _columns(value, "" if key == "history" else f"{name}/", depth + 1)
 

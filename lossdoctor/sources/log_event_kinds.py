@@ -38,7 +38,7 @@ _WORDINGS: Mapping[str, tuple[str, ...]] = {
     ),
     "oom": (
         r"OutOfMemoryError",
-        r"\b(?:CUDA|HIP|MPS|XPU|NPU)\b.{0,40}out of memory",
+        r"\b(?:CUDA|cuda|HIP|MPS|XPU|NPU)\b.{0,40}out of memory",
         r"out of memory\. Tried to allocate",
         r"(?:CUDA|HIP)_ERROR_OUT_OF_MEMORY",
         r"cudaErrorMemoryAllocation",

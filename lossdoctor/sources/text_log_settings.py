@@ -11,6 +11,8 @@ _PAIR = re.compile(
     r"""(?<![\w.])['"]?([A-Za-z_][\w-]{1,60})['"]?\s{0,20}[=:]\s{0,20}"""
     r"""('[^']{0,100}'|"[^"]{0,100}"|[^\s,;(){}\[\]'"]{1,60})(?=[\s,;)}\]]|$)"""
 )
+# `11/27/2026 17:56:26 - INFO - __main__ -   max_grad_norm = 0.02`
+_PREFIX = re.compile(r"^.{0,80}?\b(?:INFO|DEBUG)\b[\]:\s|-]{0,6}(?:[\w.]{1,60}\s{0,2}[-:]\s{1,6})?")
 _BETWEEN = " \t,;|(){}[]-"
 _LONGEST = 20_000  # characters of a line
 
@@ -21,6 +23,7 @@ def told(text: str) -> dict[str, str]:
     if len(text) > _LONGEST or ("=" not in text and ":" not in text):
         return {}
     found: dict[str, str] = {}
+    text = _PREFIX.sub("", text)
     heading = _HEADING.search(text)
     body = text[heading.end() :] if heading else text
     for name, value in _PAIR.findall(body):

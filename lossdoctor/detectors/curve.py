@@ -119,8 +119,7 @@ def lasting(rate: Curve, jumps: np.ndarray) -> np.ndarray:
 
 
 def by_plan(rate: Curve, jumps: np.ndarray) -> bool:
-    """At least three restarts to much the same peak, in equal distances or in ever longer ones: a cyclic schedule, or warm restarts, by
-    plan."""
+    """At least three restarts to much the same peak, in equal distances or in ever longer ones: cyclic, or warm restarts, by plan."""
     if len(jumps) < 3:
         return False
     gaps = np.diff(rate.steps[jumps]).astype(float)

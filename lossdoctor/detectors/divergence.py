@@ -138,9 +138,11 @@ def _rises_all_along(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
 
 
 def _thrown(curve: Curve) -> Iterator[Loss]:
-    """All rows after the first stand at five times its level or more: an effect of that size needs no noise, and few rows."""
+    """All rows after the first stand at five times its level or more, or at twice and most of them at one value, where a loss saturates
+    (Caffe's 87.3365 is -ln of the smallest float): an effect of that size needs no noise, and few rows."""
     first, last = float(curve.values[0]), float(curve.values[-1])
-    if len(curve) >= FEWEST and first > TENTH * curve.quantum and float(curve.values[1:].min()) >= TENTH / 2 * first:
+    least = 2 if float(np.median(np.abs(curve.values[1:] - last))) == 0 else TENTH / 2
+    if len(curve) >= FEWEST and first > TENTH * curve.quantum and float(curve.values[1:].min()) >= least * first:
         yield Loss(0, first, last, "thrown", last / first)
 
 

@@ -162,8 +162,7 @@ def _usual(later: Curve, rows: int, rise: float) -> bool:
 
 
 def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> bool:
-    """Whether a run that is known to use Adam, at `absurd_rate` or more, shows a first gradient norm above 1, `norm_fall` times the usual
-    one."""
+    """Whether a run of Adam's, at `absurd_rate` or more, shows a first gradient norm above 1 and `norm_fall` times the usual one."""
     norm = named_curve(run, "train/grad_norm")
     default = "adamw" if run.framework == "transformers" else ""
     optimizer = str(run.setting("optim") or default).lower()

@@ -16,8 +16,7 @@ _WANTED = {
 
 
 def duplicate_steps(run: Run, *, share: float) -> Evidence | Skip | None:
-    """More than `share` of the rows of the training loss carry a step that was already logged: a restart repeats a stretch (`redone`), or
-    several rows belong to one step (ranks, accumulation)."""
+    """More than `share` of the training loss has a step that was logged before: a stretch was `redone`, or several rows share a step."""
     loss = run.signal("train/loss")
     if loss is None or len(loss) < 3:
         return Skip("fewer than 3 values of the training loss", "log the training loss with its step")

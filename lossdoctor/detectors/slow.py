@@ -17,16 +17,17 @@ from lossdoctor.run.direction import direction
 from lossdoctor.run.ends import ends_a_run
 from lossdoctor.run.levels import knows_more, log_classes, log_vocabulary, nearest
 from lossdoctor.shapes.curve import EIGHTHS, Curve, curve_of, loss_curve
-from lossdoctor.vitals.change import loss_change
+from lossdoctor.vitals.change import loss_change, metric_changes
 from lossdoctor.vitals.progress import FEW, FEWEST, main_curve, settled
 
 TWENTIETH = 20  # of the rows: the very start and the very end
 USUAL_VOCABULARY = 32_000  # the smallest of those that language models use now; of a larger one guessing scores more
 QUARTER, FIFTH, THIRD = 4, 5, 3  # of the run: the last ones tell whether it had come to an end
-# Scores that a constant answer gives a known value, and which way is better: the share of variance that is explained, a relative error.
+# Scores that a constant answer gives a known value, and which way is better: explained variance, what is found of a class, relative error.
 _OF_CONSTANTS = (
-    (re.compile(r"(?:^|[/_ ])(?:r2|r_?squared|r2_score|explained_variance)$"), 1),
-    (re.compile(r"(?:^|[/_ ])(?:rel(?:ative)?_?l2|l2_?rel(?:ative)?|nrmse)(?:_err(?:or)?)?$"), -1),
+    (re.compile(r"(?:^|[/_ ])(?:r2|r_?squared|r2_score|explained_variance)$"), 1, 0.0),
+    (re.compile(r"(?:^|[/_ ])(?:recall|f1(?:_?score)?|dice(?:_?(?:score|coeff?))?|m?iou|jaccard|m?ap(?:_?50)?(?:\([bm]\))?)$"), 1, 0.0),
+    (re.compile(r"(?:^|[/_ ])(?:rel(?:ative)?_?l2|l2_?rel(?:ative)?|nrmse)(?:_err(?:or)?)?$"), -1, 1.0),
 )
 FEW_ROWS = 15  # below it the shape of a curve is a guess
 
@@ -150,12 +151,13 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
 
 
 def _worthless(run: Run) -> Evidence | None:
-    """A score by which no row was better than a constant answer."""
+    """A score by which no row was better than a constant answer; where the accuracy rose it was measured wrongly."""
+    if run.window or run.task == tasks.RL or any(c.seen and c.gain > 0 and c.signal.endswith("accuracy") for c in metric_changes(run)):
+        return None
     for name, signal in run.signals.items():
-        sign = next((sign for pattern, sign in _OF_CONSTANTS if pattern.search(name.lower())), 0)
+        sign, bound = next(((sign, bound) for pattern, sign, bound in _OF_CONSTANTS if pattern.search(name.lower())), (0, 0.0))
         curve = curve_of(signal)
-        bound = 0.0 if sign > 0 else 1.0
-        if not sign or len(curve) < FEW or run.window or float(np.max(sign * (curve.values - bound))) > 0:
+        if not sign or len(curve) < FEW or float(np.max(sign * (curve.values - bound))) > 0:
             continue
         numbers: dict[str, Scalar] = {
             "level": float(curve.values[-1]), "chance": bound, "chance_name": "a constant answer", "of_chance": None, "kind": "constant",

@@ -14,7 +14,7 @@ from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
 
 FEWEST, TENTH = 5, 10  # rows of an accuracy; part of the plan
 THIRD = 3  # of the rows: one spike must not hide what the rest does
-_OF_ANSWERS = re.compile(r"(?:^|[/_. ])(?:acc(?:uracy)?|auc)$")
+_OF_ANSWERS = re.compile(r"(?:^|[/_. ])(?:acc(?:uracy)?|auc)$|(?P<wrong>(?:^|[/_. -])m?error$)")
 _OF_BOXES = re.compile(r"(?:^|[_/.])(?:b?box(?:es)?|dfl)(?:$|[_/.])")  # what a detector loses only where an object was matched
 
 
@@ -55,10 +55,8 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     if logged is not None and (curve.values == 0).any() and not np.isfinite(logged.values[-max(2, len(logged) // THIRD) :]).any():
         return None  # a NaN that the trainer hid
     numbers: dict[str, Scalar] = {
-        "what": "The loss", "level": end, "reached_step": at, "reached_share": share, "reached_epoch": epochs,
-        "exactly_zero": float(tail.max()) == 0.0, "norm_is_zero": no_gradient,
-        "norm_median": float(np.median(norm.values)) if len(norm) else None,
-        "norm_is_nan": logged is not None and not np.isfinite(logged.values).any(), "bound": bound, "start": float(curve.values[0]),
+        "what": "The loss", "level": end, "reached_step": at, "reached_share": share, "under": max(bound, end),
+        "exact": int(bound <= end + 2 * curve.quantum), "norm_median": float(np.median(norm.values)) if len(norm) else None,
         "zero_with_norm": int(float(tail.max()) == 0 and len(norm) > 0 and 2 * norm.end.value >= float(np.median(norm.values)) > 0),
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
@@ -71,19 +69,21 @@ def _without_boxes(run: Run) -> Evidence | None:
     empty = [one for one in parts if _OF_BOXES.search(one.name.lower()) and not one.values.any()]
     if not empty or len(empty) == len(parts):
         return None
-    first, last, rows = int(empty[0].steps[0]), int(empty[0].steps[-1]), len(empty[0])
+    first, last = int(empty[0].steps[0]), int(empty[0].steps[-1])
     numbers: dict[str, Scalar] = {
-        "what": empty[0].raw_name, "level": 0.0, "reached_step": first, "reached_share": 0.0, "reached_epoch": None, "exactly_zero": True,
-        "norm_is_zero": False, "norm_median": None, "norm_is_nan": False, "bound": 0.0, "start": 0.0,
+        "what": empty[0].raw_name, "level": 0.0, "reached_step": first, "reached_share": 0.0, "norm_median": None, "under": 0.0, "exact": 1,
     }  # fmt: skip
-    return Evidence.between(numbers, (empty[0].name,), first, last, margin=3, points=rows)
+    return Evidence.between(numbers, (empty[0].name,), first, last, margin=3, points=len(empty[0]))
 
 
 def _perfect_from_the_start(run: Run, epochs: float) -> bool:
     """Whether every answer was right in all of some rows, from the first of them on, within `epochs` passes or a tenth of the plan."""
-    for told in (signal.in_order for name, signal in run.signals.items() if len(signal) and _OF_ANSWERS.search(name.lower())):
-        whole = 100 if told.values.max() > 1 else 1
-        if len(told) < FEWEST or 1000 * float(told.values.min()) < 999 * whole:
+    for name, signal in run.signals.items():
+        told, kind = signal.in_order, _OF_ANSWERS.search(name.lower())
+        if kind is None or len(told) < FEWEST:
+            continue
+        right = told.values if kind["wrong"] is None else 1 - np.sign(told.values)  # an error must be 0
+        if 1000 * float(right.min()) < 999 * (100 if right.max() > 1 else 1):
             continue
         passed = told.epochs[0] if np.isfinite(told.epochs[0]) else told.steps[0] if run.step_is == "epoch" else np.inf
         if passed <= epochs or TENTH * told.steps[0] <= (run.planned_steps or run.last_step):

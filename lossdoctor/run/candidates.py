@@ -18,7 +18,7 @@ _WORDS = frozenset(
         "mae", "mlogloss", "mse", "nce", "infonce", "nll", "perplexity", "ppl", "recon", "reconstruction", "rmse", "xent", "lossfn",
     )
 )  # fmt: skip
-_MINIMISED = frozenset(("bce", "elbo", "infonce", "nce", "nll", "xent"))
+_MINIMISED = frozenset(("bce", "elbo", "infonce", "nce", "nll", "ntxent", "xent"))
 _TWO_WORDS = re.compile(r"cross_?entropy|free_energy|smooth_?l1")
 # The losses that GAN trainers print by the name of the network: CycleGAN, pix2pix, BasicSR.
 _OF_NETWORKS = re.compile(r"(?:.*/)?(?:[DG]_(?:[AB]|GAN\w{0,20}|L1|VGG|real|fake)|(?:cycle|idt)_[AB]|l_\w{1,40})")

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -75,9 +75,20 @@ def load(text: TextIO, path: Path, limits: Limits) -> Table:
     """Read a table with a header row; raises Unreadable where there is no header, no row, or more than the limits allow."""
     feed = Feed(text, limits.text_line_bytes)
     source = iter(feed)
-    top = next((line for line in source if line.strip() and not line.startswith("#")), "")
+    comment, top = "", ""
+    for top in source:
+        if top.strip() and not top.startswith("#"):
+            break
+        comment = top.lstrip("# ") if top.strip() else comment
+    below = next(source, "")
+    source = chain((below,), source) if below else source
     delimiter = delimiter_of(top)
-    header = _unique(cells_of(top, delimiter))
+    if not delimiter and len(cells_of(top, " ")) == len(cells_of(below, " ")) and numeric_header(cells_of(below, " ")):
+        delimiter = " "
+    header = cells_of(top, delimiter)
+    if numeric_header(header) and len(names := cells_of(comment, delimiter)) == len(header):  # numpy.savetxt marks its header as a comment
+        header, source = names, chain((top,), source)
+    header = _unique(header)
     if not delimiter or numeric_header(header):
         raise Unreadable(f"{path.name}: no table with a header row")
     if len(header) > limits.tags:

@@ -48,7 +48,7 @@ class Clock:
         elif epoch is not None and line.inner is not None and line.inner_total:
             place = (epoch - (self._base or 0)) * line.inner_total + line.inner
             self.planned = self.epochs * line.inner_total if self.epochs else self.planned
-        elif epoch is None and line.inner is not None and line.inner_total and line.values:
+        elif epoch is None and line.inner is not None and line.values:
             place = self._of_batch(line.inner, line.inner_total)
         elif epoch is not None and line.values:
             if self.step is not None and not self.by_epoch:
@@ -85,10 +85,12 @@ class Clock:
         """The number of steps that the counters promise; None where a total may be of one epoch only."""
         return None if self._ambiguous else self.planned
 
-    def _of_batch(self, inner: int, total: int) -> int:
+    def _of_batch(self, inner: int, total: int | None) -> int:
         """A batch of the epoch whose header stands above, else of a pass that begins where the batches start again."""
         self._laps += inner <= self._batch
         self._batch = inner
+        if total is None:
+            return self._counted(inner, None, self._laps if self.header is None else self.header)
         return (self._laps if self.header is None else self.header - 1) * total + inner
 
     def _counted(self, step: int, total: int | None, epoch: int | None) -> int:

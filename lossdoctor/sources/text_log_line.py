@@ -54,6 +54,7 @@ _BATCH = re.compile(
     rf"['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}({_COUNT})(?:{_GAP}(?:/|of){_GAP}({_COUNT}))?(?![.\d]*\d){_GAP}[\])]?:?",
     re.IGNORECASE,
 )
+_MARKED = re.compile(r"[:=#\[]")
 _ALONE = re.compile(
     rf"(?<![\w/.-])(?:episodes?|rounds?|generation|trial)['\"]?{_GAP}[:=#]?{_GAP}[\[(]?{_GAP}({_COUNT})"
     rf"(?:{_GAP}(?:/|of){_GAP}({_COUNT}))?(?![.\d]*\d){_GAP}[\])]?:?",
@@ -127,11 +128,13 @@ def parse(text: str) -> Line | None:
         counter = alone  # `Episode 100 Avg: 22.7 Steps: 2171`: the steps of these episodes
     if counter is None and epoch is None:
         counter = alone
+        batch = _BATCH.search(text) if alone is None else None
+        batch = None if batch is None or batch[2] or not _MARKED.search(batch[0]) else batch
     elif counter is None and epoch and not epoch[3]:
         batch = _BATCH.search(text)
         if batch and not batch[2]:
             counter, batch = batch, None
-    if counter is None and epoch is None:
+    if counter is None and epoch is None and batch is None:
         return None
     spans = sorted(match.span() for match in (counter, epoch, batch) if match)
     rest, end = "", 0
@@ -149,7 +152,7 @@ def parse(text: str) -> Line | None:
         float(epoch[1]) if epoch else None,
         int(epoch[2]) if epoch and epoch[2] else None,
         _count(batch[1]) if batch else int(epoch[3]) if epoch and epoch[3] else None,
-        _count(batch[2]) if batch else int(epoch[4]) if epoch and epoch[4] else None,
+        _count(batch[2]) if batch and batch[2] else int(epoch[4]) if epoch and epoch[4] else None,
         epoch is not None and "." in epoch[1],
     )
 

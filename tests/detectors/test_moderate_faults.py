@@ -203,3 +203,26 @@ def test_a_policy_of_words_that_has_no_choice_left():
     assert level(make({"reward": np.linspace(0, 1, 100), "entropy": entropy}), "entropy-collapse") in LOUD
     open_minded = np.maximum(entropy, 0.2)
     assert level(make({"reward": np.linspace(0, 1, 100), "entropy": open_minded}), "entropy-collapse") == "healthy"
+
+
+def test_no_answer_was_ever_wrong_because_the_answer_is_among_the_features():
+    loss = 0.4 * 0.7 ** np.arange(40)
+    knows = {"loss": loss, "train/error": np.zeros(40), "val/error": np.zeros(40)}
+    assert level(make(knows, every=1, step_is="epoch"), "zero-loss") == "error"
+    learns = knows | {"train/error": np.where(np.arange(40) < 3, 0.02, 0.0), "val/error": np.full(40, 0.01)}
+    assert level(make(learns, every=1, step_is="epoch"), "zero-loss") == "healthy"
+
+
+def test_a_loss_that_saturates_at_several_times_its_start():
+    saturated = np.full(50, 87.3365)
+    saturated[0] = 21.4
+    assert level(make({"loss": saturated}), "divergence") in LOUD
+    assert level(make({"loss": noisy(np.full(50, 2.0), 0.1)}), "divergence") == "healthy"
+
+
+def test_nothing_of_a_rare_class_was_ever_found():
+    loss = falling(30, 0.6, 0.05)
+    assert level(make({"loss": loss, "val/dice": np.zeros(30)}), "underfitting") in LOUD
+    assert level(make({"loss": loss, "val/dice": np.maximum(0, np.linspace(-0.2, 0.7, 30))}), "underfitting") not in LOUD
+    measured_wrongly = {"loss": loss, "val/f1": np.zeros(30), "val/accuracy": np.linspace(0.4, 0.9, 30)}
+    assert level(make(measured_wrongly), "underfitting") not in LOUD

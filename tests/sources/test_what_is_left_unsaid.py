@@ -236,3 +236,27 @@ def test_workers_that_are_left_behind_tell_how_it_ended():
     text = "".join(f"epoch 1 [{at}/346] loss: {value}\n" for at, value in enumerate(LOSS, 1))
     run = from_text(text + "resource_tracker: There appear to be 20 leaked semaphore objects to clean up at shutdown\n")
     assert [event.kind for event in run.events] == ["killed"]
+
+
+# Tables and lines that only say half of it.
+
+
+@pytest.mark.parametrize("mark", ["# ", ""], ids=["as a comment", "plain"])
+def test_columns_of_numpy_savetxt(tmp_path: Path, mark: str):
+    rows = np.column_stack((np.arange(ROWS), LOSS))
+    np.savetxt(tmp_path / "loss.dat", rows, header="iter loss_total", comments=mark)
+    run = lossdoctor.load(tmp_path / "loss.dat")
+    assert values(run, "train/loss") == LOSS
+
+
+def test_batches_that_count_on_through_the_epochs():
+    lines = [f"{'Epoch: 1' if at == 0 else ''}\nElapsed [0:06:54] batch: {498 * (at + 1)}  loss: {value}" for at, value in enumerate(LOSS)]
+    run = from_text("\n".join(lines))
+    assert run.signals["train/loss"].steps.tolist() == [498 * (at + 1) for at in range(ROWS)]
+
+
+def test_batches_that_begin_again_in_each_epoch():
+    lines = [
+        f"{f'Epoch: {at // 5 + 1}' if at % 5 == 0 else ''}\nbatch: {10 * (at % 5 + 1)}  loss: {value}" for at, value in enumerate(LOSS)
+    ]
+    assert from_text("\n".join(lines)).signals["train/loss"].steps.tolist() == [10 * (at + 1) for at in range(ROWS)]

@@ -27,8 +27,7 @@ def discriminator_wins(run: Run, *, sure: float, fooled: float) -> Evidence | Sk
     end, theirs = mine.tail(1 / THIRD), other.tail(1 / THIRD)
     if mine.values.min() < 0 or end > sure or theirs < min(fooled, 2 * max(0.0, float(other.values.min()))):
         return None
-    above = np.flatnonzero(mine.values > sure)
-    since = int(mine.steps[min(int(above[-1]) + 1, len(mine) - 1)]) if len(above) else int(mine.steps[0])
+    since = int(mine.steps[min(int(np.flatnonzero(np.append(True, mine.values > sure))[-1]), len(mine) - 1)])
     numbers: dict[str, Scalar] = {
         "what": pair[0].raw_name, "level": end, "since": since, "other": pair[1].raw_name, "other_level": theirs,
         "other_lowest": float(other.values.min()), "rows": len(mine),

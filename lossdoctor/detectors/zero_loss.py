@@ -69,11 +69,11 @@ def _without_boxes(run: Run) -> Evidence | None:
     empty = [one for one in parts if _OF_BOXES.search(one.name.lower()) and not one.values.any()]
     if not empty or len(empty) == len(parts):
         return None
-    first, last = int(empty[0].steps[0]), int(empty[0].steps[-1])
     numbers: dict[str, Scalar] = {
-        "what": empty[0].raw_name, "level": 0.0, "reached_step": first, "reached_share": 0.0, "norm_median": None, "under": 0.0, "exact": 1,
+        "what": empty[0].raw_name, "level": 0.0, "reached_step": int(empty[0].steps[0]), "reached_share": 0.0, "norm_median": None,
+        "under": 0.0, "exact": 1,
     }  # fmt: skip
-    return Evidence.between(numbers, (empty[0].name,), first, last, margin=3, points=len(empty[0]))
+    return Evidence.between(numbers, (empty[0].name,), empty[0].steps[0], empty[0].steps[-1], margin=3, points=len(empty[0]))
 
 
 def _perfect_from_the_start(run: Run, epochs: float) -> bool:

@@ -41,6 +41,9 @@ def build(
     signals = {key: one for key, one in signals.items() if key not in named} | taken
     by_name = {s.name: s for s in (*_limits(signals), *settings)}
     planned = log.planned_steps if log.planned_steps is not None and 0 < log.planned_steps < MAX_PLAN else None
+    loss = signals.get("train/loss")
+    if planned and loss is not None and len(loss) and int(loss.steps.max()) >= 2 * planned:
+        planned = None  # the length of an evaluation, as its bar counted it
     epochs = log.planned_epochs if log.planned_epochs is not None and 0 < log.planned_epochs < MAX_PLAN else None
     closing = any(key in signals for key in CLOSING)
     return Run(

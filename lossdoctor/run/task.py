@@ -60,7 +60,7 @@ def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
         "num_labels" in settings and not any(word in kind for word in ("causallm", "lmhead", "conditionalgeneration"))
     ):
         return CLASSIFICATION
-    if "causallm" in kind or "lmhead" in kind or "lora_r" in settings or any(map(_OF_LANGUAGE.search, names)):
+    if any(word in kind for word in ("causallm", "lmhead", "maskedlm")) or "lora_r" in settings or any(map(_OF_LANGUAGE.search, names)):
         return LANGUAGE_MODEL
     if any(name in {"eval/accuracy", "eval/f1"} for name in names) and "vocab_size" not in settings:
         return CLASSIFICATION

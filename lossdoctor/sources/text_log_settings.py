@@ -13,14 +13,20 @@ _PAIR = re.compile(
 )
 # `11/27/2026 17:56:26 - INFO - __main__ -   max_grad_norm = 0.02`
 _PREFIX = re.compile(r"^.{0,80}?\b(?:INFO|DEBUG)\b[\]:\s|-]{0,6}(?:[\w.]{1,60}\s{0,2}[-:]\s{1,6})?")
+# transformers names the class of a model where it warns of its weights: `Some weights of BertForMaskedLM were not initialized`.
+_ARCHITECTURE = re.compile(r"\b[A-Z]\w{1,40}(?:LMHeadModel|For(?:CausalLM|MaskedLM|[A-Z][a-z]{2,12}Classification))\b")
 _BETWEEN = " \t,;|(){}[]-"
 _LONGEST = 20_000  # characters of a line
 
 
 def told(text: str) -> dict[str, str]:
-    """Name -> value of a line that tells settings, as printed; empty for any other: one that holds more than pairs and does not say that
-    it tells them."""
-    if len(text) > _LONGEST or ("=" not in text and ":" not in text):
+    """Name -> value of a line that tells settings or the model, as printed; empty for any other: one that holds more than pairs and does
+    not say that it tells them."""
+    if len(text) > _LONGEST:
+        return {}
+    if named := _ARCHITECTURE.search(text):
+        return {"architectures": named[0]}
+    if "=" not in text and ":" not in text:
         return {}
     found: dict[str, str] = {}
     text = _PREFIX.sub("", text)

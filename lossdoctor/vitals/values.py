@@ -46,6 +46,10 @@ def level(run: Run) -> Answer:
         reward = reward_change(run)
         if reward is None:
             return unknown("The loss of reinforcement learning has no scale.", "Log the mean reward.")
+        # Three times as much, or a third of the cost; a reward that crosses 0, as that of a reward model may, tells no such ratio.
+        if reward.seen and reward.first * reward.last > 0 and 3 * reward.gain >= 2:
+            says = f"Nothing says what reward would be good, but from {number(reward.first)} to {number(reward.last)} is much in any scale."
+            return good(says, {"reward": reward.last})
         says = f"The loss has no scale here, and nothing says what reward would be good: it ends at {number(reward.last)}."
         return unknown(says, "Compare with the reward of a baseline policy, or log the success rate of an eval.", {"reward": reward.last})
     if run.task == tasks.GAN and run.signal("train/loss") is None:

@@ -260,3 +260,15 @@ def test_batches_that_begin_again_in_each_epoch():
         f"{f'Epoch: {at // 5 + 1}' if at % 5 == 0 else ''}\nbatch: {10 * (at % 5 + 1)}  loss: {value}" for at, value in enumerate(LOSS)
     ]
     assert from_text("\n".join(lines)).signals["train/loss"].steps.tolist() == [10 * (at + 1) for at in range(ROWS)]
+
+
+def test_the_class_of_a_model_that_a_warning_names():
+    rows = "\n".join(str({"loss": value, "epoch": at / 5}) for at, value in enumerate(LOSS))
+    assert from_text(f"Some weights of BertForMaskedLM were not initialized\n{rows}").task == "language-model"
+    assert from_text(f"Some weights of ViTForImageClassification were not initialized\n{rows}").task == "classification"
+    assert from_text(rows).task == "unknown"
+
+
+def test_the_bar_of_an_evaluation_plans_no_training():
+    lines = [f"step {at * 100} loss {value}\n100%|##########| 241/241 [00:17<00:00, 13.45it/s]" for at, value in enumerate(LOSS)]
+    assert from_text("\n".join(lines)).planned_steps is None

@@ -144,6 +144,15 @@ def test_the_loss_of_a_policy_is_never_passed() -> None:
     assert judged(make(rising)).verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "verdict"), [(20, 400, Verdict.PASS), (-1500, -200, Verdict.PASS), (20, 30, Verdict.INCONCLUSIVE)]
+)
+def test_a_reward_that_rose_to_several_times_its_start_needs_no_scale(first: float, last: float, verdict: Verdict) -> None:
+    reward = np.minimum(np.linspace(first, 2 * last - first, 100), last)
+    rows = {"rollout/ep_rew_mean": noisy(reward, abs(last - first) / 100), "train/loss": noisy(np.full(100, 0.1), 0.05)}
+    assert judged(make(rows)).verdict is verdict
+
+
 def test_damage_takes_a_pass_away() -> None:
     vitals = assess(make({"loss": learned()}))
     assert verdict(vitals, (), (), crashed=False) is Verdict.PASS

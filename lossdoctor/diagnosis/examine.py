@@ -52,7 +52,8 @@ def _one(run: Run, rule: Rule, detector: Detector, limits: Mapping[str, float]) 
 def arguments(rule: Rule, limits: Mapping[str, float]) -> dict[str, Any]:
     """The detector's keyword arguments: the rule's thresholds, moved by the policy, and its fixed arguments."""
     values = {name: limits.get(f"{rule.name}.{name}", threshold.value) for name, threshold in rule.thresholds.items()}
-    return {**values, **rule.arguments}
+    counts = {name: int(values[name]) for name, threshold in rule.thresholds.items() if isinstance(threshold.value, int)}
+    return {**values, **counts, **rule.arguments}
 
 
 def unmet(run: Run, rule: Rule) -> Skip | None:

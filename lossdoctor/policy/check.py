@@ -100,6 +100,8 @@ def _range_fault(key: str, value: float, threshold: Threshold) -> Iterator[str]:
     high = math.inf if threshold.maximum is None else threshold.maximum
     if not low <= value <= high:
         yield f"{key}: {value:g} is outside of {low:g} to {high:g} {threshold.unit}".rstrip()
+    elif isinstance(threshold.value, int) and value % 1:
+        yield f"{key}: {value:g} is not a whole number of {threshold.unit}".rstrip()
 
 
 def _walk(value: object, kind: inspect.Type, key: str) -> Iterator[str]:

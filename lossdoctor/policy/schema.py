@@ -37,7 +37,7 @@ def _limits(rules: Sequence[Rule]) -> dict[str, Any]:
 def _value(threshold: Threshold) -> Mapping[str, Any]:
     bounds = {"minimum": threshold.minimum, "maximum": threshold.maximum}
     return {
-        "type": "number",
+        "type": "integer" if isinstance(threshold.value, int) else "number",
         "default": threshold.value,
         "description": threshold.why,
         **{k: v for k, v in bounds.items() if v is not None},

@@ -114,6 +114,7 @@ def test_without_a_file_errors_fail(tmp_path: Path) -> None:
         ),
         ("[limits.hockey-stick]\neval_rise = 0.9", "limits.hockey-stick.eval_rise: 0.9 is outside of 0.01 to 0.5"),
         ("[limits]\n'divergence.rise' = 9", "limits.divergence.rise: 9 is outside of 1.05 to 5 x"),
+        ("[limits]\n'loss-spike.window' = 16.5", "limits.loss-spike.window: 16.5 is not a whole number of rows"),
         ("[limits]\n'divergence.rise' = nan", "limits.divergence.rise: nan is outside"),
         ("[limits]\n'divergence.rise' = 'a'", "limits.divergence.rise: a number is needed here, not 'a'"),
         ("[limits]\n'hockey-stick.signal' = 1", "limits.hockey-stick.signal: this threshold is no number"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from lossdoctor.diagnosis.examine import arguments
 from lossdoctor.errors import PathMissing, UsageError
 from lossdoctor.policy import FailOn, Level, load
 from lossdoctor.policy.init import init_text
@@ -114,7 +115,6 @@ def test_without_a_file_errors_fail(tmp_path: Path) -> None:
         ),
         ("[limits.hockey-stick]\neval_rise = 0.9", "limits.hockey-stick.eval_rise: 0.9 is outside of 0.01 to 0.5"),
         ("[limits]\n'divergence.rise' = 9", "limits.divergence.rise: 9 is outside of 1.05 to 5 x"),
-        ("[limits]\n'loss-spike.window' = 16.5", "limits.loss-spike.window: 16.5 is not a whole number of rows"),
         ("[limits]\n'divergence.rise' = nan", "limits.divergence.rise: nan is outside"),
         ("[limits]\n'divergence.rise' = 'a'", "limits.divergence.rise: a number is needed here, not 'a'"),
         ("[limits]\n'hockey-stick.signal' = 1", "limits.hockey-stick.signal: this threshold is no number"),
@@ -147,6 +147,14 @@ def test_mistakes_are_named(tmp_path: Path, text: str, says: str) -> None:
         load(path, tmp_path, RULES)
     assert str(caught.value).startswith(f"{path}: ")
     assert says in str(caught.value)
+
+
+def test_a_threshold_that_counts_is_a_whole_number(tmp_path: Path) -> None:
+    rules = shipped()
+    with pytest.raises(UsageError, match=r"limits.loss-spike.window: 16.5 is not a whole number of rows"):
+        load(write(tmp_path, "[limits]\n'loss-spike.window' = 16.5"), tmp_path, rules)
+    spike = next(rule for rule in rules if rule.name == "loss-spike")
+    assert isinstance(arguments(spike, {"loss-spike.window": 16.0})["window"], int)
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:

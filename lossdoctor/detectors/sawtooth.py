@@ -96,7 +96,7 @@ def _teeth(run: Run, curve: Curve, amplitude: float) -> tuple[Jump, ...]:
 
 def _wave(run: Run, curve: Curve, rest: Floats, chance: float, share: float, folds: Floats) -> Peak | None:
     folded = folded_period(folds[0], CYCLES, folds[1])  # teeth shrink as the loss falls: against its level
-    if folded is not None and folded.chance <= chance and folded.share >= 1 / 2:
+    if folded is not None and folded.chance <= chance:
         return folded
     peak = strongest_period(rest, CYCLES)
     if peak is None or peak.share < share:

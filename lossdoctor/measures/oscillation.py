@@ -66,25 +66,25 @@ def folded_period(values: Floats, least_cycles: int, places: Floats) -> Peak | N
     """Find the period of 3 to 10 rows whose phases differ most, or that of `places`, shape (n,): how many rows into an epoch each row lies.
 
     A periodogram cannot tell it in a few dozen rows, since teeth spread over its overtones. Of at least `least_cycles` cycles, `share` is
-    the variance between the phases, `chance` the tail of its F test, times the periods tried (epoch folding, Leahy et al. 1983); of half
-    the variance and more it holds for correlated noise too. Longer periods are a periodogram's matter.
+    the variance between the phases, `chance` the tail of its F test, times the periods tried (epoch folding, Leahy et al. 1983). None
+    where no fold holds half of the variance: correlated noise may hold as much as that. Longer periods are a periodogram's matter.
     """
+    n, centred = len(values), values - values.mean()
+    total, tried = float(np.sum(centred * centred)), LONGEST - SHORTEST + 2
+    place = np.floor(places).astype(np.intp)
+    sums = [np.pad(centred, (0, -n % period)).reshape(-1, period).sum(axis=0) for period in range(SHORTEST, LONGEST + 1)]
+    sizes = [n // len(one) + (np.arange(len(one)) < n % len(one)) for one in sums]
+    counts = np.bincount(place)
+    folds = [*zip(sums, sizes, strict=True), (np.bincount(place, centred)[counts > 0], counts[counts > 0])]
+    fitting = [(one, size) for one, size in folds if total > 0 and SHORTEST <= len(size) <= n // least_cycles]
+    held = [(len(size), share) for one, size in fitting if (share := float(np.sum(one**2 / size)) / total) >= 1 / 2]
+    if not held:
+        return None
     from scipy.special import fdtrc  # costs more than most runs need
 
-    n, found = len(values), []
-    centred = values - values.mean()
-    total = float(np.sum(centred * centred))
-    folds = [np.arange(n) % period for period in range(SHORTEST, LONGEST + 1)] + [np.floor(places).astype(np.intp)]
-    for fold in folds if total > 0 else ():
-        counts = np.bincount(fold)
-        counts = counts[counts > 0]
-        if not SHORTEST <= len(counts) <= n // least_cycles:
-            continue
-        between = float(np.sum(np.bincount(fold, centred)[np.bincount(fold) > 0] ** 2 / counts))
-        ratio = between / (len(counts) - 1) * (n - len(counts)) / max(total - between, np.finfo(np.float64).tiny)
-        chance = min(1.0, len(folds) * float(fdtrc(len(counts) - 1, n - len(counts), ratio)))
-        found.append(Peak(float(len(counts)), between / total, chance, 0.0))
-    return min(found, key=lambda peak: peak.chance, default=None)
+    chances = [fdtrc(k - 1, n - k, share / (k - 1) * (n - k) / max(1 - share, np.finfo(np.float64).tiny)) for k, share in held]
+    peaks = [Peak(float(k), share, min(1.0, tried * float(chance)), 0.0) for (k, share), chance in zip(held, chances, strict=True)]
+    return min(peaks, key=lambda peak: peak.chance)
 
 
 def _around(power: Floats, best: int) -> Floats:

@@ -50,8 +50,7 @@ def _around(run: Run, whole: Curve, curve: Curve, parts: int, *, amplitude: floa
     interval, per_epoch = float(np.median(np.diff(curve.steps))), steps_per_epoch(run)
     numbers: dict[str, Scalar] = {
         "swing": swing, "level": level, "relative": swing / level, "against_total_drop": swing / drop if drop > 0 else None,
-        "autocorrelation": autocorrelation(rest), "rows": len(curve),
-        "period_steps": None, "cycles": None, "period_epochs": None,
+        "autocorrelation": autocorrelation(rest), "rows": len(curve), "period_steps": None, "cycles": None, "period_epochs": None,
     }  # fmt: skip
     places = (curve.steps - whole.steps[0]) % per_epoch / interval if per_epoch else np.zeros(len(curve))
     wave = _wave(run, curve, clipped, chance, share, np.stack((clipped / np.maximum(np.abs(trend), level / PHASES), places)))

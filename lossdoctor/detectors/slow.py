@@ -25,9 +25,9 @@ USUAL_VOCABULARY = 32_000  # the smallest of those that language models use now;
 QUARTER, FIFTH, THIRD = 4, 5, 3  # of the run: the last ones tell whether it had come to an end
 # Scores that a constant answer gives a known value, and which way is better: explained variance, what is found of a class, relative error.
 _OF_CONSTANTS = (
-    (re.compile(r"(?:^|[/_ ])(?:r2|r_?squared|r2_score|explained_variance)$"), 1, 0.0),
-    (re.compile(r"(?:^|[/_ ])(?:recall|f1(?:_?score)?|dice(?:_?(?:score|coeff?))?|m?iou|jaccard|m?ap(?:_?50)?(?:\([bm]\))?)$"), 1, 0.0),
-    (re.compile(r"(?:^|[/_ ])(?:rel(?:ative)?_?l2|l2_?rel(?:ative)?|nrmse)(?:_err(?:or)?)?$"), -1, 1.0),
+    ("constant", 1, r"r2|r_?squared|r2_score|explained_variance"),
+    ("rare", 1, r"recall|f1(?:_?score)?|dice(?:_?(?:score|coeff?))?|m?iou|jaccard|m?ap(?:_?50)?(?:\([bm]\))?"),
+    ("constant", -1, r"(?:rel(?:ative)?_?l2|l2_?rel(?:ative)?|nrmse)(?:_err(?:or)?)?"),
 )
 FEW_ROWS = 15  # below it the shape of a curve is a guess
 
@@ -155,12 +155,13 @@ def _worthless(run: Run) -> Evidence | None:
     if run.window or run.task == tasks.RL or any(c.seen and c.gain > 0 and c.signal.endswith("accuracy") for c in metric_changes(run)):
         return None
     for name, signal in run.signals.items():
-        sign, bound = next(((sign, bound) for pattern, sign, bound in _OF_CONSTANTS if pattern.search(name.lower())), (0, 0.0))
-        curve = curve_of(signal)
+        found = (told[:2] for told in _OF_CONSTANTS if re.search(rf"(?:^|[/_ ])(?:{told[2]})$", name.lower()))
+        kind, sign = next(found, ("", 0))
+        curve, bound = curve_of(signal), float(sign < 0)
         if not sign or len(curve) < FEW or float(np.max(sign * (curve.values - bound))) > 0:
             continue
         numbers: dict[str, Scalar] = {
-            "level": float(curve.values[-1]), "chance": bound, "chance_name": "a constant answer", "of_chance": None, "kind": "constant",
+            "level": float(curve.values[-1]), "chance": bound, "chance_name": "a constant answer", "of_chance": None, "kind": kind,
             "train": None, "evals": len(curve), "what": signal.raw_name,
         }  # fmt: skip
         return Evidence.between(numbers, (name,), curve.steps[0], curve.steps[-1], margin=2, points=len(curve))

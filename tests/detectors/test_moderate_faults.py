@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lossdoctor.diagnosis import diagnose
 from lossdoctor.model import LogEvent
-from tests.detectors.runs import Floats, learned, level, make, noisy
+from tests.detectors.runs import BOUND, RULES, Floats, learned, level, make, noisy
 
 LOUD = ("warning", "error")
 
@@ -226,3 +227,10 @@ def test_nothing_of_a_rare_class_was_ever_found():
     assert level(make({"loss": loss, "val/dice": np.maximum(0, np.linspace(-0.2, 0.7, 30))}), "underfitting") not in LOUD
     measured_wrongly = {"loss": loss, "val/f1": np.zeros(30), "val/accuracy": np.linspace(0.4, 0.9, 30)}
     assert level(make(measured_wrongly), "underfitting") not in LOUD
+
+
+def test_of_a_rare_class_the_loss_must_weigh_more():
+    run = make({"loss": falling(30, 0.6, 0.05), "val/dice": np.zeros(30)})
+    (finding,) = [one for one in diagnose(run, list(RULES.values()), BOUND).findings if one.rule == "underfitting"]
+    assert finding.causes[0].name == "rare-class"
+    assert "nothing of what it counts was ever found" in finding.message

@@ -24,14 +24,14 @@ def told(text: str) -> dict[str, str]:
     not say that it tells them."""
     if len(text) > _LONGEST:
         return {}
-    if named := _ARCHITECTURE.search(text):
-        return {"architectures": named[0]}
+    named = _ARCHITECTURE.search(text)
+    model = {"architectures": named[0]} if named else {}
     if "=" not in text and ":" not in text:
-        return {}
+        return model
     found: dict[str, str] = {}
     text = _PREFIX.sub("", text)
     heading = _HEADING.search(text)
     body = text[heading.end() :] if heading else text
     for name, value in _PAIR.findall(body):
         found.setdefault(name, value.strip("'\""))
-    return found if heading or not _PAIR.sub("", body).strip(_BETWEEN) else {}
+    return model | found if heading or not _PAIR.sub("", body).strip(_BETWEEN) else model

@@ -267,6 +267,8 @@ def test_the_class_of_a_model_that_a_warning_names():
     assert from_text(f"Some weights of BertForMaskedLM were not initialized\n{rows}").task == "language-model"
     assert from_text(f"Some weights of ViTForImageClassification were not initialized\n{rows}").task == "classification"
     assert from_text(rows).task == "unknown"
+    told = from_text(f"Namespace(model='GPT2LMHeadModel', max_grad_norm=0.5)\n{rows}")
+    assert (told.task, told.setting("max_grad_norm")) == ("language-model", 0.5)
 
 
 def test_the_bar_of_an_evaluation_plans_no_training():

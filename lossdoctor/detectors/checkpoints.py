@@ -58,9 +58,7 @@ def sparse_checkpoints(run: Run, *, share: float, hours: float) -> Evidence | Sk
         return unknown if every is None and newest is None else None
     worst = lost if was_lost and lost is not None else at_risk or 0
     numbers: dict[str, Scalar] = {
-        "lost_steps": lost, "lost_share": None if lost is None else lost / plan, "was_lost": int(was_lost), "every": every,
-        "saves_nothing": int(str(run.setting("save_strategy") or "") == "no"), "worst_steps": worst, "worst_share": worst / plan,
-        "worst_hours": None if seconds is None else worst * seconds / 3600, "newest_step": newest, "plan": plan,
+        "lost_steps": lost, "every": every, "worst_steps": worst, "worst_share": worst / plan, "newest_step": newest, "plan": plan,
     }  # fmt: skip
     spans = ((newest, run.last_step),) if was_lost and newest is not None else ()
     return Evidence(numbers, (), newest if was_lost else None, spans, margin=beyond(worst / plan, share))

@@ -32,7 +32,6 @@ def cliff(run: Run, *, missing_share: float) -> Evidence | Skip | None:
     numbers = {
         "reached": reached, "planned": planned, "missing": 1 - reached / planned if planned else None,
         "death": death.kind if death else "unknown", "last_words": death.text[:200] if death else "",
-        "final_loss": float(loss.values[-1]) if len(loss) else None, "has_loss": len(loss),
         "interrupted": int(death is not None and death.kind == "interrupt") * (2 if short else 1),
         "numeric": int(death is not None and death.kind not in FATAL),
         "silent": int(death is None) * (2 if _printed_only(run) else 1),

@@ -36,7 +36,8 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     early, late = float(np.median(beside[:third])), float(np.median(beside[-third:]))
     metrics = [c for c in metric_changes(run) if c.signal.startswith("eval/")]
     never = float(curve.values[0]) < float(curve.values[1:].min())
-    low = [c for c in metrics if c.gain <= 0 or (not c.seen and c.signal == "eval/accuracy" and 4 * c.last < 1)]
+    guesses = [c for c in metrics if not c.seen and c.signal == "eval/accuracy" and 4 * c.last < 1]
+    low = [c for c in metrics if c.gain <= 0 or c in guesses]
     worthless = never and bool(metrics) and len(low) == len(metrics)
     if never:
         early, late = float(beside[0]), float(beside[-1])  # never as good as at first: what train has won since then says enough
@@ -49,40 +50,39 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     turn = turn_of(signal)
     risen = turn is not None and 2 * turn.rise > most and max(turn.sigmas, turn.trend) > SURE  # then it is overfitting
     moves = furthest > most or risen or 2 * (last - first) > most * abs(first)
-    if follows or fell < train_fall or gained > ratio * fell or (moves and not worthless):
+    lost = last - first > most * abs(first) and not guesses  # it knew more, and forgot: overfitting
+    if follows or fell < train_fall or gained > ratio * fell or lost or (moves and not worthless):
         return None
-    span = (int(curve.steps[0]), int(curve.steps[-1]))
     numbers: dict[str, Scalar] = {
         "eval_first": first, "eval_last": last, "moved": abs(gained), "train_start": early, "train_end": late, "fell": fell,
-        "evals": len(curve), "identical": bool(np.ptp(curve.values) == 0), "fell_beside": fell,
-        "never": int(worthless and moves), "eval_very_first": float(curve.values[0]),
+        "evals": len(curve), "never": int(worthless and moves), "eval_very_first": float(curve.values[0]),
     }  # fmt: skip
     margin = min(ratio * fell / max(abs(gained), ratio / 10), 10)
-    return Evidence(numbers, (signal.name, "train/loss"), span[0], (span,), margin=margin, points=4 * len(curve))
+    return Evidence.between(numbers, (signal.name, "train/loss"), *curve.steps[[0, -1]], margin=margin, points=4 * len(curve))
 
 
 def eval_missing(run: Run) -> Evidence | None:
     """No eval loss and no eval metric at all."""
-    if any(
-        name.startswith("eval/") and len(signal) for name, signal in run.signals.items() if not name.endswith(("runtime", "per_second"))
-    ):
+    if _evaluations(run):
         return None
     return Evidence({"last_step": run.last_step, "suggested": _suggested(run)}, (), None, (), margin=2)
 
 
 def eval_sparse(run: Run, *, least: int) -> Evidence | Skip | None:
     """Fewer than `least` evaluations in the whole run."""
-    counts = [
-        len(np.unique(signal.steps))
-        for name, signal in run.signals.items()
-        if name.startswith("eval/") and not name.endswith(("runtime", "per_second"))
-    ]
-    if not counts or max(counts) == 0:
+    evals = _evaluations(run)
+    if not evals:
         return Skip("nothing was evaluated", "eval_strategy='steps', eval_steps=...")
-    if max(counts) >= least or run.last_step < 2 * least:
+    if evals >= least or run.last_step < 2 * least:
         return None
-    numbers: dict[str, Scalar] = {"evals": max(counts), "last_step": run.last_step, "suggested": _suggested(run)}
-    return Evidence(numbers, ("eval/loss",), margin=least / max(counts))
+    numbers: dict[str, Scalar] = {"evals": evals, "last_step": run.last_step, "suggested": _suggested(run)}
+    return Evidence(numbers, ("eval/loss",), margin=least / evals)
+
+
+def _evaluations(run: Run) -> int:
+    """How often the run was evaluated: steps of the signal that was logged at most of them; how fast evaluations run is none of them."""
+    told = [s for name, s in run.signals.items() if name.startswith("eval/") and not name.endswith(("runtime", "per_second"))]
+    return max((len(np.unique(s.steps)) for s in told), default=0)
 
 
 def _suggested(run: Run) -> int:

@@ -15,8 +15,8 @@ from lossdoctor.vitals.change import SURE
 
 DEFAULT = 1.0  # max_grad_norm of HuggingFace; 300 of 324 real runs use it
 _OF_LAYER = re.compile(
-    r"grad(?:ient)?s?_?(?:\d(?:\.\d)?_)?norms?[/_.](?!total|step|epoch|before|after|clip|max|mean|avg)\w"
-    r"|(?:^|[/_.])g_?norms?[/_.](?!total|step|epoch|before|after|clip|max|mean|avg)\w"
+    r"grad(?:ient)?s?_?(?:\d(?:\.\d)?_)?norms?[/_.(](?!total|step|epoch|before|after|clip|max|mean|avg)\w"
+    r"|(?:^|[/_.])g_?norms?[/_.(](?!total|step|epoch|before|after|clip|max|mean|avg)\w"
     r"|(?:^|[/_.])grad(?:ient)?s?[/_.]\w{0,40}(?:layer|block|conv|linear|fc|weight)",
     re.IGNORECASE,
 )
@@ -66,11 +66,12 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
 
     A burst is a norm `burst` times the run's lower quartile; bursts count when they are `burst_share` of the rows, or a few of them go
     with trouble of the loss. Norms below `absolute` are never called exploding: a small norm that grows tenfold is still small. Half of
-    `factor` will do where the loss ends at twice its best: two signs of one thing.
+    `factor` will do where the loss ends at twice its best: two signs of one thing. Of fewer than eight rows the last must be `burst` times
+    the highest of the first three or more.
     """
     norm = named_curve(run, "train/grad_norm")
     if len(norm) < 8:
-        return Skip("fewer than 8 gradient norms", HOW)
+        return _thrown(norm, burst, factor * absolute) or Skip("fewer than 8 gradient norms", HOW)
     steady = norm.after(min(warmup_end(run), norm.steps[0] + norm.span / 5))
     values, fifth = steady.values, max(3, len(steady) // 5)
     early, median, late = float(np.median(values[:fifth])), float(np.median(values)), float(np.median(values[-fifth:]))
@@ -99,6 +100,20 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     return Evidence.between(numbers, ("train/grad_norm",), onset, steady.steps[-1], margin=margin, points=len(steady))
 
 
+def _thrown(norm: Curve, burst: float, least: float) -> Evidence | None:
+    """A few norms, of which all from some row on stand far above all before it: an effect of that size needs no noise."""
+    values = norm.values
+    first = next((at for at in range(3, len(values)) if values[at:].min() >= max(burst * values[:at].max(), least)), None)
+    if first is None:
+        return None
+    early, late, peak = float(np.median(values[:first])), float(values[-1]), float(values.max())
+    numbers: dict[str, Scalar] = {
+        "early": early, "median": float(np.median(values)), "late": late, "peak": peak, "ratio": late / early, "trouble": 0,
+        "bursts": len(values) - first, "burst_share_found": 1 - first / len(values), "kind": "staying", "rows": len(norm), "grave": 1,
+    }  # fmt: skip
+    return Evidence.between(numbers, ("train/grad_norm",), norm.steps[first], norm.steps[-1], margin=late / early / burst, points=len(norm))
+
+
 def _doubled(loss: Curve) -> bool:
     """Whether a loss ends at twice its best level or more, beyond its noise."""
     if len(loss) < 12:
@@ -118,7 +133,7 @@ def _with_loss_trouble(run: Run, norm: Curve, high: np.ndarray) -> int:
 
 
 def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> Evidence | Skip | None:
-    """The median norm is below `tiny` while the loss, above `least`, gets no better than by `flat`.
+    """The median norm is below `tiny` while the loss, above `least`, ends no better than it began by more than `flat`.
 
     `tiny` is of the root of the loss where that is large: a squared error has gradients of its root.
     """
@@ -128,12 +143,12 @@ def vanishing_gradients(run: Run, *, tiny: float, flat: float, least: float) -> 
         return Skip("fewer than 5 gradient norms", HOW)
     late = norm.part(0.5, 1)
     median, peak = float(np.median(late.values)), float(norm.values.max())
-    limit = tiny * max(1.0, float(np.sqrt(abs(loss.end.value))))
+    limit = tiny * max(1.0, float(np.sqrt(min(abs(loss.start.value), abs(loss.end.value)))))
     within = flat * abs(loss.start.value) + 2 * float(np.hypot(loss.start.error, loss.end.error))
-    if loss.tail() < least or abs(loss.start.value - loss.end.value) > within or median >= limit:
+    if loss.tail() < least or loss.start.value - loss.end.value > within or median >= limit:
         return None
     numbers: dict[str, Scalar] = {
-        "median": median, "peak": peak, "exactly_zero": peak == 0.0, "level": loss.tail(), "fall": loss.fall, "rows": len(norm),
+        "median": median, "peak": peak, "level": loss.tail(), "fall": loss.fall, "rows": len(norm),
     }  # fmt: skip
     return Evidence.between(numbers, (name, "train/loss"), norm.steps[0], norm.steps[-1], margin=beyond(limit, median), points=len(norm))
 

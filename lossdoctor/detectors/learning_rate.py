@@ -115,7 +115,6 @@ def warmup_too_long(run: Run, *, share: float, least_rows: int) -> Evidence | Sk
         return None
     numbers: dict[str, Scalar] = {
         "warmup_steps_found": int(rate.steps[peak_at]), "share_found": warm, "end": end, "peak": float(values[peak_at]),
-        "never_decayed": peak_at >= len(values) - 2,
     }  # fmt: skip
     return Evidence.between(numbers, ("train/learning_rate",), rate.steps[0], rate.steps[peak_at], margin=warm / share, points=len(rate))
 
@@ -147,7 +146,7 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
     at = 1 + int(np.argmax(loss.values[1:rows]))
     numbers = {
         "first_loss": first, "top": top, "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]), "peak": peak,
-        "jump_found": top / first - 1 if first > 0 else None, "thrown": bool(hidden),
+        "thrown": bool(hidden),
     }  # fmt: skip
     span, margin = (int(loss.steps[0]), int(loss.steps[at])), (top / first - 1) / jump if first > 0 else 2.0
     return Evidence(numbers, ("train/loss", "train/learning_rate"), span[0], (span,), margin=margin, points=len(loss))

@@ -40,13 +40,11 @@ def level_shift(run: Run, *, least: float, lasting: float, rate_change: float) -
         return None
     top = max(found, key=lambda jump: (jump.gap > 0, abs(jump.sigmas)))
     last = int(curve.steps[min(len(curve) - 1, top.row + round(top.lasts * len(curve)))])
-    to_end = _to_end(curve, top)
     numbers: dict[str, Scalar] = {
         "change": top.change, "size": abs(top.change), "sigmas_found": abs(top.sigmas), "level_before": top.before.value,
         "level_after": top.after.value, "shift_step": top.step, "upward": int(top.gap > 0), "direction": "up" if top.gap > 0 else "down",
-        "lasts_share": top.lasts, "to_end": int(to_end), "shifts": len(found),
-        "grave": int(top.change >= 2 * least and (to_end or top.lasts >= 2 * lasting)),
-        "at_boundary": int(_at_boundary(curve, top.row, length)), "rows": len(curve),
+        "lasts_share": top.lasts, "rows": len(curve),
+        "grave": int(top.change >= 2 * least and (_to_end(curve, top) or top.lasts >= 2 * lasting)),
     }  # fmt: skip
     return Evidence.between(numbers, ("train/loss",), top.step, last, margin=min(10, abs(top.change) / least), points=len(curve))
 

@@ -87,9 +87,7 @@ def mixed_runs(run: Run, *, share: float) -> Evidence | Skip | None:
 
 
 def eval_never(run: Run) -> Evidence | Skip | None:
-    """The settings ask for an evaluation every `eval_steps` steps, and that is more than the run has steps: nothing was ever
-    evaluated.
-    """
+    """The settings ask for an evaluation every `eval_steps` steps, more than the run has: nothing was ever evaluated."""
     every, plan = run.number("eval_steps"), run.planned_steps or 0
     strategy = str(run.setting("eval_strategy") or "").lower()
     if every is None or strategy not in ("", "steps"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from lossdoctor.detectors.curve import after_start, beyond
@@ -10,34 +12,33 @@ from lossdoctor.model import Evidence, Skip
 from lossdoctor.run import Run, Signal
 from lossdoctor.shapes.curve import Curve, curve_of
 
+FEWEST, MANY = 5, 10  # rows whose order is evidence (one in 120 is all rising), and rows that show a pace
+
 
 def memory_signals(run: Run) -> list[Signal]:
     """Memory of every GPU, of the process and of the host, where logged."""
-    return [
-        s
-        for name, s in sorted(run.signals.items())
-        if (name.startswith("gpu/") and name.endswith(("/memory", "/memory_utilization"))) or name in ("process/memory", "host/memory")
-    ]
+    of_gpu = re.compile(r"gpu/.*/memory(?:_utilization)?")
+    return [s for name, s in sorted(run.signals.items()) if of_gpu.fullmatch(name) or name in ("process/memory", "host/memory")]
 
 
 def memory_leak(run: Run, *, climb: float, still: float) -> Evidence | Skip | None:
-    """After its first eighth a memory curve climbs by `climb` of its level, and its last third still climbs
-    at `still` of the mean pace: a cache that fills up levels off, a leak does not."""
+    """After its first eighth a memory curve climbs by `climb` of its level, and its last third still climbs at `still` of the mean pace: a
+    cache that fills up levels off, a leak does not. Fewer than ten rows must double, each above the one before."""
     curves = [(signal.name, curve_of(signal)) for signal in memory_signals(run)]
-    curves = [(name, curve) for name, curve in curves if len(curve) >= 10]
+    curves = [(name, curve) for name, curve in curves if len(curve) >= MANY or _doubles(curve)]
     if not curves:
-        return Skip(
-            "no memory was logged (10 values are needed)",
-            "log torch.cuda.memory_allocated() and the process memory, or use WandB, which does",
-        )
+        how = "log torch.cuda.memory_allocated() and the process memory, or use WandB, which does"
+        return Skip(f"no memory was logged ({MANY} values are needed)", how)
     found = [(name, curve, evidence) for name, curve in curves if (evidence := _leak(name, curve, climb, still)) is not None]
     return max(found, key=lambda entry: float(entry[2].margin))[2] if found else None
 
 
+def _doubles(curve: Curve) -> bool:
+    return len(curve) >= FEWEST and bool((np.diff(curve.values) > 0).all()) and float(curve.values[-1]) >= 2 * float(curve.values[1])
+
+
 def _leak(name: str, curve: Curve, climb: float, still: float) -> Evidence | None:
     steady = after_start(curve)
-    if len(steady) < 8:
-        return None
     level, at = steady.level, steady.at.astype(np.float64)
     third = max(2, len(level) // 3)
     low = float(np.min(level[:third]))
@@ -56,6 +57,6 @@ def _leak(name: str, curve: Curve, climb: float, still: float) -> Evidence | Non
     onset = int(curve.steps[0]) if meets <= steady.steps[steady.width] else int(meets)
     numbers = {
         "start": low, "end": high, "start_gib": low / (1 << 30), "end_gib": high / (1 << 30), "climb_found": high / low - 1,
-        "per_step": pace, "per_step_mib": pace / (1 << 20), "signal": name, "rows": len(curve),
+        "per_step_mib": pace / (1 << 20), "signal": name, "rows": len(curve),
     }  # fmt: skip
     return Evidence.between(numbers, (name,), onset, curve.steps[-1], margin=beyond(high / low - 1, climb), points=len(curve))

@@ -31,16 +31,15 @@ def nan_loss(run: Run, *, first_rows: int, hidden_rows: int, norm_share: float) 
     onset = int(min([*where[:1], *(steps[0] for _, steps in evals)]))
     whole = max([s for s in (*losses, run.signal("train/grad_norm")) if s is not None], key=len, default=None)
     steps = whole.steps if whole is not None else where
-    last = int(steps.max()) if len(steps) else onset
     after = _finite_after(train, int(where[-1]) if len(where) else onset)
     span_end = int(max([*where[-1:], *(steps[-1] for _, steps in evals)]))
     recovered = bool(len(where)) and after > 2 * len(where) and after >= 5
     numbers: dict[str, Scalar] = {
         "nan_rows": len(where), "hidden_rows_found": len(hidden), "eval_rows": sum(len(steps) for _, steps in evals),
-        "first_step": onset, "rows_before": int((steps < onset).sum()), "in_first_rows": bool((steps < onset).sum() < first_rows),
-        "share": len(where) / len(steps) if len(steps) else 0.0, "only_eval": not len(where), "only_norm": only_norm,
+        "first_step": onset, "in_first_rows": bool((steps < onset).sum() < first_rows),
+        "share": len(where) / len(steps) if len(steps) else 0.0, "only_eval": not len(where),
         "recovered": recovered, "hidden": bool(len(hidden)),
-        "where": _named(run, bad, only_eval=not len(where), only_norm=only_norm), "until_end": span_end >= last,
+        "where": _named(run, bad, only_eval=not len(where), only_norm=only_norm),
         "lasting": int(not recovered),
     }  # fmt: skip
     norm = ["train/grad_norm"] if len(hidden) or only_norm else []

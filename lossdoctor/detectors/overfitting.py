@@ -27,7 +27,6 @@ class Turn:
 
     signal: str
     step: int
-    epoch: float | None
     lowest: float
     minimum: float
     final: float
@@ -69,8 +68,6 @@ def hockey_stick(run: Run, *, rise: float, sigmas: float, early_share: float) ->
 
 
 def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
-    if any(not np.isfinite(signal.values).all() for signal in run.eval_losses()):
-        return None  # a run that went NaN has other troubles
     turns = [turn for signal in run.eval_losses() if (turn := turn_of(signal)) is not None]
     if not turns:
         return Skip("fewer than 3 evaluations with a finite loss", "evaluate every 5-10 % of the steps (eval_steps)")
@@ -106,9 +103,8 @@ def turn_of(signal: Signal) -> Turn | None:
     each = Noise(max(curve.spread.independent, curve.rounding))
     error = float(np.hypot(each.error(width), each.error(last)))
     floor, later = max(abs(minimum), curve.quantum) or 1.0, smooth[low + 1 :]
-    epoch = float(signal.in_order.epochs[best])
     return Turn(
-        signal.name, int(curve.steps[best]), epoch if np.isfinite(epoch) else None, float(values[best]), minimum, final,
+        signal.name, int(curve.steps[best]), float(values[best]), minimum, final,
         (final - minimum) / floor,
         (final - minimum) / error if error else np.inf, len(later), int((later > minimum).sum()),
         (float(values[best + 1 :].min()) - float(values[best]) - each.sigma) / floor if best < n - 1 else 0.0, n, int(curve.steps[-1]),
@@ -129,10 +125,12 @@ def _gap(run: Run, signal: Signal, rise: float, gap: float) -> tuple[Turn, float
     middle, last = slice(third, 2 * third), slice(len(curve) - third, None)
     wider = float(np.median(apart[last])) / max(1.0, float(apart[0]))
     gained = float(np.median(curve.values[middle]) - np.median(curve.values[last]))
-    stays = gained <= max(rise / 4 * turn.lowest, min(2 * curve.spread.error(third), rise * turn.lowest))
-    falls = float(np.median(beside[last])) <= (1 - 2 * rise) * float(np.median(beside[middle]))
+    won = float(np.log(np.median(beside[middle]) / max(np.median(beside[last]), train.quantum, np.finfo(np.float64).tiny)))
+    # By next to nothing: a quarter of a rise that would matter; of rows known by heart a twentieth of what train wins, in logarithms.
+    little = rise * max(1 / 4, won if wider >= gap**3 else 0) * turn.lowest
+    stays = gained <= max(little, min(2 * curve.spread.error(third), rise * turn.lowest))
     learned = float(np.median(curve.values[middle])) <= (1 - rise) * float(curve.values[0])
-    if not (stays and falls and learned) or wider < gap * (2 if len(curve) < ORDERED else 1):
+    if not (stays and won >= 2 * rise and learned) or wider < gap * (2 if len(curve) < ORDERED else 1):
         return None
     return replace(turn, since=int(curve.steps[int(np.argmax(curve.values <= (1 + rise) * turn.lowest))])), wider
 
@@ -166,11 +164,9 @@ def _evidence(run: Run, turn: Turn, rise: float, wider: float = 0.0) -> Evidence
     risen = (turn.final - turn.lowest) / (abs(turn.lowest) or 1.0)
     numbers: dict[str, Scalar] = {
         "minimum": turn.lowest, "final": turn.final, "rise_found": risen, "best_step": turn.step, "since": turn.since,
-        "best_epoch": turn.epoch if run.step_is != "epoch" else None, "evals": turn.rows, "later_evals": turn.later,
-        "later_higher": turn.later_higher, "sigmas_found": min(turn.sigmas, 10**6), "best_share": turn.step / max(run.last_step, 1),
-        "train_at_best": train_then, "train_end": train_end,
+        "evals": turn.rows, "later_evals": turn.later, "later_higher": turn.later_higher, "train_end": train_end,
         "train_fall": (train_then - train_end) / abs(train_then) if train_then and train_end is not None else None,
-        "beside": "while train keeps falling" if train_end is not None else "(train was not logged)", "eval_signal": turn.signal,
+        "beside": "while train keeps falling" if train_end is not None else "(train was not logged)",
         "kind": "gap" if wider else "rise", "apart": turn.final / train_end if train_end else None,
     }  # fmt: skip
     signals = (turn.signal, "train/loss") if len(train) else (turn.signal,)

@@ -42,7 +42,7 @@ def fp16_where_bf16(run: Run, *, skipped_share: float) -> Evidence | Skip | None
         return Skip("it computes in fp16 without harm, and the GPU is unknown", "log the name of the GPU, or --set gpu_name=NAME")
     numbers: dict[str, Scalar] = {
         "gpu": gpu or "unknown", "gpu_known": int(bool(gpu)), "overflowed": int(overflowed),
-        "certain_and_harmful": int(overflowed and bool(gpu)), "skipped_rows": skipped, "loss_broke": int(broken),
+        "certain_and_harmful": int(overflowed and bool(gpu)), "skipped_rows": skipped,
     }  # fmt: skip
     return Evidence(numbers, ("train/grad_norm",) if norm is not None else (), None, ())
 

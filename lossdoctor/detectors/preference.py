@@ -36,8 +36,7 @@ def dpo_not_learning(run: Run, *, near: float, least_accuracy: float, least_done
     first = int((loss if len(loss) else margin).steps[0])
     left = 1 - late_loss / CHANCE if at_chance and late_loss is not None else None
     numbers: dict[str, Scalar] = {
-        "loss_late": late_loss, "left_chance_by": left, "margin_late": late_margin, "accuracy_late": late_accuracy,
-        "at_chance": int(at_chance), "no_preference": int(no_preference), "rows": max(len(loss), len(margin)),
+        "loss_late": late_loss, "margin_late": late_margin, "accuracy_late": late_accuracy, "rows": max(len(loss), len(margin)),
     }  # fmt: skip
     signals = tuple(
         name for name, curve in (("train/loss", loss), ("rewards/margins", margin), ("rewards/accuracies", accuracy)) if len(curve)

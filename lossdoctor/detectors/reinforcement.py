@@ -115,7 +115,7 @@ def kl_blowup(run: Run, *, limit: float, limit_of_sums: float, share: float) -> 
     top = float(curve.level[first : last + 1].max())
     numbers: dict[str, Scalar] = {
         "kl_top": top, "kl_start": curve.head(3), "kl_end": curve.tail(), "bound": bound, "signal": name, "rows": len(curve),
-        "over_share": float((curve.level > bound).mean()), "comes_back": int(last < len(curve.level) - 2),
+        "over_share": float((curve.level > bound).mean()),
     }  # fmt: skip
     return Evidence.between(numbers, (name,), curve.at[first], curve.at[last], margin=top / bound, points=len(curve))
 

@@ -18,25 +18,29 @@ def resume_discontinuity(run: Run, *, sigmas: float, jump: float, rate_move: flo
     """A restart shows in the order of the steps (they fall back), in an epoch that falls back, or in a learning rate that warms up again.
 
     Or the log says that it was resumed, or the learning rate moves by `rate_move` of its peak, where the level of the loss rises by
-    `sigmas` standard errors and by `jump` of itself.
+    `sigmas` standard errors and by `jump` of itself; where the log says it, a rate that rises by as much will do.
     """
     loss = run.signal("train/loss")
     if loss is None or len(loss) < 6:
         return None
-    said = _said(run, sigmas, jump)
+    said = _said(run, sigmas, jump, rate_move)
     return _steps_break(run, loss) or _epoch_break(loss) or said or _rate_break(run, sigmas, jump, rate_move)
 
 
-def _said(run: Run, sigmas: float, jump: float) -> Evidence | None:
-    """The log says that it was resumed, and the level of the loss rises there."""
-    curve = loss_curve(run)
+def _said(run: Run, sigmas: float, jump: float, rate_move: float) -> Evidence | None:
+    """The log says that it was resumed, and the level of the loss rises there, or the learning rate does."""
+    curve, rate = loss_curve(run), named_curve(run, "train/learning_rate")
     for event in run.events:
-        if event.kind == "resume" and event.step is not None:
-            at = int(np.searchsorted(curve.steps, event.step, side="right"))
-            shift, score = _shift(curve, int(curve.steps[at])) if at < len(curve) else (0.0, 0.0)
-            if score >= sigmas and shift >= jump:
-                steps, said = (int(curve.steps[at]), int(curve.steps[max(at - 1, 0)])), "the log says so, and the loss level breaks"
-                return _evidence(run, said, *steps, 1, ("train/loss",), margin=3)
+        at = int(np.searchsorted(curve.steps, event.step, side="right")) if event.step is not None else len(curve)
+        if event.kind != "resume" or at >= len(curve):
+            continue
+        steps = int(curve.steps[at]), int(curve.steps[max(at - 1, 0)])
+        shift, score = _shift(curve, steps[0])
+        if score >= sigmas and shift >= jump:
+            return _evidence(run, "the log says so, and the loss level breaks", *steps, 1, ("train/loss",), margin=3)
+        rates = rate.between(steps[1], steps[0]).values
+        if len(rates) > 1 and rates[-1] - rates[0] >= rate_move * rate.values.max():
+            return _evidence(run, "the log says so, and the learning rate starts again", *steps, 1, ("train/learning_rate",), margin=3)
     return None
 
 
@@ -102,7 +106,6 @@ def _evidence(
     shift, score = _shift(curve, at) if curve is not None else (0.0, 0.0)
     numbers: dict[str, Scalar] = {
         "kind": kind, "restarts": restarts, "resumed_step": at, "redone_steps": redone, "shift": shift, "shift_sigmas": score,
-        "died_step": before,
     }  # fmt: skip
     points = len(curve) if curve is not None else 0
     return Evidence(numbers, signals, at, ((min(at, before), max(at, before)),), margin=margin, points=points)

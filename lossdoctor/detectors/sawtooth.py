@@ -41,7 +41,7 @@ def _around(run: Run, whole: Curve, curve: Curve, parts: int, *, amplitude: floa
     """What swings around a trend that is the median of so large a part of the rows."""
     values = curve.values
     trend = rolling_median(values, max(5, len(values) // parts) | 1)
-    rest, level, drop = values - trend, float(np.median(np.abs(values))), abs(float(np.median(trend[:5]) - np.median(trend[-5:])))
+    rest, level = values - trend, float(np.median(np.abs(values)))
     spread = sigma(rest)
     clipped = np.clip(rest, -CLIP * spread, CLIP * spread)
     swing = float(np.sqrt(8) * np.std(clipped))
@@ -49,7 +49,7 @@ def _around(run: Run, whole: Curve, curve: Curve, parts: int, *, amplitude: floa
         return None
     interval, per_epoch = float(np.median(np.diff(curve.steps))), steps_per_epoch(run)
     numbers: dict[str, Scalar] = {
-        "swing": swing, "level": level, "relative": swing / level, "against_total_drop": swing / drop if drop > 0 else None,
+        "swing": swing, "level": level, "relative": swing / level,
         "autocorrelation": autocorrelation(rest), "rows": len(curve), "period_steps": None, "cycles": None, "period_epochs": None,
     }  # fmt: skip
     places = (curve.steps - whole.steps[0]) % per_epoch / interval if per_epoch else np.zeros(len(curve))

@@ -23,12 +23,16 @@ from lossdoctor.vitals.progress import FEW, FEWEST, main_curve, settled
 TWENTIETH = 20  # of the rows: the very start and the very end
 USUAL_VOCABULARY = 32_000  # the smallest of those that language models use now; of a larger one guessing scores more
 QUARTER, FIFTH, THIRD = 4, 5, 3  # of the run: the last ones tell whether it had come to an end
-# Scores that a constant answer gives a known value, and which way is better: explained variance, what is found of a class, relative error.
+# Scores that a constant answer gives a known value, and which way is better: explained variance, what is found of a class, what is said as
+# it should be, relative error; words that are wrong, where an empty answer gets them all wrong.
 _OF_CONSTANTS = (
     ("constant", 1, r"r2|r_?squared|r2_score|explained_variance"),
     ("rare", 1, r"recall|f1(?:_?score)?|dice(?:_?(?:score|coeff?))?|m?iou|jaccard|m?ap(?:_?50)?(?:\([bm]\))?"),
+    ("never", 1, r"exact_?match|em|(?:sacre)?bleu|rouge_?[12l](?:sum)?"),
     ("constant", -1, r"(?:rel(?:ative)?_?l2|l2_?rel(?:ative)?|nrmse)(?:_err(?:or)?)?"),
+    ("empty", -1, r"[wc]er|(?:word|char(?:acter)?)_error_rate"),
 )
+PERCENT = 100
 FEW_ROWS = 15  # below it the shape of a curve is a guess
 
 
@@ -83,7 +87,7 @@ def slow_convergence(
     if half < enough or fifth < last_fifth or not still_falls:
         return None
     numbers: dict[str, Scalar] = {
-        "half_share_found": half, "epochs_to_half": epochs, "last_fifth_found": fifth, "latest": enough, "little": 0,
+        "half_share_found": half, "last_fifth_found": fifth, "latest": enough, "little": 0,
     }  # fmt: skip
     return _evidence(curve, name, start, end, half / enough, numbers)
 
@@ -158,7 +162,11 @@ def _worthless(run: Run) -> Evidence | None:
         found = (told[:2] for told in _OF_CONSTANTS if re.search(rf"(?:^|[/_ ])(?:{told[2]})$", name.lower()))
         kind, sign = next(found, ("", 0))
         curve, bound = curve_of(signal), float(sign < 0)
-        if not sign or len(curve) < FEW or float(np.max(sign * (curve.values - bound))) > 0:
+        if not sign or len(curve) < FEWEST:
+            continue
+        bound *= PERCENT if kind == "empty" and 2 * curve.values[0] > PERCENT else 1
+        alike = kind != "empty" or bool((TWENTIETH * np.abs(curve.values - bound) <= bound).all())
+        if not alike or (kind != "empty" and float(np.max(sign * (curve.values - bound))) > 0):
             continue
         numbers: dict[str, Scalar] = {
             "level": float(curve.values[-1]), "chance": bound, "chance_name": "a constant answer", "of_chance": None, "kind": kind,

@@ -45,7 +45,8 @@ def loss_spike(
 ) -> Evidence | None:  # fmt: skip
     """Find rows far above the level of the `window` rows before them, in isolated events that come back.
 
-    The less they last the higher they must reach: one row `ratio` times the level, `slow_rows` of them `slow_ratio`; in
+    The less they last the higher they must reach: one row `ratio` times the level, or half as far above it where that is above the start
+    of the run; `slow_rows` of them `slow_ratio`; in
     noise the median of so many rows stands `sigmas` standard errors (growing with the logarithm of the length) above the level. Near zero
     nothing counts below `least` of the first losses, and no more than `rare` events as high may be expected from the tail of the run's own
     scatter. A single step that ends an epoch is its last, smaller batch; a restart of the learning rate has its
@@ -57,7 +58,9 @@ def loss_spike(
         return None
     base, noise = _before(curve, min(window, max(5, len(curve) // 4)))
     bar = sigmas + float(np.log(max(len(curve), 100) / 100) / np.sqrt(2))  # so grows the highest of so many rows of Laplace noise
-    found = _events(curve, base, noise, bar, {1: ratio, slow_rows: slow_ratio}) if len(curve) >= MANY else []
+    usual = float(np.median(curve.level))
+    once = min(ratio, max((1 + ratio) / 2, curve.start.value / usual)) if usual > 0 else ratio
+    found = _events(curve, base, noise, bar, {1: once, slow_rows: slow_ratio}) if len(curve) >= MANY else []
     skip = int(np.searchsorted(curve.steps, warmup_end(run), side="right"))
     skip = max(GAP, min(skip, len(curve) // 10))
     tail = _tail(curve, found, base, skip)
@@ -85,7 +88,7 @@ def loss_spike(
         "spikes": len(events), "height": top.height, "ratio_found": min(top.ratio, 10**9), "sigmas_found": min(top.sigmas, 10**9),
         "level": top.level, "before": float(np.median(curve.values[max(0, top.first - GAP) : top.first])),
         "top_step": int(curve.steps[top.first + int(np.argmax(curve.values[top.first : top.last + 1]))]),
-        "rows_high": top.rows, "rows": len(curve), "recovery": "slow" if top.rows > 2 else "fast", "bar": bar,
+        "rows": len(curve), "recovery": "slow" if top.rows > 2 else "fast", "bar": bar,
     }  # fmt: skip
     spans = tuple((int(curve.steps[e.first]), int(curve.steps[e.last])) for e in events[:20])
     return Evidence(numbers, ("train/loss",), spans[0][0], spans, margin=max(1.0, top.ratio / ratio), points=len(curve))
@@ -141,11 +144,9 @@ def _until(values: Floats, first: int, level: float) -> int:
     half = level + (float(np.median(values[first : first + 2])) - level) / 2
     below = values[first:] < half
     back = below[:-1] & below[1:]
-    return (
-        first + max(int(np.argmax(back)) - 1, 0)
-        if back.any()
-        else (len(values) - 1 if not below[-1:].any() else max(first, len(values) - 2))
-    )
+    if back.any():
+        return first + max(int(np.argmax(back)) - 1, 0)
+    return max(first, len(values) - 2) if below[-1] else len(values) - 1
 
 
 def _tail(curve: Curve, events: list[Event], base: Floats, skip: int) -> Floats:
@@ -161,10 +162,8 @@ def _returns(event: Event, values: Floats) -> bool:
     after = values[event.last + 1 :]
     if not len(after) or event.rows > len(values) // 3:
         return False
-    return (
-        float(row_medians(np.lib.stride_tricks.sliding_window_view(after, min(3, len(after)))).min())
-        < event.level + (event.height - event.level) / 4
-    )
+    lowest = float(row_medians(np.lib.stride_tricks.sliding_window_view(after, min(3, len(after)))).min())
+    return lowest < event.level + (event.height - event.level) / 4
 
 
 def _ends_an_epoch(run: Run, step: int) -> bool:

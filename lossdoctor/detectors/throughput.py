@@ -11,7 +11,7 @@ from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.run.log import Ints
-from lossdoctor.shapes.curve import named_curve
+from lossdoctor.shapes.curve import Curve, named_curve
 
 HOW = "log tokens_per_second (include_num_input_tokens_seen=True), or keep the event files: their wall times tell the speed"
 WINDOW, TENTH = 5, 10  # rows; part of the run's time that is worth a warning
@@ -20,8 +20,8 @@ RATES = ("perf/tokens_per_second", "perf/samples_per_second", "perf/steps_per_se
 
 def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, sigmas: float) -> Evidence | Skip | None:
     """A stretch of `share` of the rows at least (and five rows) whose speed, a rolling median of five, is under `below` of the baseline
-    (`below_wall` where only wall times tell it), and that stands apart: `sigmas` scales of the speeds before, four of five slow rows slower
-    than nine of ten before.
+    (`below_wall` where only wall times tell it), and that stands apart: by `sigmas` scales of the speeds before, or since the speed falls
+    all along by as much, in a trend of as many.
 
     The baseline is the median of the faster half of the rows. Tokens a second first, then samples, steps, step time, wall times of the
     events; in reinforcement learning only tokens, because completions grow.
@@ -43,7 +43,9 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
     slow = smooth < below * baseline
     first, last = longest(slow) or (0, -1)
     rows = last - first + 1
-    if rows < max(WINDOW, share * len(rate)) or first < 5 or not _apart(rate[:first], rate[first : last + 1], sigmas):
+    if rows < max(WINDOW, share * len(rate)) or first < 5:
+        return None
+    if not _apart(rate[:first], rate[first : last + 1], sigmas) and not _declines(Curve(steps, np.log(rate)), float(np.log(below)), sigmas):
         return None
     speed = float(np.median(rate[first : last + 1]))
     lost = rows / len(rate) * beyond(baseline - speed, speed)  # of the time that the run would have taken
@@ -59,6 +61,12 @@ def _apart(before: Floats, slow: Floats, sigmas: float) -> bool:
     """Whether the slow rows are no tail of the usual scatter, in logarithms; what slows down steadily scatters around its own line."""
     usual, now = (np.log(np.maximum(speeds, np.finfo(np.float64).tiny)) for speeds in (before, slow))
     return float(np.median(usual) - np.median(now)) >= sigmas * max(_scatter(usual), _scatter(now))
+
+
+def _declines(speed: Curve, least: float, sigmas: float) -> bool:
+    """Whether a curve of logarithms falls by `least` over all its rows, by a trend of so many standard errors, and to its end."""
+    moved, z = speed.trend()
+    return moved <= least and z <= -sigmas and speed.trend(1 / 2)[0] < 0
 
 
 def _scatter(values: Floats) -> float:

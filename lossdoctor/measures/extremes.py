@@ -6,6 +6,7 @@ import numpy as np
 
 from lossdoctor.measures.level import Floats
 
+FLATTEST = 2.0  # a tail that is flatter has no variance, which the losses of single batches have
 STEEPEST = 12.0  # a Gaussian tail is steeper still; beyond this the estimate only adds false certainty
 FEWEST = 3  # values of a tail that say how steep it is
 
@@ -22,5 +23,5 @@ def tail_chance(height: float, others: Floats) -> float:
         return 0.0 if not len(positive) or height > 3 * float(positive[0]) else 1.0
     threshold = float(positive[count])
     spread = float(np.mean(np.log(positive[:count] / threshold)))
-    steepness = min(STEEPEST, 1 / spread) if spread > 0 else STEEPEST
+    steepness = float(np.clip(1 / spread, FLATTEST, STEEPEST)) if spread > 0 else STEEPEST
     return float(count * min(1.0, (height / threshold) ** -steepness)) if height > 0 else float(count)

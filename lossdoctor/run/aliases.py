@@ -28,13 +28,14 @@ TABLE: Mapping[str, tuple[str, ...]] = {
         "lr_adam/pg1", "lr_sgd/pg1", "x/lr0", "lr/pg0", "policy/learning_rate", "current_lr", "batch_lr",
         "lr/group_0", "epoch_learning_rate", "train/epoch_learning_rate", "trainiterstats/lr", "learn/lr",
         "optim/learning_rate", "optimizer/lr", "train_lr", "actor/lr", "actor_lr", "lr_0", "optim0_lr0", "lr_abs",
-        "lr/unet", "learningrate", "train/train_lr",
+        "lr/unet", "learningrate", "train/train_lr", "base_learning_rate",
     ),
     "train/grad_norm": (
         "train/grad_norm", "grad_norm", "gnorm", "norm", "total_grad_norm", "gradient_norm", "train/gradient_norm",
         "trainepochstats/avg_grad_norm", "gradnorm", "train/gnorm", "grad/norm", "optim/total_grad_norm",
         "global_grad_norm", "train/global_grad_norm", "train/total_grad_norm", "actor/grad_norm", "grad",
-        "global_norm", "optim/grad_norm", "train/grads_norm", "grads_norm", "grad_l2",
+        "global_norm", "optim/grad_norm", "train/grads_norm", "grads_norm", "grad_l2", "grad_norm_preclip", "grad_norm_pre_clip",
+        "grad_norm_before_clip", "grad_norm_raw", "grad_norm_unclipped", "pre_clip_grad_norm", "preclip_grad_norm",
     ),
     "train/loss_scale": ("train/loss_scale", "loss_scale", "scale", "train/scale", "grad_scale", "train/grad_scale"),
     "train/epoch": ("train/epoch", "epoch"),
@@ -87,6 +88,7 @@ TABLE_OF_RL: Mapping[str, tuple[str, ...]] = {
     "reward": (
         "reward",
         "train/reward",
+        "rollout/return_history",  # baselines: of the last 100 episodes, where rollout/return is of all
         "critic/rewards/mean",
         "critic/score/mean",
         "rollout/ep_rew_mean",

@@ -18,7 +18,7 @@ from lossdoctor.run.task import task_of
 
 TELLING = 0.2  # of an epoch: below it epochs of two digits do not tell its length
 FEW, MORE = 8, 4  # rows of a summary at most, and how many times more the curve has that it sums up
-_LIMITS = ("max", "limit", "clip", "clip_norm", "max_norm", "grad_clip", "clip_grad", "max_grad_norm")
+_LIMITS = ("max", "limit", "clip", "clip_norm", "clip_value", "max_norm", "grad_clip", "clip_grad", "max_grad_norm")
 MAX_PLAN = 1 << 40  # streaming data sets log 9223372036854775807 epochs
 
 

@@ -37,6 +37,9 @@ STEP = (
     "n_iter",
     "num_iter",
     "i",
+    "total/steps",
+    "episode",
+    "episodes",
 )
 EPOCH = ("epoch", "epochs", "train/epoch", "current_epoch", "trainer/epoch")
 TIME = ("_timestamp", "timestamp", "wall_time", "walltime", "datetime", "date", "time")

@@ -96,10 +96,12 @@ class Blocks:
             return False
         at, total, title = int(bar["at"]), int(bar["total"]), parse(bar["title"])
         epoch = title.epoch if title else None
+        if epoch is None and bar["postfix"] and "epoch=" in bar["postfix"] and (behind := parse(bar["postfix"])) is not None:
+            epoch = behind.epoch  # GluonTS tells it behind the bar
         if not _NOT_TRAINING.search(bar["title"]):
             if bar["postfix"] and at and (found := pairs(bar["postfix"])):
                 clock.epochs = (title.epochs if title else None) or clock.epochs
-                self._redraw(found, (bar["title"], at, total), epoch, clock)
+                self._redraw(found, (f"{bar['title']} {epoch or ''}", at, total), epoch, clock)
         elif title is None or not all(map(is_of_evaluation, title.values)):
             return True
         if title is not None and title.values and epoch is not None and at == total:

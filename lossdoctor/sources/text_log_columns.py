@@ -5,6 +5,7 @@
 | fastai | `epoch     train_loss  valid_loss  accuracy  time`, then `0         1.2345      0.9876      0.6543    00:10` |
 | skorch, spaCy | the same with a rule of dashes below the header |
 | DeepXDE | `Step      Train loss              Test loss`, then `0         [5.64e+01, 6.15e-01]    [5.61e+01, 6.15e-01]`: their sums |
+| MATLAB | a header of two or three lines, words of one column below each other |
 | own scripts | ` Epoch | TrainLoss | ValLoss |   LR`, then `     1 |    1.0164 |   0.8634 | 0.001 ` |
 """
 
@@ -46,6 +47,7 @@ class Columns:
     _mark: str = ""
     _base: int | None = None
     _count: int = 0
+    _above: tuple[str, ...] = ()
 
     def feed(self, text: str) -> bool:
         """Look at one segment; True where it is a header, its rule, or a row."""
@@ -53,9 +55,20 @@ class Columns:
             return False
         if self._names and self._row(text):
             return True
+        text = self._joined(text)
         if "oss" in text.lower() and "=" not in text.strip(_FRAME) and ":" not in text and self._header(text):
             return True
         return bool(self._names) and _RULE.fullmatch(text) is not None
+
+    def _joined(self, text: str) -> str:
+        """A header with what stands above it, column by column, where MATLAB breaks names over lines; any other line as it is."""
+        cells = tuple(cell.strip() for cell in text.replace("(hh:mm:ss)", "").strip().strip("|").split("|")) if text.count("|") > 2 else ()
+        words = bool(cells) and all(not any(map(str.isdigit, cell)) for cell in cells)
+        above, self._above = self._above, cells if words else ()
+        if not words or len(above) != len(cells):
+            return text
+        self._above = tuple(f"{one} {two}".strip() for one, two in zip(above, cells, strict=True))
+        return "|" + "|".join(self._above) + "|"
 
     def found(self) -> bool:
         """Whether there is a row."""

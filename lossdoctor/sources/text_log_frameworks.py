@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 _N = r"\d{1,15}"
 _NUMBER = r"(?:[-+]?\d[\d.,]{0,40}(?:[eE][-+]?\d{1,4})?|[-+]?nan|[-+]?inf)"
+_HELD_OUT = re.compile(r" CV |\[valid\]|\bvalid \(|^\s*Validation loss ")
 _BAR = r"\[[=>#.\-\s]{8,200}\]\s{0,4}(?:\d{1,3}(?:\.\d{1,6})?%\s{1,4})?"
 
 
@@ -102,6 +103,28 @@ _GRAMMARS: tuple[_Grammar, ...] = (
         re.compile(rf".{{0,80}}?\bEp\. (?P<epoch>{_N}) : Up\. (?P<step>{_N}) : Sen\. [\d,]{{1,20}} :"),
         lambda match: match.string[match.end() :].replace("Cost", "loss:", 1).replace(" : ", " | "),
     ),
+    # the same of its validation `[valid] Ep. 1 : Up. 5000 : cross-entropy : 43.2 : new best`
+    _Grammar(
+        " : Up. ",
+        re.compile(
+            rf".{{0,80}}?\bEp\. (?P<epoch>{_N}) : Up\. (?P<step>{_N})"
+            rf" : (?P<name>cross-entropy|ce-mean-words|perplexity) : (?P<loss>{_NUMBER})(?= )"
+        ),
+        lambda match: f"{match['name']}: {match['loss']}",
+    ),
+    # CLU of JAX `logging_writer.py:48] [100] accuracy=0.3, loss=2.1`
+    _Grammar("] [", re.compile(rf".{{0,80}}\] \[(?P<step>{_N})\] (?:collection=\w{{1,40}} )?(?=[\w/]{{1,80}}=)")),
+    # Catalyst `train (1/12) accuracy: 0.6 | loss: 1.2`
+    _Grammar(" (", re.compile(rf".{{0,40}}?\b(?:train|valid) \((?P<epoch>{_N})/(?P<epochs>{_N})\)(?= [\w/]{{1,40}}:)")),
+    # Karpathy's char-rnn and its children `1/1200 (epoch 0.010), train_loss = 4.2`
+    _Grammar("(epoch ", re.compile(rf"\s{{0,8}}(?P<step>{_N})/(?P<total>{_N})(?= \(epoch )")),
+    # NVIDIA's Tacotron 2 `Train loss 100 0.52 Grad Norm 1.2 1.1s/it`, `Validation loss 1000: 0.45`
+    _Grammar(
+        "rain loss ",
+        re.compile(rf"\s{{0,8}}Train loss (?P<step>{_N}) (?P<loss>{_NUMBER}) Grad Norm (?P<norm>{_NUMBER})"),
+        lambda match: f"loss: {match['loss']} grad norm: {match['norm']}",
+    ),
+    _Grammar("alidation loss ", re.compile(rf"\s{{0,8}}Validation loss (?P<step>{_N}):\s{{1,8}}(?P<loss>{_NUMBER})"), _loss_behind),
     # EDSR `[1600/16000]  [L1: 9.1]`, and others that begin with the batch
     _Grammar("/", re.compile(rf"\s{{0,8}}\[\s{{0,8}}(?P<inner>{_N})/(?P<inner_total>{_N})\](?=\s{{0,8}}[^\s\d/])")),
     # Courses: `Cost after iteration 0: 0.693147`, `Loss at epoch 3: 2.3`
@@ -109,7 +132,8 @@ _GRAMMARS: tuple[_Grammar, ...] = (
         _Grammar(
             word,
             re.compile(
-                rf"(?P<name>[\w .]{{0,40}}?(?:[Cc]ost|[Ll]oss|[Ee]rror)){word}(?:{unit})\s{{0,4}}(?P<{count}>{_N})(?:/\d{{1,15}})?{within}"
+                rf"(?:.{{0,60}}[\]:] )?(?P<name>[\w .]{{0,40}}?(?:[Cc]ost|[Ll]oss|[Ee]rror)){word}(?:{unit})\s{{0,4}}"
+                rf"(?P<{count}>{_N})(?:/\d{{1,15}})?{within}"
                 rf"\s{{0,4}}(?::|=|is)\s{{0,4}}(?P<loss>{_NUMBER})(?![\w.])"
             ),
             _named_before,
@@ -156,7 +180,7 @@ def counted(text: str) -> Counted | None:
     for grammar in _GRAMMARS:
         if grammar.hint in text and (match := grammar.pattern.match(text)):
             counts = {name: int(value) for name, value in match.groupdict().items() if value and name in _COUNTERS}
-            return Counted(grammar.rest(match), counts, " CV " in match[0])
+            return Counted(grammar.rest(match), counts, _HELD_OUT.search(match[0]) is not None)
     return None
 
 

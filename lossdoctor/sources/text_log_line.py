@@ -25,7 +25,10 @@ _VALUE = rf"(?P<value>{_NUMBER})(?P<unit>ms\b|us\b|s\b|\s?[KMG]iB\b|\s?[KMG]B\b|
 _WORD = r"(?<![\w./@%+()-])[A-Za-z_][\w./@%+()-]{0,80}"
 _LEAD = r"(?:tensor\()?[\[('\"]{0,4}"
 _PAIR = re.compile(rf"(?P<key>{_WORD}(?: (?:[A-Za-z(][\w./@%+()-]{{0,80}})){{0,4}}?)['\"]?\s{{0,20}}[:=]\s{{0,20}}{_LEAD}{_VALUE}")
-_SPACED = re.compile(rf"(?P<key>(?<![\w./@])[A-Za-z_][\w./@]{{0,80}}(?: [A-Za-z][\w./@]{{0,80}}){{0,2}}?)\s{{1,20}}(?:tensor\()?{_VALUE}")
+_SPACED = re.compile(
+    rf"(?P<key>(?<![\w./@])[A-Za-z_][\w./@]{{0,80}}(?: [A-Za-z][\w./@]{{0,80}}){{0,2}}?(?:\([a-z]\w{{0,40}}\))?)"
+    rf"\s{{1,20}}(?:tensor\()?{_VALUE}"
+)
 _QUOTED = re.compile(rf"['\"](?P<key>[^'\"]{{1,200}})['\"]\s{{0,20}}:\s{{0,20}}['\"]?{_VALUE}['\"]?\s{{0,20}}(?=[,}}\s])")
 _RATIO = re.compile(r"['\"](?:global_step/max_steps|iteration)['\"]: ['\"](\d{1,15})/(\d{1,15})['\"]")
 _PER_STEP = re.compile(r"(?<![\d.])(\d{1,12}(?:\.\d{1,12})?) ?ms/(?:iter|step|it)\b")

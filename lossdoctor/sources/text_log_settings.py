@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _HEADING = re.compile(
-    r"\bNamespace\(|\b(?:configs?|configuration|args|arguments|hyper-?param(?:eter)?s|settings|overriding)\b\W{0,4}[:=(]", re.IGNORECASE
+    r"\b(?:Namespace|\w{0,40}(?:Arguments|Config))\(|\b(?:configs?|configuration|args|arguments|hyper-?param(?:eter)?s|settings|overriding)\b\W{0,4}[:=(]",
+    re.IGNORECASE,
 )
 _PAIR = re.compile(
     r"""(?<![\w.])['"]?([A-Za-z_][\w-]{1,60})['"]?\s{0,20}[=:]\s{0,20}"""

@@ -18,6 +18,7 @@ FEW = 8  # rows of a loss; below it the end of the curve is a row or two
 FEWEST = 5  # rows, even where the plan was carried out
 PLAN = 0.9  # of the plan: as good as all of it
 SETTLED_RATE = 0.1  # of its peak: a schedule that came to its end
+TENTH = 10  # of the rows, at most `FEWEST`: the very beginning
 MANY = 20  # times as many rows: more than that nobody will log
 LOST = 0.1  # of the best level: what ends so far above it has not kept it, whatever the reason
 OFTEN = f"Log more often: {FEW} rows of the loss would do."
@@ -29,6 +30,9 @@ def learning(run: Run) -> Answer:
         return unknown("The loss of reinforcement learning does not tell whether it learns.", "Log the mean reward.")
     seen, loss = _seen(run), loss_change(run)
     best = max((c for c in seen if c.seen and c.gain >= LEAST), key=lambda c: (c == loss, c.rows), default=None)
+    if best is not None and (began := _began_lower(run, best)) is not None:
+        says = f"The training loss came down to {number(best.last)}, but began at {number(began)}: it is no better than at first."
+        return unknown(says, "Evaluate on the same rows before, during and after training: an eval loss has less noise.", _numbers(best))
     if best is not None:
         return good(sentence(_moved(best)), _numbers(best))
     first = max(seen, key=lambda c: c.rows, default=None)
@@ -39,6 +43,15 @@ def learning(run: Run) -> Answer:
         return unknown(f"No learning is visible: {_moved(first)}", wanted, _numbers(first))
     doubt = "Too few rows to be sure that it learns" if abs(first.gain) > 2 * first.error else "Learning cannot be told from noise"
     return unknown(f"{doubt}: {_moved(first)}", _wanted(first), _numbers(first))
+
+
+def _began_lower(run: Run, change: Change) -> float | None:
+    """The level of the very first rows of the training loss, where it rose from there within the first eighth and never came back."""
+    curve = named_curve(run, change.signal)
+    if not change.signal.startswith("train/") or change.gain <= 0 or len(curve) < TENTH:
+        return None
+    began = curve.head(min(FEWEST, len(curve) // TENTH))
+    return began if began < change.last else None
 
 
 def kept(run: Run) -> Answer:

@@ -28,6 +28,8 @@ def finite(run: Run) -> Answer:
     rows = sum(len(signal) for signal in losses)
     if bad:
         return unknown(f"{of_rows(bad)} of {rows} losses are not finite, and training went on.", "", {"bad": bad})
+    if not rows and (reward := reward_change(run)) is not None:
+        return good(f"No loss was logged; the reward has {of_rows(reward.rows)} that are numbers.", {"rows": reward.rows})
     of = "the loss" if len(losses) < 2 else f"{len(losses)} losses"
     return good(f"All {rows} rows of {of} are numbers." if rows > 1 else "The one loss that was logged is a number.", {"rows": rows})
 

@@ -16,28 +16,9 @@ from lossdoctor.rulebook import bind, load_directory
 
 from .runs import ROWS, learned, make, noisy
 
-OWN = """
-id = "XX001"
-name = "perplexity-too-high"
-title = "The perplexity stays above 20"
-severity = "warning"
-detector = "threshold"
-
-[arguments]
-signal = "my/perplexity"
-
-[thresholds.above]
-value = 20.0
-why = "our last model reached 14"
-
-[thresholds.share]
-value = 0.5
-why = "half of the rows"
-
-[message]
-headline = "{signal} lies above {above} in {share_found:.0%} of its rows."
-found = "median {median:.4g}"
-"""
+# The rule file that CONTRIBUTING.md offers to copy.
+GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+OWN = GUIDE.read_text(encoding="utf-8").partition("```toml\n")[2].partition("```")[0].replace("eval/perplexity", "my/perplexity")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ WORDINGS = [
     ("resume", "Resuming from checkpoint runs/gru/last.ckpt (global step 600)"),
     ("resume", "Restoring weights from epoch 12 to resume"),
     ("resume", "Continuing training from global step 1200"),
+    ("resume", "$ python train.py --data text --resume ckpt/last.pt"),
     ("oom", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 3.91 GiB. GPU 0 has a total capacity of 15.77 GiB"),
     ("oom", "jaxlib.xla_extension.XlaRuntimeError: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8589934592 bytes."),
     ("oom", "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),

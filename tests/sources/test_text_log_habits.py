@@ -65,6 +65,38 @@ HABITS: dict[str, tuple[str, list[int], bool]] = {
         [e * 2000 for e in EPOCHS], False,
     ),
     "MONAI": (lines(lambda e, t, v: f"{e}/10, train_loss: {t}"), EPOCHS, False),
+    "Marian with its validation": (
+        lines(
+            lambda e, t, v: f"[2021-07-17 21:10:31] Ep. 1 : Up. {e * 2000} : Sen. 529,093 : Cost {t} : Time 817.42s\n"
+            f"[2021-07-17 21:12:31] [valid] Ep. 1 : Up. {e * 2000} : cross-entropy : {v} : new best"
+        ),
+        [e * 2000 for e in EPOCHS], True,
+    ),
+    "CLU of JAX": (
+        lines(lambda e, t, v: f"I0101 12:00:00.123456 140 logging_writer.py:48] [{e * 100}] accuracy=0.3, loss={t}, val_loss={v}"),
+        [e * 100 for e in EPOCHS], True,
+    ),
+    "Catalyst": (
+        lines(lambda e, t, v: f"train ({e}/20) accuracy: 0.6 | loss: {t} | lr: 0.1\nvalid ({e}/20) accuracy: 0.5 | loss: {v} | lr: 0.1"),
+        EPOCHS, True,
+    ),
+    "char-rnn": (lines(lambda e, t, v: f"{e * 10}/99 (epoch {e / 4:.3f}), train_loss = {t}"), [e * 10 for e in EPOCHS], False),
+    "Tacotron 2": (
+        lines(lambda e, t, v: f"Train loss {e * 10} {t} Grad Norm 1.25 1.23s/it\nValidation loss {e * 10}: {v}  "),
+        [e * 10 for e in EPOCHS], True,
+    ),
+    "gensim": (lines(lambda e, t, v: f"2024-01-01 12:00:00,123 : INFO : Loss after epoch {e}: {t}"), EPOCHS, False),
+    "GluonTS": (
+        lines(lambda e, t, v: f"100%|{BAR}| 50/50 [00:05<00:00, 9.8it/s, epoch={e}/9, avg_loss={t}]"), [50 * e for e in EPOCHS], False,
+    ),
+    "MATLAB": (
+        "|=====================================================================|\n"
+        "|  Epoch  |  Iteration  |  Time Elapsed  |  Mini-batch  |  Validation  |\n"
+        "|         |             |   (hh:mm:ss)   |     Loss     |     Loss     |\n"
+        "|=====================================================================|\n"
+        + lines(lambda e, t, v: f"| {e:7d} | {e * 50:11d} |       00:00:12 | {t:12.4f} | {v:12.4f} |"),
+        [e * 50 for e in EPOCHS], True,
+    ),
     "WeNet": (lines(lambda e, t, v: f"2023-01-30 18:47:07,107 DEBUG TRAIN Batch 0/{e * 100} loss {t} lr 0.0003 rank 0"), [e * 100 for e in EPOCHS], False),  # noqa: E501
     "ranks side by side": (
         "".join(f"[rank{rank}]: epoch {e} train_loss {TRAIN[e - 1]} val_loss {EVAL[e - 1]}\n" for e in EPOCHS for rank in (3, 0, 1)),

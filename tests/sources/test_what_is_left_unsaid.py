@@ -274,3 +274,15 @@ def test_the_class_of_a_model_that_a_warning_names():
 def test_the_bar_of_an_evaluation_plans_no_training():
     lines = [f"step {at * 100} loss {value}\n100%|##########| 241/241 [00:17<00:00, 13.45it/s]" for at, value in enumerate(LOSS)]
     assert from_text("\n".join(lines)).planned_steps is None
+
+
+def test_the_repr_of_training_arguments_holds_settings():
+    rows = "".join(f"{{'loss': {2 - at / 50}, 'grad_norm': 2.0, 'learning_rate': 0.02, 'epoch': {at / 100}}}\n" for at in range(1, 30))
+    told = from_text(f"TrainingArguments(learning_rate=0.02, max_grad_norm=0.02, optim=sgd, seed=20)\n{rows}")
+    assert told.number("max_grad_norm") == 0.02
+    assert told.setting("optim") == "sgd"
+
+
+def test_a_table_of_episodes_is_counted_by_them(tmp_path: Path):
+    run = written(tmp_path / "log.csv", "episode,reward\n" + "".join(f"{at},{at / 10 - 5}\n" for at in range(1, 40, 3)))
+    assert run.signals["reward"].steps.tolist() == list(range(1, 40, 3))

@@ -1,0 +1,138 @@
+"""Effects so large that a few rows show them, and what looks like them over as few."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lossdoctor.analyze import Options
+from lossdoctor.diagnosis import diagnose
+from lossdoctor.model import LogEvent, Verdict
+from tests.detectors.runs import BOUND, RULES, Floats, learned, level, make, noisy
+
+LOUD = ("warning", "error")
+
+
+@pytest.mark.parametrize(
+    ("norms", "found"),
+    [
+        ((2.1, 1.7, 2.8, 1.0e5), True),
+        ((2.1, 1.7, 2.8, 1.0e5, 1.5e12, np.inf), True),
+        ((2.1, 1.7, 2.8, 60.0), False),
+        ((2.1, 1.7, 1.0e5, 2.2, 1.9), False),  # it comes back
+        ((2e-4, 1e-4, 2e-4, 0.05), False),  # small all along
+    ],
+)
+def test_a_few_norms_that_explode(norms: tuple[float, ...], found: bool):
+    said = level(make({"loss": learned(len(norms)), "grad_norm": np.array(norms)}), "exploding-gradients")
+    assert (said in LOUD) is found
+
+
+def test_memory_that_doubles_row_by_row():
+    gib = np.array([3.2, 6.3, 7.8, 9.2, 12.3, 13.8]) * 2**30
+    assert level(make({"loss": learned(6), "gpu/0/memory": gib}), "memory-leak") in LOUD
+    fills_up = np.array([3.2, 9.0, 9.3, 9.35, 9.36, 9.37]) * 2**30
+    assert level(make({"loss": learned(6), "gpu/0/memory": fills_up}), "memory-leak") not in LOUD
+    up_and_down = gib[[0, 2, 1, 4, 3, 5]]
+    assert level(make({"loss": learned(6), "gpu/0/memory": up_and_down}), "memory-leak") not in LOUD
+
+
+def test_a_speed_that_falls_all_along_under_jitter():
+    jitter = np.exp(np.random.default_rng(2).normal(0, 0.3, 60))
+    slows = 400 * np.exp(-np.linspace(0, 1.4, 60)) * jitter
+    assert level(make({"loss": learned(60), "tokens_per_second": slows}), "throughput-drop") in LOUD
+    assert level(make({"loss": learned(60), "tokens_per_second": 400 * jitter}), "throughput-drop") == "healthy"
+
+
+def test_a_network_that_dies_after_it_had_learned():
+    loss = np.concatenate((np.linspace(2.3, 0.4, 10), np.full(70, 2.303)))
+    norm = np.concatenate((np.full(10, 1.5), np.zeros(70)))
+    assert level(make({"loss": loss, "grad_norm": norm}), "vanishing-gradients") == "error"
+    converged = np.concatenate((np.linspace(2.3, 0.4, 10), np.full(70, 0.3)))
+    assert level(make({"loss": converged, "grad_norm": norm}), "vanishing-gradients") == "healthy"
+
+
+def spiked(height: float, end: float = 4.1) -> Floats:
+    loss = noisy(end + 2.1 * np.exp(-np.arange(140) / 12), 0.08, 4)
+    loss[84] = height
+    return loss
+
+
+def test_one_row_above_the_start_of_training_is_a_spike():
+    assert level(make({"loss": spiked(7.8)}), "loss-spike") in LOUD
+    assert level(make({"loss": spiked(5.3)}), "loss-spike") == "healthy"  # harder rows, within what had been won
+    assert level(make({"loss": spiked(8.2, end=6.0)}), "loss-spike") == "healthy"
+
+
+def test_a_loss_that_came_down_from_its_own_bump_has_learned_nothing():
+    bump = np.concatenate((np.full(6, 2.25), np.full(14, 2.6), np.linspace(2.6, 2.4, 136)))
+    (run, fell) = (make({"loss": noisy(values, 0.02)}) for values in (bump, learned(156)))
+    judged = [diagnose(one, list(RULES.values()), BOUND, options=Options(lead_time=False)) for one in (run, fell)]
+    assert judged[0].verdict is not Verdict.PASS
+    assert judged[1].verdict is Verdict.PASS
+    learning = next(vital for vital in judged[0].vitals if vital.name == "learning")
+    assert "no better than at first" in learning.says
+
+
+def test_an_eval_that_rises_is_not_called_flat():
+    losses = {"train_loss": [0.211, 0.170, 0.141, 0.122, 0.116, 0.096], "val_loss": [0.340, 0.361, 0.393, 0.458, 0.425, 0.485]}
+    knows = make({**losses, "val_acc": [0.858, 0.857, 0.849, 0.845, 0.850, 0.844]}, every=1, step_is="epoch")
+    assert level(knows, "hockey-stick") in LOUD
+    assert level(knows, "eval-flat") not in LOUD
+
+
+def test_rows_known_by_heart_beside_an_eval_that_hardly_gains():
+    at = np.arange(40)
+    held_out = np.where(at < 14, 1.0 + 6 * np.exp(-at / 3), 1.1 - 0.003 * (at - 14))
+    memorised = 7.0 * np.exp(-at / 6)
+    assert level(make({"train_loss": memorised, "val_loss": held_out}, every=1, step_is="epoch"), "overfitting") in LOUD
+    learns = np.maximum(memorised, 0.6 - 0.004 * at)
+    assert level(make({"train_loss": learns, "val_loss": held_out}, every=1, step_is="epoch"), "overfitting") not in LOUD
+
+
+def test_overfitting_before_a_nan():
+    at = np.arange(21, 31)
+    evals = np.array([3.82, 3.85, 4.06, 4.01, 4.11, 4.23, 4.36, 4.32, 4.45, np.nan])
+    run = make({"train_loss": (at, np.linspace(2.2, 1.79, 10)), "val_loss": (at, evals)}, step_is="epoch")
+    assert level(run, "nan-loss") == "error"
+    assert level(run, "hockey-stick") in LOUD or level(run, "overfitting") in LOUD
+
+
+@pytest.mark.parametrize(
+    ("name", "scores", "found"),
+    [
+        ("eval_wer", (1.0, 1.0, 1.0, 1.01, 1.0, 1.0), True),
+        ("eval_wer", (100.0, 100.0, 99.8, 100.0, 100.0, 100.0), True),
+        ("eval_wer", (1.0, 1.0, 0.9, 0.7, 0.5, 0.4), False),
+        ("eval_wer", (4.1, 3.5, 2.9, 2.6, 2.4, 2.4), False),  # percent
+        ("eval_exact_match", (0.0,) * 6, True),
+        ("eval_exact_match", (0.0, 0.0, 0.0, 2.0, 5.0, 9.0), False),
+        ("eval_bleu", (0.0,) * 6, True),
+    ],
+)
+def test_no_word_was_ever_right(name: str, scores: tuple[float, ...], found: bool):
+    run = make({"loss": learned(40), name: (np.arange(1, 7) * 30, scores)})
+    assert (level(run, "underfitting") in LOUD) is found
+
+
+def test_the_log_says_that_it_was_resumed_and_the_rate_starts_again():
+    rate = np.concatenate((np.linspace(2e-3, 2e-4, 60), np.linspace(4e-2, 2e-2, 40)))
+    event = LogEvent("resume", "python train.py --resume_from checkpoint-300", "train.log:61", step=300)
+    signals = {"loss": learned(100), "learning_rate": rate}
+    assert level(make(signals, events=(event,)), "resume-discontinuity") in LOUD
+    steady = {"loss": learned(100), "learning_rate": np.linspace(2e-3, 2e-4, 100)}
+    assert level(make(steady, events=(event,)), "resume-discontinuity") == "healthy"
+
+
+def test_the_limit_of_the_norm_in_a_column_of_its_own():
+    columns = {"mse": noisy(np.linspace(290, 30, 60), 5), "grad_norm_preclip": np.full(60, 50.0), "clip_value": np.full(60, 0.1)}
+    assert level(make(columns, kind="csv"), "constant-clipping") in LOUD
+    assert level(make({**columns, "clip_value": np.full(60, 60.0)}, kind="csv"), "constant-clipping") not in LOUD
+
+
+def test_a_loss_scale_below_one_is_told_as_it_is():
+    text = "WARNING: overflow detected, setting loss scale to: 0.25"
+    event = LogEvent("loss-scale", text, "t.log:3", step=100, numbers={"from": 0.5, "lowest": 0.0001, "count": 12})
+    run = make({"loss": learned(40)}, events=(event,))
+    (found,) = [f for f in diagnose(run, list(RULES.values()), BOUND).findings if f.rule == "loss-scale-collapse"]
+    assert "from 0.5 to 0.0001" in found.message

@@ -89,23 +89,25 @@ def _shapes(run: Run, curve: Curve, limits: Limits, *, ends_in_nan: bool) -> Ite
 
 def _lost(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
     """It ends above its best, for good."""
-    level, end = curve.level, curve.end
-    if len(curve) < FEWEST and end.value < TENTH * abs(float(curve.values[0])):
+    level, end, n = curve.level, curve.end, len(curve)
+    climbs = n >= EIGHT * FEWEST and curve.between(end.step - (curve.steps[-1] - end.step), np.inf).trend()[1] >= SURE
+    last = curve.median(n - 3, n) if climbs else end  # what climbs to the end is not at its level yet
+    if n < FEWEST and end.value < TENTH * abs(float(curve.values[0])):
         return
     first = curve.median(0, max(1, min(5, len(curve) // TENTH)))  # wider windows hide a good start of a row or two
     for best in (first, curve.best):
         low = int(np.searchsorted(curve.at, best.step))
         won = max(float(np.max(level[: low + 1])), best.value)
-        back = _given_back(won, best.value, end.value) if end.value > best.value else 0.0
-        if best.step >= end.step or back < limits.share_of_fall or not _beyond(curve, best, end, limits, all_lost=back >= 1):
+        back = _given_back(won, best.value, last.value) if end.value > best.value else 0.0
+        if best.step >= end.step or back < limits.share_of_fall or not _beyond(curve, best, last, limits, all_lost=back >= 1):
             continue
         above = np.flatnonzero(level[low:] <= (best.value + end.value) / 2)
         stays = len(level) - low - 1 - (int(above[-1]) if len(above) else 0)
         lasting = stays >= max(2, len(level) // TENTH) or end.value >= limits.blow_up * abs(best.value)
         excused = _wanders(level, best.value, end.value) or _stepped(run, curve, won, best, end) or _within_an_epoch(run, curve, best, end)
         if lasting and not excused:
-            margin = (end.value - best.value) / (limits.rise * abs(best.value)) if best.value else limits.blow_up
-            yield Loss(low, best.value, end.value, "drift", margin)
+            margin = (last.value - best.value) / (limits.rise * abs(best.value)) if best.value else limits.blow_up
+            yield Loss(low, best.value, last.value, "drift", margin)
 
 
 def _turned(curve: Curve, limits: Limits) -> Iterator[Loss]:

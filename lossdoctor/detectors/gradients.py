@@ -10,7 +10,7 @@ from lossdoctor.detectors.curve import beyond, warmup_end
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
+from lossdoctor.shapes.curve import EIGHTHS, Curve, loss_curve, named_curve
 from lossdoctor.vitals.change import SURE
 
 DEFAULT = 1.0  # max_grad_norm of HuggingFace; 300 of 324 real runs use it
@@ -78,17 +78,19 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     peak, usual = float(values.max()), max(float(np.median(values[values <= median])), absolute / 20)
     reference = max(min(early, 3 * float(np.min(steady.level))), absolute / 20)
     high = values >= max(burst * usual, factor * absolute)
+    late_rows, top = steady.part(1 - 1 / EIGHTHS, 1), float(np.median(values[-3:]))
     trouble = _with_loss_trouble(run, steady, values >= max(factor * usual, factor * absolute / 2))
     kinds = {
         "staying": late >= max(factor / (2 if _doubled(loss_curve(run)) else 1) * reference, absolute),
         "bursts": float(high.mean()) >= burst_share and int(high.sum()) >= 3,
         "bursts with loss trouble": trouble >= 3,
+        "climbing": late_rows.trend()[1] >= SURE and top >= max(factor * usual, factor * absolute / 2),
         "large and not clipped": run.number("max_grad_norm") == 0 and median >= burst * absolute / 2,
     }
     kind = next((name for name, holds in kinds.items() if holds), None)
     if kind is None:
         return None
-    ratio = late / reference if kind == "staying" else peak / usual
+    ratio = late / reference if kind == "staying" else top / usual if kind == "climbing" else peak / usual
     hits = np.flatnonzero(values >= (min(factor * reference, late) if kind == "staying" else factor * usual))
     onset = int(steady.steps[hits[0]]) if len(hits) else int(steady.steps[0])
     numbers: dict[str, Scalar] = {

@@ -1,6 +1,4 @@
-"""Reinforcement learning from rewards (GRPO, PPO, RLOO): judged by reward, divergence from the reference and entropy, never by the
-loss.
-"""
+"""Reinforcement learning (GRPO, PPO, RLOO): judged by reward, divergence from the reference and entropy, never by the loss."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
 from lossdoctor.run.direction import direction
 from lossdoctor.run.ends import ends_a_run
-from lossdoctor.run.levels import knows_more, log_classes, log_vocabulary, nearest
+from lossdoctor.run.levels import log_classes, log_vocabulary, nearest
 from lossdoctor.shapes.curve import EIGHTHS, Curve, curve_of, loss_curve
 from lossdoctor.vitals.change import loss_change, metric_changes
 from lossdoctor.vitals.progress import FEW, FEWEST, main_curve, settled
@@ -145,7 +145,7 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
     known = reference is not None and reference.kind == "classes" and (log_classes(run) is not None or run.task == tasks.CLASSIFICATION)
     if reference is None or not known or level < level_share * reference.value or float(np.ptp(third)) > still * level:
         return None
-    if knows_more(run, reference) or level > (1 + still) * reference.value or (end is not None and abs(end - level) > gap * level):
+    if level > (1 + still) * reference.value or (end is not None and abs(end - level) > gap * level):
         return None
     numbers: dict[str, Scalar] = {
         "level": level, "chance": reference.value, "chance_name": reference.name, "of_chance": level / reference.value,

@@ -6,7 +6,7 @@ import numpy as np
 
 from lossdoctor.measures.level import Floats
 
-FLATTEST = 2.0  # a tail that is flatter has no variance, which the losses of single batches have
+FLATTEST = 2  # a tail that is flatter has no variance, which the losses of single batches have
 STEEPEST = 12.0  # a Gaussian tail is steeper still; beyond this the estimate only adds false certainty
 FEWEST = 3  # values of a tail that say how steep it is
 

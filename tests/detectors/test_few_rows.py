@@ -136,3 +136,22 @@ def test_a_loss_scale_below_one_is_told_as_it_is():
     run = make({"loss": learned(40)}, events=(event,))
     (found,) = [f for f in diagnose(run, list(RULES.values()), BOUND).findings if f.rule == "loss-scale-collapse"]
     assert "from 0.5 to 0.0001" in found.message
+
+
+def test_a_climb_that_still_goes_on_counts_where_it_has_come_to():
+    loss = np.concatenate((4.1 + 10.4 * np.exp(-np.arange(71) / 15), 4.1 * np.exp(np.arange(1, 13) * 0.038)))
+    norm = np.concatenate((0.9 + 2.8 * np.exp(-np.arange(71) / 10), 0.9 * np.exp(np.arange(1, 13) * 0.29)))
+    run = make({"loss": noisy(loss, 0.04), "grad_norm": noisy(norm, 0.02)})
+    assert level(run, "divergence") == "error"
+    assert level(run, "exploding-gradients") in LOUD
+    turned = make({"loss": noisy(np.concatenate((loss, np.full(12, 4.15))), 0.04), "grad_norm": np.concatenate((norm, np.full(12, 0.9)))})
+    assert level(turned, "divergence") == "healthy"
+
+
+def test_both_losses_at_rest_far_above_what_the_task_could_give():
+    epochs = np.arange(60)
+    losses = {"loss": 1.57 + 0.72 * np.exp(-epochs / 10), "val_loss": 1.575 + 0.7 * np.exp(-epochs / 10)}
+    scores = {"acc": 0.71 - 0.5 * np.exp(-epochs / 8), "val_acc": 0.71 - 0.5 * np.exp(-epochs / 8)}
+    assert level(make({**losses, **scores}, every=1, step_is="epoch", settings={"num_labels": 10}), "underfitting") in LOUD
+    low = {name: values - 1.1 for name, values in losses.items()}
+    assert level(make({**low, **scores}, every=1, step_is="epoch", settings={"num_labels": 10}), "underfitting") == "healthy"

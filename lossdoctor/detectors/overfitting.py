@@ -69,6 +69,8 @@ def hockey_stick(run: Run, *, rise: float, sigmas: float, early_share: float) ->
 
 def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     turns = [turn for signal in run.eval_losses() if (turn := turn_of(signal)) is not None]
+    if (train := run.signal("train/loss")) is not None and not np.isfinite(train.values[-1]):
+        return None  # a run that went NaN has other troubles
     if not turns:
         return Skip("fewer than 3 evaluations with a finite loss", "evaluate every 5-10 % of the steps (eval_steps)")
     worst = max(turns, key=lambda turn: turn.rise)

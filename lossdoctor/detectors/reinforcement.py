@@ -65,8 +65,7 @@ def _lost_at_once(name: str, curve: Curve) -> Evidence | None:
 
 def reward_flat(run: Run, *, zero_share: float, still: float) -> Evidence | Skip | None:
     """Nothing to learn from: in `zero_share` of the rows all completions of a group get the same reward (no advantage), or the
-    reward is one constant; or it shows no trend at all (Mann-Kendall within `still`), which is weaker evidence.
-    """
+    reward is one constant; or it shows no trend at all (Mann-Kendall within `still`), which is weaker evidence."""
     name, curve = _reward(run)
     spread = next((found for n in SPREADS if len(found := named_curve(run, n))), Curve(curve.steps[:0], curve.values[:0]))
     groups = named_curve(run, "frac_reward_zero_std")

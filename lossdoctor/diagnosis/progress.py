@@ -75,13 +75,9 @@ def _logged_steps_per_epoch(run: Run) -> float | None:
 
 @lru_cache(maxsize=4)
 def resume_steps(run: Run) -> tuple[int, ...]:
-    """The first step of every segment after the first, in the signal with the most segments."""
-    best: list[int] = []
-    for signal in run.signals.values():
-        starts = np.flatnonzero(np.diff(signal.segments) != 0) + 1
-        if len(starts) > len(best):
-            best = signal.steps[starts].tolist()
-    return tuple(best)
+    """The first step of every segment after the first, in the training loss, else in the signal with the most rows."""
+    main = run.signal("train/loss") or max(run.signals.values(), key=len, default=None)
+    return tuple(main.steps[1:][np.diff(main.segments) != 0].tolist()) if main is not None else ()
 
 
 def gpu_count(run: Run) -> int | None:

@@ -25,7 +25,7 @@ FACTS: Mapping[str, str] = {
     "zero2_signature": "the same norm of 1.0 or 1.41421 on three or more rows in a row: NaN gradients under DeepSpeed ZeRO-2",
     "clipped_share": "share of rows after warmup with a norm above max_grad_norm",
     "clip_factor": "median of min(1, max_grad_norm / norm): what clipping leaves of the step",
-    "grad_norm_lead": "largest norm in the ten rows before the onset / median of the rows before those",
+    "grad_norm_lead": "largest norm in the ten rows before the onset / median of the thirty rows before those",
     "grad_norm_lead_rows": "how many rows before the onset the norm first passed three times its median",
     "grad_norm_led": "the norm passed three times its median before the onset",
     "grad_norm_at_onset_ratio": "norm at the onset / median before it",
@@ -93,7 +93,7 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
     if len(before) < 8:
         return {}
     window = min(LEAD_ROWS, len(before) // 2)
-    base, lead = float(np.median(before[:-window])), before[-window:]
+    base, lead = float(np.median(before[-4 * window : -window])), before[-window:]  # norms sink while a model learns
     if base <= 0:
         return {}
     over = np.flatnonzero(lead >= LEAD_RATIO * base)

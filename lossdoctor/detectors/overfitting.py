@@ -153,9 +153,9 @@ def _train_since(run: Run, turn: Turn) -> float:
 
 
 def _forgives(run: Run) -> bool:
-    """In preference training the eval loss rises while the preferences are still learned: not overfitting yet."""
-    gains = [change for change in metric_changes(run) if change.signal in ("eval/rewards/accuracies", "eval/rewards/margins")]
-    return run.task == tasks.PREFERENCE and any(change.gain > 0 for change in gains)
+    """In preference training the eval loss rises while the preferences are still learned, better than by guessing: not overfitting yet."""
+    guess = {"eval/rewards/accuracies": 0.5, "eval/rewards/margins": 0.0}
+    return run.task == tasks.PREFERENCE and any(c.gain > 0 and c.last > guess.get(c.signal, np.inf) for c in metric_changes(run))
 
 
 def _evidence(run: Run, turn: Turn, rise: float, wider: float = 0.0) -> Evidence:

@@ -21,7 +21,8 @@ ROUNDING = float(np.finfo(np.float32).eps)  # of the rewards' scale: what single
 
 def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> Evidence | Skip | None:
     """The reward falls from its best level by `fall` of its whole range, beyond `sigmas` noise scales of the level or in a trend beyond
-    noise, and stays down for the last `lasting` of the run. A few rewards must be lower at the end than at the start beyond their noise.
+    noise, and stays down for the last `lasting` of the run; a range of less than a quarter of the level is no rise to fall from. A few
+    rewards must be lower at the end than at the start beyond their noise.
     """
     name, curve = _reward(run)
     if len(curve) < SOME:
@@ -40,7 +41,7 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
     before = curve.values[:-last][curve.steps[:-last] >= at[top]]  # the last rows are all worse than most since the best
     beyond_noise = len(before) >= SOME and float(curve.values[-last:].max()) < float(np.percentile(before, 25))
     beyond_noise |= drop >= sigmas * chance or (drop > 0 and curve.after(int(at[top])).trend()[1] <= -SURE)
-    if top >= len(level) - 2 or drop <= 0 or drop < fall * scale or not beyond_noise:
+    if top >= len(level) - 2 or drop <= 0 or drop < fall * scale or 4 * scale < abs(best) or not beyond_noise:
         return None
     high = top + int(np.flatnonzero(level[top:] >= best - 3 * curve.level_noise)[-1])  # there the fall begins
     numbers: dict[str, Scalar] = {
@@ -51,8 +52,7 @@ def reward_collapse(run: Run, *, fall: float, sigmas: float, lasting: float) -> 
 
 
 def _lost_at_once(name: str, curve: Curve) -> Evidence | None:
-    change = change_of(curve, name, 1)
-    if change is None or not change.lost:
+    if (change := change_of(curve, name, 1)) is None or not change.lost:
         return None
     first, last = int(curve.steps[0]), int(curve.steps[-1])
     fell = change.first - change.last

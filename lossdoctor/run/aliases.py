@@ -42,13 +42,14 @@ TABLE: Mapping[str, tuple[str, ...]] = {
     "train/accuracy": (
         "train/accuracy", "train_accuracy", "train_acc", "train/acc", "accuracy", "acc", "training_accuracy",
         "accuracy/train", "train/epoch_accuracy", "mean_token_accuracy", "train/mean_token_accuracy",
-        "train_acc_epoch", "train_acc_step", "acc_seg", "decode.acc_seg", "decode_0.acc_seg",
+        "train_acc_epoch", "train_acc_step", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy",
+        "acc_seg", "decode.acc_seg", "decode_0.acc_seg",
     ),
     "eval/accuracy": (
         "eval/accuracy", "eval_accuracy", "eval_acc", "val_accuracy", "val_acc", "val/accuracy", "val/acc",
         "valid_acc", "valid_accuracy", "validation_accuracy", "accuracy/validation", "accuracy/val", "test_acc",
         "test_accuracy", "test/accuracy", "validation/epoch_accuracy", "eval_mean_token_accuracy",
-        "eval/mean_token_accuracy", "top1",
+        "eval/mean_token_accuracy", "val_sparse_categorical_accuracy", "val_categorical_accuracy", "val_binary_accuracy", "top1",
     ),
     "perf/tokens_per_second": (
         "tokens_per_second", "train/tokens_per_second", "perf/tokens_per_second", "tok/sec", "tokens/sec", "tok_s",

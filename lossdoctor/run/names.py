@@ -31,7 +31,7 @@ _FLAT: Mapping[str, tuple[str, int]] = {
 }
 _REWARD = re.compile(
     r"(?:(?:train|rollout|charts|critic|environment|env_runners)/)?"
-    r"(?:(?:mean|\d{1,6}|avg|average|episod\w{1,4}|ep|cumulative|total|running)_){0,4}(?:rewards?|returns?|rew)(?:_(?:mean|moyen|avg|average)){0,2}"
+    r"(?:(?:\d{1,6}|(?:mean|avg|average)\d{0,6}|episod\w{1,4}|ep|cumulative|total|running)_){0,4}(?:rewards?|returns?|rew)(?:_(?:mean|moyen|avg|average)){0,2}"
     r"(?:_\(.{1,40}\)|_\d{1,6}|(?<=mean)\d{1,4})?"
 )
 # `tok/s`, `imgs_per_sec`, `ms/step`

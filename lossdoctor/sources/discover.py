@@ -27,7 +27,7 @@ _NOT_LOGS = {
 }  # fmt: skip
 _LOG_NAMES = (".csv", ".tsv", ".jsonl", ".log", ".out", ".err", ".info")  # the last is of glog: Caffe
 _OF_A_QUEUE = re.compile(r"\.[oe]\d{1,12}(?:[.-]\d{1,6})?$")  # `job.o4711`: PBS, SGE
-_PLAIN = (".txt", ".text", ".json", ".dat", "")  # opened where no name in a directory says log
+_PLAIN = (".txt", ".text", ".json", ".dat", ".md", "")  # opened where no name in a directory says log
 _SMALL = 16 << 20  # bytes; a data set is larger
 _WORDS_OF_LOGS = ("log", "output", "train", "stdout", "stderr", "score", "loss", "history", "progress")
 _HEAD = 1 << 16
@@ -264,7 +264,9 @@ def _tabular_or_text(path: Path, first: bytes, found: Found, *, named: bool) -> 
 
 def _is_printed_output(path: Path, first: bytes) -> bool:
     """Whether a file calls itself a table and begins with a line that is none, output that was sent there; or is a document that holds
-    rows of the Trainer among other results."""
+    rows of the Trainer among other results; or a note that output was pasted into, other than a README."""
+    if path.suffix.lower() == ".md":
+        return not path.name.lower().startswith("readme")
     if path.suffix.lower() == ".json":
         return b'"loss": ' in first and b'"step": ' in first
     return path.suffix.lower() in (".csv", ".tsv") and not any(mark in first.partition(b"\n")[0] for mark in b",;\t|")

@@ -25,6 +25,14 @@ _BAR = re.compile(r"^\s{0,8}[^|]{0,40}\|[# ]{1,200}\|\s{0,4}\(?\d{1,12}/(?P<size
 _ALONE = re.compile(
     r"\W{0,12}(?:val(?:id\w{0,10})?|eval|dev)\b[\s:=]{0,8}(\d{1,9}\.\d{1,12}(?:[eE][-+]?\d{1,3})?)(?!\s{0,4}%|\w)", re.IGNORECASE
 )
+# `time this epoch= 1.75`, `Epoch time: 12.3s`, `Time taken for 1 epoch 41.5 sec`: nothing but words of time and one number.
+_TOOK = re.compile(
+    r"\W{0,12}(?!.{0,60}\b(?:eta|remaining|left|total|overall|start|end|inference|sav\w*|load\w*|test\w*|val\w*|eval\w*)\b)"
+    r"(?=.{0,60}?\b(?:time|took|elapsed|duration)\b)[A-Za-z_][\w ()#]{1,60}?\s{0,4}[:=]?\s{0,4}"
+    r"(?<![\d.])(\d{1,9}(?:\.\d{1,12})?)\s{0,3}(?:s|secs?|seconds?)?\.?\s{0,4}$",
+    re.IGNORECASE,
+)
+EPOCH_TIME = "epoch_time"
 _LEAD = 24
 _LONGEST = 500
 
@@ -68,6 +76,12 @@ def read(text: str, *, held_out: bool = False) -> tuple[dict[str, float], int | 
     return (of_evaluation(found) if held_out else found), None
 
 
+def seconds(text: str) -> float | None:
+    """The seconds that a line tells of and nothing else; None for any other line."""
+    took = _TOOK.match(text[:_LONGEST])
+    return float(took[1]) if took else None
+
+
 def of_evaluation(values: Mapping[str, float]) -> dict[str, float]:
     """The values, named as those of an evaluation where their names tell no split."""
     return {name if _OWN.match(name) else f"val/{name}": value for name, value in values.items()}
@@ -83,9 +97,10 @@ def by_size(lines: Iterable[Loose]) -> list[Loose]:
 def placed(lines: Iterable[Loose], *, counted: bool) -> list[tuple[Loose, int]] | None:
     """The step of each line; None where they name none and rows have to be counted.
 
-    Where rows with counters hold the losses (`counted`), only evaluations are taken: a summary would be a second row of the same step.
+    Where rows with counters hold the losses (`counted`), only evaluations and times are taken: a summary would be a second row of the
+    same step.
     """
-    kept = [one for one in lines if one.held_out or not counted]
+    kept = [one for one in lines if one.held_out or EPOCH_TIME in one.values or not counted]
     named = [row for row, one in enumerate(kept) if one.step is not None or one.epoch is not None]
     first = (kept[named[0]].epoch or 0) if named and not counted else 0
     if first > 1:  # a window: what precedes the first header is of the epoch before

@@ -214,6 +214,9 @@ class Reader:
             if line is not None:
                 self._add_dict(number, line, _time(text))
             return line is not None
+        if self.clock.by_epoch and self.clock.header is not None and (took := loose.seconds(text)) is not None:
+            self.loose.append(loose.Loose(number, {loose.EPOCH_TIME: took}, self.clock.step, self.clock.header, _time(text)))
+            return True
         if self.lists.feed(text):
             return True
         if self.keras.feed(number, text, self.clock.header):

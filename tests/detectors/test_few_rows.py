@@ -155,3 +155,25 @@ def test_both_losses_at_rest_far_above_what_the_task_could_give():
     assert level(make({**losses, **scores}, every=1, step_is="epoch", settings={"num_labels": 10}), "underfitting") in LOUD
     low = {name: values - 1.1 for name, values in losses.items()}
     assert level(make({**low, **scores}, every=1, step_is="epoch", settings={"num_labels": 10}), "underfitting") == "healthy"
+
+
+def test_preferences_that_are_learned_by_heart():
+    at = np.arange(1, 11) * 20
+    losses = {"loss": 0.7 * np.exp(-np.arange(40) / 5) + 0.004, "eval_loss": (at, 0.94 - 0.15 * np.exp(-at / 50))}
+    rewards = {"eval_rewards/accuracies": (at, np.linspace(0.44, 0.48, 10)), "eval_rewards/margins": (at, np.linspace(-0.13, -0.12, 10))}
+    assert level(make({**losses, **rewards}), "hockey-stick") in LOUD
+    prefers = {"eval_rewards/accuracies": (at, np.linspace(0.55, 0.7, 10)), "eval_rewards/margins": (at, np.linspace(0.1, 2.0, 10))}
+    assert level(make({**losses, **prefers}), "hockey-stick") == "healthy"
+
+
+def test_a_score_that_never_got_anywhere_did_not_collapse():
+    wanders = np.concatenate((np.full(30, 20.0), np.full(30, 24.0), np.full(40, 22.0)))
+    assert level(make({"reward": noisy(wanders, 0.1)}), "reward-collapse") == "healthy"
+    assert level(make({"reward": noisy(5 * (wanders - 19), 0.1)}), "reward-collapse") in LOUD
+
+
+def test_accuracies_as_keras_names_them_tell_a_classifier():
+    epochs = np.arange(50)
+    stands = {"loss": 0.82 + 0.16 * np.exp(-epochs / 4), "val_loss": 0.822 + 0.08 * np.exp(-epochs / 4)}
+    scores = {"sparse_categorical_accuracy": 0.55 - 0.1 * np.exp(-epochs / 9), "val_sparse_categorical_accuracy": np.full(50, 0.54)}
+    assert level(make({**stands, **scores}, every=1, step_is="epoch"), "underfitting") in LOUD

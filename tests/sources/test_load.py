@@ -205,8 +205,17 @@ def test_a_wandb_run_without_its_file_is_read_from_what_is_left(tmp_path: Path) 
 
 
 def test_nothing_here(tmp_path: Path) -> None:
-    put(tmp_path, "notes.md", "# notes")
+    put(tmp_path, "notes.rst", "notes")
     assert load(str(tmp_path)) == Loaded()
+
+
+def test_output_that_was_pasted_into_a_note(tmp_path: Path) -> None:
+    put(tmp_path, "post.md", "Worse after step 40:\n\n```\n" + "".join(f"step={step} loss={loss}\n" for step, loss in ROWS) + "```\n")
+    (run,) = load(str(tmp_path)).runs
+    assert run.signals["train/loss"].values.tolist() == [loss for _, loss in ROWS]
+    put(tmp_path, "train.log", "Step 10: loss=2.5\nStep 20: loss=2.25\n")
+    (run,) = load(str(tmp_path)).runs
+    assert len(run.signals["train/loss"]) == 2
 
 
 def test_empty_states_are_runs_without_a_verdict_not_silence(tmp_path: Path) -> None:

@@ -86,6 +86,9 @@ HABITS: dict[str, tuple[str, list[int], bool]] = {
         [e * 10 for e in EPOCHS], True,
     ),
     "gensim": (lines(lambda e, t, v: f"2024-01-01 12:00:00,123 : INFO : Loss after epoch {e}: {t}"), EPOCHS, False),
+    "times on lines of their own": (
+        lines(lambda e, t, v: f"Epoch: {e:04d} cost= {t}\n\ttime this epoch= {1 + e / 8}\nValidation time: 9.9 s"), EPOCHS, False,
+    ),
     "GluonTS": (
         lines(lambda e, t, v: f"100%|{BAR}| 50/50 [00:05<00:00, 9.8it/s, epoch={e}/9, avg_loss={t}]"), [50 * e for e in EPOCHS], False,
     ),
@@ -327,3 +330,11 @@ def test_the_loss_of_an_averaged_model_is_an_eval_loss() -> None:
 
 def test_the_loss_of_a_policy_is_none_that_could_be_judged() -> None:
     assert "train/loss" not in read(lines(lambda e, t, v: f"update {e} policy_loss {-t}")).signals
+
+
+def test_the_time_of_an_epoch_below_its_loss():
+    run = read(HABITS["times on lines of their own"][0])
+    assert run.signals["perf/step_seconds"].values.tolist() == [1 + e / 8 for e in EPOCHS]
+    counted = read("".join(f"Epoch {e}/9\nTraining loss: {TRAIN[e - 1]}\nTime: {9 + e}.5s\n" for e in EPOCHS))
+    assert counted.signals["perf/step_seconds"].values.tolist() == [9.5 + e for e in EPOCHS]
+    assert counted.signals["train/loss"].steps.tolist() == EPOCHS

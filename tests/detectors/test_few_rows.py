@@ -160,6 +160,7 @@ def test_both_losses_at_rest_far_above_what_the_task_could_give():
 def test_preferences_that_are_learned_by_heart():
     at = np.arange(1, 11) * 20
     losses = {"loss": 0.7 * np.exp(-np.arange(40) / 5) + 0.004, "eval_loss": (at, 0.94 - 0.15 * np.exp(-at / 50))}
+    losses |= {"rewards/margins": np.linspace(0, 5, 40), "rewards/accuracies": np.linspace(0.5, 1, 40)}
     rewards = {"eval_rewards/accuracies": (at, np.linspace(0.44, 0.48, 10)), "eval_rewards/margins": (at, np.linspace(-0.13, -0.12, 10))}
     assert level(make({**losses, **rewards}), "hockey-stick") in LOUD
     prefers = {"eval_rewards/accuracies": (at, np.linspace(0.55, 0.7, 10)), "eval_rewards/margins": (at, np.linspace(0.1, 2.0, 10))}

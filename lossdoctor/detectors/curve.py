@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import Curve, loss_curve, named_curve
+from lossdoctor.shapes.curve import Curve, named_curve
 
 BESIDE = 3  # rows around a break of the loss within which a move of the learning rate belongs to it
 LASTS = 12  # rows of a new schedule
@@ -32,9 +32,9 @@ def after_start(curve: Curve) -> Curve:
 
 
 def logging_interval(run: Run) -> float:
-    """The usual number of steps between two rows of the training loss; 0 where it cannot be told."""
-    loss = loss_curve(run)
-    return float(np.median(np.diff(loss.steps))) if len(loss) > 1 else 0.0
+    """The usual number of steps between two rows of the training loss, else of what was logged most; 0 where it cannot be told."""
+    rows = run.signal("train/loss") or max(run.signals.values(), key=len, default=None)
+    return float(np.median(np.diff(np.unique(rows.steps)))) if rows is not None and len(np.unique(rows.steps)) > 1 else 0.0
 
 
 def spoiled(run: Run) -> bool:

@@ -111,10 +111,8 @@ def _lost(run: Run, curve: Curve, limits: Limits) -> Iterator[Loss]:
 
 
 def _turned(curve: Curve, limits: Limits) -> Iterator[Loss]:
-    """Few rows that fall one by one and then rise one by one, and lose most of what was won.
-
-    Their noise is unknown, but their order tells: of the n! orders of n rows, 2^(n-1) fall and then rise; at eight rows one in 315.
-    """
+    """Few rows that fall one by one and then rise one by one, and lose most of what was won. Their noise is unknown, but their order tells:
+    of the n! orders of n rows, 2^(n-1) fall and then rise; at eight rows one in 315."""
     values, n = curve.values, len(curve)
     low = int(np.argmin(values))
     ordered = bool((np.diff(values[: low + 1]) < 0).all() and (np.diff(values[low:]) > 0).all())

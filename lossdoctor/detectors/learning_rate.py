@@ -153,11 +153,11 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
 
 
 def _usual(later: Curve, rows: int, rise: float) -> bool:
-    """Whether the loss rises by a third as much, against its level, within so many rows from a quarter of all places: so it swings."""
+    """Whether the loss rises by a third as much, against its level, within so many rows from a tenth of all places: so it swings."""
     if len(later) < 2 * rows or later.values.min() <= 0:
         return False
     windows = np.lib.stride_tricks.sliding_window_view(rolling_median(later.values, 3), rows)
-    return float(np.percentile(windows.max(axis=1) / windows[:, 0] - 1, 75)) >= rise / 3
+    return float(np.percentile(windows.max(axis=1) / windows[:, 0] - 1, 90)) >= rise / 3
 
 
 def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> bool:

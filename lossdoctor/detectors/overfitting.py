@@ -155,7 +155,7 @@ def _train_since(run: Run, turn: Turn) -> float:
 def _forgives(run: Run) -> bool:
     """In preference training the eval loss rises while the preferences are still learned, better than by guessing: not overfitting yet."""
     guess = {"eval/rewards/accuracies": 0.5, "eval/rewards/margins": 0.0}
-    return run.task == tasks.PREFERENCE and any(c.gain > 0 and c.last > guess.get(c.signal, np.inf) for c in metric_changes(run))
+    return run.task == tasks.PREFERENCE and any(c.gain > 0 and c.seen and c.last > guess.get(c.signal, np.inf) for c in metric_changes(run))
 
 
 def _evidence(run: Run, turn: Turn, rise: float, wider: float = 0.0) -> Evidence:

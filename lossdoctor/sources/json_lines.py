@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from lossdoctor.errors import Unreadable
 from lossdoctor.limits import LIMITS, Limits
-from lossdoctor.model import Fault
+from lossdoctor.model import Fault, LogEvent
 from lossdoctor.run.candidates import is_loss
 from lossdoctor.run.log import Log
 from lossdoctor.sources import axes, json_document, json_history
@@ -41,6 +41,7 @@ _EVALUATION = frozenset(("val", "valid", "validation", "eval", "evaluation", "te
 _CLOCK = frozenset(("elapsed_time", "remaining_time", "eta", "elapsed"))
 _PROGRESS = frozenset(("percentage", "elapsed_time", "remaining_time"))
 _LOSSES = frozenset(("loss", "train_loss", "total_loss", "train/loss"))
+_SAID = ("event", "type", "status")
 _NESTED = 3
 _START = 4096
 _RATIO = re.compile(r"(\d{1,15})/(\d{1,15})")
@@ -101,6 +102,7 @@ class _File:
     inner: int = 0
     early_stopped: bool = False
     closed: bool = False
+    events: list[LogEvent] = field(default_factory=list)
     gaps: dict[str, list[int]] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
 
@@ -124,6 +126,7 @@ class _File:
             self.counted += 1
             step = self.counted
         if step is None or not (metrics or gaps):
+            self._event(entry)
             self.apart += 1
             return
         if step_name and axes.folded(step_name) == "iter" and not math.isnan(epoch):
@@ -137,6 +140,12 @@ class _File:
         self.bare.append(metrics.keys() <= _PROGRESS)
         self.by_epoch &= step_name is None and not self.counted
         self.progress |= "percentage" in metrics
+
+    def _event(self, entry: Mapping[str, Any]) -> None:
+        """Keep a row that says that training was resumed: `{"event": "resume", "from": "last.ckpt"}`."""
+        if any(str(entry.get(key)).lower().startswith("resum") for key in _SAID):
+            text = " ".join(str(value) for value in entry.values())
+            self.events.append(LogEvent("resume", text, self.path.name, step=self.steps[-1] if self.steps else None))
 
     def _counted_on(self, inner: int, evaluation: bool) -> int:
         """The step of an `iter` inside an epoch; an evaluation's own counter says nothing, it lies where training stands."""
@@ -249,6 +258,7 @@ def _log(file: _File, own: npt.NDArray[np.bool_] | None, name: str) -> Log:
         reached_step=int(steps.max()),
         started=file.table.started,
         step_is="epoch" if file.by_epoch else "call" if file.counted else "step",
+        events=tuple(file.events),
         framework="llamafactory" if file.progress else "",
         notes=file.notes(),
     )

@@ -124,6 +124,7 @@ _WORDINGS: Mapping[str, tuple[str, ...]] = {
         r"\b[Rr]esum(?:ed|ing) (?:training |the run |run )?(?:from|at)\b",
         r"\b[Cc]ontinuing (?:training )?from (?:global step|step|checkpoint|epoch)\b",
         r"\b(?:[Rr]estor(?:ed|ing)|[Ll]oad(?:ed|ing)) .{0,80}\b(?:to|and) resume\b",
+        r"=> loaded checkpoint .{0,200}\(epoch \d",
         r"\b(?:python[\d.]{0,5}|torchrun|accelerate launch|deepspeed) .{0,400}--resume(?:[\w-]{0,40})?(?:[ =]|$)",
     ),
     "interrupt": (r"KeyboardInterrupt\b", r"\bSIGINT\b", r"got signal: 2\b", r"Received 2 death signal", r"^\^C"),
@@ -256,6 +257,7 @@ HINTS = (
     "DataLoader",
     "esum",
     "ontinuing",
+    "loaded checkpoint",
     "leaked",
 )
 

@@ -89,7 +89,7 @@ _METRIC = re.compile(
 )
 _TRAINER = re.compile(r"loss|^eval_|^train_runtime$|learning_rate|grad_norm|perplexity|accuracy")
 _FILE = re.compile(r"\.(?:py|c|cc|cpp|cu|h|go|rs)$")
-_FILLER = re.compile(r"^(?:(?:with|and|the|at|of|a|current|new|m?s\.?|sec(?:ond)?s?\.?)\s)+(?=\S)", re.IGNORECASE)
+_FILLER = re.compile(r"^(?:(?:True|False) \(?|\()?(?:(?:with|and|the|at|of|a|current|new|m?s\.?|sec(?:ond)?s?\.?)\s)*(?=\S)", re.IGNORECASE)
 _EVALUATION = re.compile(r"(?<![A-Za-z/._-])(?:valid(?:ation)?|val|eval(?:uation)?|test|saving dict for)(?![A-Za-z/._-])", re.IGNORECASE)
 _OWN_SPLIT = re.compile(r"(?:^|[_/ .])(?:train|val|valid|validation|eval|test|dev)", re.IGNORECASE)
 _SCALE_UNITS = frozenset(("ms", "us", "KiB", "MiB", "GiB", "KB", "MB", "GB"))
@@ -193,7 +193,7 @@ def _of_one_framework(text: str) -> Line | None:
 def parse_dict(text: str) -> Line | None:
     """A printed dict or JSON object with a metric in it (the HuggingFace Trainer, ms-swift, fairseq's json format); else None."""
     values: dict[str, float] = {}
-    if len(text) > _LONGEST:
+    if len(text) > _LONGEST or _SETTINGS.search(text, 0, text.find("{")):
         return None
     for match in _QUOTED.finditer(text):
         if (value := number(match["value"])) is not None:

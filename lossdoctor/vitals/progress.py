@@ -18,7 +18,8 @@ FEW = 8  # rows of a loss; below it the end of the curve is a row or two
 FEWEST = 5  # rows, even where the plan was carried out
 PLAN = 0.9  # of the plan: as good as all of it
 SETTLED_RATE = 0.1  # of its peak: a schedule that came to its end
-TENTH = 10  # of the rows, at most `FEWEST`: the very beginning
+TENTH = 10  # rows that have a beginning
+TWENTIETH = 20  # of the rows, at most `FEWEST`: the very beginning
 MANY = 20  # times as many rows: more than that nobody will log
 LOST = 0.1  # of the best level: what ends so far above it has not kept it, whatever the reason
 OFTEN = f"Log more often: {FEW} rows of the loss would do."
@@ -50,7 +51,7 @@ def _began_lower(run: Run, change: Change) -> float | None:
     curve = named_curve(run, change.signal)
     if not change.signal.startswith("train/") or change.gain <= 0 or len(curve) < TENTH:
         return None
-    began = curve.head(min(FEWEST, len(curve) // TENTH))
+    began = curve.head(max(1, min(FEWEST, len(curve) // TWENTIETH)))
     return began if began < change.last else None
 
 
@@ -67,6 +68,11 @@ def kept(run: Run) -> Answer:
     if len(curve) < 2 or rows < (FEWEST if settled(run) else FEW):
         moved = f": {said(name)} went from {number(curve.start.value)} to {number(curve.end.value)}" if len(curve) > 1 else ""
         return unknown(f"{of_rows(rows)} cannot say whether it had settled{moved}.", OFTEN, {"rows": rows})
+    if (jumped := _last_eval_jumped(run)) is not None:
+        last, low = jumped
+        return unknown(
+            f"The last eval loss, {number(last)}, is {last / low:.2g} times the lowest, {number(low)}: it is not settled.", "", {}
+        )
     signal = run.signals[name]
     if not isfinite(signal.values[-1]):
         return unknown(f"{sentence(said(name))} ends in a row that is no number.", "", {"rows": rows})
@@ -84,6 +90,15 @@ def kept(run: Run) -> Answer:
             f"{sentence(said(name))} ends at {number(end.value)}; around step {best.step} it stood at {number(best.value)}.", "", numbers
         )
     return good(f"{sentence(said(name))} ends at {number(end.value)}; its best level was {number(best.value)}.", numbers)
+
+
+def _last_eval_jumped(run: Run) -> tuple[float, float] | None:
+    """The last eval loss and the lowest, where it stands at twice that and above by a part of all that was won that matters."""
+    evals = max((curve_of(signal) for signal in run.eval_losses()), key=len, default=None)
+    if evals is None or not len(evals):
+        return None
+    first, last, low = float(evals.values[0]), float(evals.values[-1]), float(evals.values.min())
+    return (last, low) if last >= 2 * low > 0 and last - low > LOST * abs(first - low) else None
 
 
 def _held_out_gained(run: Run, step: int) -> float | None:

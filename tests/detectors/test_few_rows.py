@@ -178,3 +178,48 @@ def test_accuracies_as_keras_names_them_tell_a_classifier():
     stands = {"loss": 0.82 + 0.16 * np.exp(-epochs / 4), "val_loss": 0.822 + 0.08 * np.exp(-epochs / 4)}
     scores = {"sparse_categorical_accuracy": 0.55 - 0.1 * np.exp(-epochs / 9), "val_sparse_categorical_accuracy": np.full(50, 0.54)}
     assert level(make({**stands, **scores}, every=1, step_is="epoch"), "underfitting") in LOUD
+
+
+def test_a_classifier_that_comes_down_to_a_guess():
+    at = np.array([100, 200, 300])
+    loss = noisy(0.70 + 0.1 * np.exp(-np.arange(30) / 8), 0.02, 1)
+    collapsed = {"loss": loss, "eval_loss": (at, [0.703, 0.695, 0.699]), "eval_accuracy": (at, [0.49, 0.49, 0.49])}
+    assert level(make(collapsed, every=10), "plateau") in LOUD
+    learns = {**collapsed, "eval_accuracy": (at, [0.49, 0.55, 0.61])}
+    assert level(make(learns, every=10), "plateau") == "healthy"
+
+
+def test_evals_of_another_kind_from_the_first_on():
+    train = np.linspace(5.1, 4.34, 30)
+    evals = {"eval_loss": (np.arange(1, 7) * 25, [9.34, 9.23, 9.18, 9.21, 9.22, 9.2])}
+    assert level(make({"loss": train, **evals}), "eval-flat") in LOUD
+    near = {"eval_loss": (np.arange(1, 7) * 25, np.array([9.34, 9.23, 9.18, 9.21, 9.22, 9.2]) / 2)}
+    assert level(make({"loss": np.linspace(4.7, 4.45, 30), **near}), "eval-flat") == "healthy"
+
+
+def test_a_swing_from_the_first_row_on_is_no_lack_of_warmup():
+    rows = np.arange(75)
+    swings = 2.8 - 1.2 * np.cos(2 * np.pi * rows / 15) * np.exp(-rows / 60)
+    flat = np.full(75, 3e-4)
+    assert level(make({"loss": noisy(swings, 0.05), "learning_rate": flat}), "no-warmup") == "healthy"
+    bump = noisy(2.0 + 1.5 * np.exp(-rows / 20), 0.02)
+    bump[1:5] += 3.0
+    assert level(make({"loss": bump, "learning_rate": flat}), "no-warmup") in LOUD
+
+
+def test_a_last_eval_far_above_the_lowest_is_not_signed():
+    train = np.array([2.27, 1.55, 1.07, 0.87, 0.59, 0.52, 0.38, 0.32, 0.21, 0.2])
+    evals = np.array([3.29, 0.92, 1.43, 1.85, 0.58, 2.30, 0.17, 1.52, 0.14, 2.81])
+    (jumps, settles) = (make({"loss": train, "val_loss": held}, every=1, step_is="epoch") for held in (evals, evals[:9]))
+    judged = [diagnose(one, list(RULES.values()), BOUND, options=Options(lead_time=False)) for one in (jumps, settles)]
+    kept = [next(vital for vital in one.vitals if vital.name == "kept") for one in judged]
+    assert "20 times the lowest" in kept[0].says
+    assert judged[0].verdict is not Verdict.PASS
+    assert "times the lowest" not in kept[1].says
+
+
+def test_the_end_of_two_networks_one_row_before_their_plan():
+    rows = np.arange(0, 252, 7)
+    losses = {"Loss_D": (rows, np.full(36, 1.3)), "Loss_G": (rows, np.full(36, 0.8))}
+    assert level(make(losses, planned_steps=252), "cliff") == "healthy"
+    assert level(make(losses, planned_steps=500, kind="tensorboard"), "cliff") in LOUD

@@ -286,3 +286,18 @@ def test_the_repr_of_training_arguments_holds_settings():
 def test_a_table_of_episodes_is_counted_by_them(tmp_path: Path):
     run = written(tmp_path / "log.csv", "episode,reward\n" + "".join(f"{at},{at / 10 - 5}\n" for at in range(1, 40, 3)))
     assert run.signals["reward"].steps.tolist() == list(range(1, 40, 3))
+
+
+def test_a_row_of_json_that_says_it_was_resumed(tmp_path: Path):
+    rows = [json.dumps({"step": 10 * at, "loss": 2 - at / 50}) for at in range(40)]
+    rows.insert(20, json.dumps({"event": "resume", "from": "last.ckpt", "step": 200}))
+    run = written(tmp_path / "log.jsonl", "\n".join(rows) + "\n")
+    assert [(event.kind, event.step) for event in run.events] == [("resume", 190)]
+
+
+def test_a_dict_of_settings_is_no_row():
+    rows = "".join(f"step {at}/300 loss={2 - at / 500} grad_norm=2.0 clipped=True (max_grad_norm=0.05)\n" for at in range(10, 300, 10))
+    run = from_text(f"config: {{'optimizer': 'SGD', 'lr': 0.02, 'max_grad_norm': 0.05, 'total_steps': 300}}\n{rows}")
+    assert run.number("max_grad_norm") == 0.05
+    assert run.signals["train/loss"].steps[0] == 10
+    assert not any("True" in name for name in run.signals)

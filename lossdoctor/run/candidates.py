@@ -19,6 +19,10 @@ _WORDS = frozenset(
     )
 )  # fmt: skip
 _MINIMISED = frozenset(("bce", "elbo", "infonce", "nce", "nll", "ntxent", "xent"))
+# What a training minimises and nothing else is called.
+_METHODS = frozenset(
+    ("contrastive", "ctc", "denoising", "dice", "diffusion", "focal", "hinge", "huber", "mlm", "ntp", "simclr", "triplet", "vicreg")
+)
 _TWO_WORDS = re.compile(r"cross_?entropy|free_energy|smooth_?l1")
 # The losses that GAN trainers print by the name of the network: CycleGAN, pix2pix, BasicSR.
 _OF_NETWORKS = re.compile(r"(?:.*/)?(?:[DG]_(?:[AB]|GAN\w{0,20}|L1|VGG|real|fake)|(?:cycle|idt)_[AB]|l_\w{1,40})")
@@ -105,9 +109,12 @@ def _alike(loss: Signal, other: Signal) -> bool:
 
 
 def says_training_loss(name: str) -> bool:
-    """Whether a name says both, whatever else it says (`train_elbo_loss`), or is that of a loss that is minimised and nothing else."""
+    """Whether a name says both, whatever else it says (`train_elbo_loss`), or is that of a loss that is minimised and nothing else, or of a
+    method that minimises it (`contrastive_loss`)."""
     words = _tokens(name)
-    return bool(words & _TRAINING and words & {"loss", "losses"}) or (bool(words & _MINIMISED) and words <= _MINIMISED | {"loss", "nt"})
+    of_a_method = len(words) == 2 and bool(words & _METHODS) and "loss" in words
+    minimised = bool(words & _MINIMISED) and words <= _MINIMISED | {"loss", "nt"}
+    return bool(words & _TRAINING and words & {"loss", "losses"}) or minimised or of_a_method
 
 
 def _weighted_sum(told: Sequence[Signal]) -> Signal | None:

@@ -53,6 +53,13 @@ def test_the_known_loss_is_loss_like_and_no_candidate() -> None:
     assert [one.name for one in run.loss_candidates()] == ["loss_ce"]
 
 
+@pytest.mark.parametrize("name", ["contrastive_loss", "triplet loss", "dice_loss", "train_fancy_loss"])
+def test_the_name_of_a_method_says_what_is_minimised(name: str) -> None:
+    assert run_of(**{name: FALLING}).signal("train/loss") is not None
+    assert not run_of(**{name: FALLING}).assumed_loss
+    assert run_of(fancy_loss=FALLING).assumed_loss
+
+
 MANY = np.arange(1, 65)
 KL = np.sqrt(MANY / 64)
 
@@ -60,7 +67,7 @@ KL = np.sqrt(MANY / 64)
 @pytest.mark.parametrize(
     ("columns", "lead", "held_out"),
     [
-        ({"ctc_loss": FALLING, "lr": FALLING}, "ctc_loss", None),
+        ({"fancy_loss": FALLING, "lr": FALLING}, "fancy_loss", None),
         ({"mlm_loss": FALLING, "valid_mlm_loss": FALLING}, "mlm_loss", "valid_mlm_loss"),
         ({"ret loss": FALLING, "full_loss": FALLING}, "full_loss", None),
         ({"ret loss": FALLING, "ctc_loss": FALLING}, None, None),

@@ -43,9 +43,8 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
     slow = smooth < below * baseline
     first, last = longest(slow) or (0, -1)
     rows = last - first + 1
-    if rows < max(WINDOW, share * len(rate)) or first < 5:
-        return None
-    if not _apart(rate[:first], rate[first : last + 1], sigmas) and not _declines(Curve(steps, np.log(rate)), float(np.log(below)), sigmas):
+    declines = _declines(Curve(steps, np.log(rate)), float(np.log(below)), sigmas)
+    if rows < max(WINDOW, share * len(rate)) or not (declines or (first >= 5 and _apart(rate[:first], rate[first : last + 1], sigmas))):
         return None
     speed = float(np.median(rate[first : last + 1]))
     lost = rows / len(rate) * beyond(baseline - speed, speed)  # of the time that the run would have taken
@@ -64,9 +63,9 @@ def _apart(before: Floats, slow: Floats, sigmas: float) -> bool:
 
 
 def _declines(speed: Curve, least: float, sigmas: float) -> bool:
-    """Whether a curve of logarithms falls by `least` over all its rows, by a trend of so many standard errors, and to its end."""
-    moved, z = speed.trend()
-    return moved <= least and z <= -sigmas and speed.trend(1 / 2)[0] < 0
+    """Whether a curve of logarithms falls by `least` over all its rows, row by row or by a trend of so many standard errors, to its end."""
+    (moved, z), steadily = speed.trend(), bool((np.diff(speed.values) < 0).all())
+    return moved <= least and (steadily or z <= -sigmas) and speed.trend(1 / 2)[0] < 0
 
 
 def _scatter(values: Floats) -> float:
@@ -104,7 +103,8 @@ def _speed(run: Run) -> tuple[str, Ints, Floats] | None:
         if len(curve) >= 12:
             return name, curve.steps, curve.values
     curve = named_curve(run, "perf/step_seconds")
-    clock = len(curve) > 1 and bool((np.diff(curve.values) >= 0).all())  # some log the time since the start under that name
+    each = "per" in run.signals["perf/step_seconds"].raw_name.lower() if len(curve) else False
+    clock = not each and bool((np.diff(curve.values) >= 0).all())  # some log the time since the start under that name
     if len(curve) >= 12 and (curve.values > 0).all() and not clock:
         return "perf/step_seconds", curve.steps, 1.0 / curve.values
     return _from_wall_times(run)

@@ -138,6 +138,7 @@ COMPANY: tuple[tuple[frozenset[str], str, str], ...] = (
     (frozenset(("forward_time", "iter_time", "train_time")), "iter_time", "perf/data_wait_seconds"),  # ESPnet
     (frozenset(("forward_time", "iter_time", "train_time")), "train_time", "perf/step_seconds"),
     (frozenset(("episodes", "mean", "stdev")), "mean", "reward"),  # PFRL's scores.txt
+    (frozenset(("eit", "le")), "le", "train/loss"),  # VSE++
     (frozenset(("t_loss", "v_loss")), "t_loss", "train/loss"),
     (frozenset(("t_loss", "v_loss")), "v_loss", "eval/loss"),
 )

@@ -36,11 +36,15 @@ _LATIN = {
 _LOSSES = re.compile(rf"\b(?:{'|'.join(word for word, english in _LATIN.items() if english == 'loss')})\b", re.IGNORECASE)
 _LATINS = re.compile(rf"\b(?:{'|'.join(_LATIN)})\b", re.IGNORECASE)
 _ROUND = re.compile(r"第\s{0,4}(\d{1,9})\s{0,4}(?:轮|輪|エポック|个epoch)(?:训练|訓練)?")
+# Output that was pasted behind the program it is of: `# Epoch 4/30`, `# 2232/2232 [====] - 5s - loss: 0.7`.
+_REMARK = re.compile(r"\s{0,4}#\s{1,4}(?=\d{1,9}/\d{1,9} |[Ee]poch \d)")
 _WIDE = str.maketrans("\uff1a\uff0c\uff08\uff09\uff1d", ":,()=")
 
 
 def in_plain_words(text: str) -> str:
     """A segment with numbers out of their wrappers, box lines as `|`, arrows as `=`, and known words of other languages in English."""
+    if "#" in text[:4]:
+        text = _REMARK.sub("", text, count=1)
     if "(" in text and any(map(text.__contains__, _WRAPPERS)):
         text = _WRAPPED.sub(r"\1", text)
     if " - " in text and ":" in text:

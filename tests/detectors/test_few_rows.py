@@ -223,3 +223,11 @@ def test_the_end_of_two_networks_one_row_before_their_plan():
     losses = {"Loss_D": (rows, np.full(36, 1.3)), "Loss_G": (rows, np.full(36, 0.8))}
     assert level(make(losses, planned_steps=252), "cliff") == "healthy"
     assert level(make(losses, planned_steps=500, kind="tensorboard"), "cliff") in LOUD
+
+
+def test_a_time_per_iteration_that_grows_row_by_row_is_no_clock():
+    seconds = 27.0 + 58.0 * np.arange(12)
+    named = {"loss": learned(12), "elapsed time per iteration (ms)": 1000 * seconds}
+    assert level(make(named), "throughput-drop") in LOUD
+    since_the_start = {"loss": learned(12), "step_time": seconds}
+    assert level(make(since_the_start), "throughput-drop") not in LOUD

@@ -86,6 +86,14 @@ HABITS: dict[str, tuple[str, list[int], bool]] = {
         [e * 10 for e in EPOCHS], True,
     ),
     "gensim": (lines(lambda e, t, v: f"2024-01-01 12:00:00,123 : INFO : Loss after epoch {e}: {t}"), EPOCHS, False),
+    "output pasted as remarks": (
+        lines(lambda e, t, v: f"# Epoch {e}/20\n# 22/22 [==============================] - 4s 18ms/step - loss: {t} - val_loss: {v}"),
+        EPOCHS, True,
+    ),
+    "VSE++": (
+        lines(lambda e, t, v: f"2020-09-15 21:05:17,981 Epoch: [0][{e * 100}/2266]\tEit {e * 100}  lr 0.0002  Le {t}\tTime 0.9 (0.0)"),
+        [e * 100 for e in EPOCHS], False,
+    ),
     "times on lines of their own": (
         lines(lambda e, t, v: f"Epoch: {e:04d} cost= {t}\n\ttime this epoch= {1 + e / 8}\nValidation time: 9.9 s"), EPOCHS, False,
     ),

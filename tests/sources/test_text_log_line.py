@@ -152,6 +152,8 @@ def test_trainer_dicts() -> None:
     assert swift == Line({"loss": 2.3, "memory(GiB)": 20.1}, 5, 1000, 0.01)
     fairseq = parse_dict('INFO | train_inner | {"epoch": 1, "update": 0.139, "loss": "15.3", "num_updates": "50", "lr": "1e-06"}')
     assert fairseq == Line({"update": 0.139, "loss": 15.3, "lr": 1e-06}, 50, None, 1.0)
+    valid = parse_dict('INFO | valid | {"epoch": 2, "valid_loss": "6.4", "valid_num_updates": "2204"}')
+    assert valid == Line({"valid_loss": 6.4}, 2204, None, 2.0)
     assert parse_dict("step 7/90: {'loss': 2.5}") == Line({"loss": 2.5}, 7, 90)
 
 

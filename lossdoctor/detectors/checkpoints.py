@@ -12,7 +12,8 @@ from lossdoctor.run import Run
 def corrupt_checkpoint(run: Run) -> Evidence | Skip | None:
     """A checkpoint whose files fail their checks (`whole` is False), or whose weights hold NaN or Inf (`weights_finite` is False).
 
-    Shards and git-lfs pointers that could not be checked are unknown, not damaged."""
+    Shards and git-lfs pointers that could not be checked are unknown, not damaged.
+    """
     checked = [c for c in run.checkpoints if c.whole is not None or c.weights_finite is not None]
     if not checked:
         return Skip("no checkpoint could be checked", "keep the checkpoint directories beside the log")

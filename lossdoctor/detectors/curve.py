@@ -34,7 +34,8 @@ def after_start(curve: Curve) -> Curve:
 def logging_interval(run: Run) -> float:
     """The usual number of steps between two rows of the training loss, else of what was logged most; 0 where it cannot be told."""
     rows = run.signal("train/loss") or max(run.signals.values(), key=len, default=None)
-    return float(np.median(np.diff(np.unique(rows.steps)))) if rows is not None and len(np.unique(rows.steps)) > 1 else 0.0
+    steps = np.unique(rows.steps) if rows is not None else ()
+    return float(np.median(np.diff(steps))) if len(steps) > 1 else 0.0
 
 
 def spoiled(run: Run) -> bool:

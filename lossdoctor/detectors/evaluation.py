@@ -15,8 +15,7 @@ SOME = 12  # evals that tell their noise
 
 
 def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: int) -> Evidence | Skip | None:
-    """Between the first and the last third of the evals, train falls by `train_fall` (half of it where eval begins at twice train) while
-    eval gains at most `ratio` of that.
+    """Between the first and the last third of the evals, train falls by `train_fall` while eval gains at most `ratio` of that.
 
     Eval must not move by more than `most` and its noise anywhere. Fewer than `evals` evals show no trend. Both losses are compared over the
     same stretch: what train won before the first eval proves nothing about evals that came later. Where no eval is as good as the first
@@ -52,7 +51,7 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     risen = turn is not None and 2 * turn.rise > most and max(turn.sigmas, turn.trend) > SURE  # then it is overfitting
     moves = furthest > most or risen or 2 * (last - first) > most * abs(first)
     lost = last - first > most * abs(first) and not guesses  # it knew more, and forgot: overfitting
-    if follows or fell < train_fall / (2 if first >= 2 * early else 1) or gained > ratio * fell or lost or (moves and not worthless):
+    if follows or fell < train_fall or gained > ratio * fell or lost or (moves and not worthless):
         return None
     numbers: dict[str, Scalar] = {
         "eval_first": first, "eval_last": last, "moved": abs(gained), "train_start": early, "train_end": late, "fell": fell,

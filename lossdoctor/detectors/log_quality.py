@@ -51,7 +51,8 @@ def sparse_logging(run: Run, *, least: int) -> Evidence | Skip | None:
 
 def missing_signal(run: Run) -> Evidence | None:
     """None of the signals that tell causes apart was logged beside the loss: for reinforcement learning the reward, its spread
-    and kl; for preference training margins and accuracies; else both the learning rate and the gradient norm."""
+    and kl; for preference training margins and accuracies; else both the learning rate and the gradient norm.
+    """
     wanted = _WANTED.get(run.task, ("train/learning_rate", "train/grad_norm"))
     missing = [name for name in wanted if run.signal(name) is None]
     if not missing or (run.task not in _WANTED and len(missing) < len(wanted)):
@@ -65,7 +66,8 @@ def missing_signal(run: Run) -> Evidence | None:
 
 def mixed_runs(run: Run, *, share: float) -> Evidence | Skip | None:
     """Two runs wrote into one place: the steps jump back at `share` of the rows, more than once, or checkpoints lie there that this
-    run cannot have written (beyond its end, or at steps at which it does not save)."""
+    run cannot have written (beyond its end, or at steps at which it does not save).
+    """
     loss = _main(run)
     if loss is None:
         return Skip("neither a training loss nor a reward was logged", "log the training loss")

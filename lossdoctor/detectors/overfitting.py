@@ -127,12 +127,10 @@ def _gap(run: Run, signal: Signal, rise: float, gap: float) -> tuple[Turn, float
     middle, last = slice(third, 2 * third), slice(len(curve) - third, None)
     wider = float(np.median(apart[last])) / max(1.0, float(apart[0]))
     gained = float(np.median(curve.values[middle]) - np.median(curve.values[last]))
-    won = float(np.log(np.median(beside[middle]) / max(np.median(beside[last]), train.quantum, np.finfo(np.float64).tiny)))
-    # By next to nothing: a quarter of a rise that would matter; of rows known by heart a twentieth of what train wins, in logarithms.
-    little = rise / 4 * max(1, 4 * won if wider >= gap**3 else 0) * turn.lowest
-    stays = gained <= max(little, min(2 * curve.spread.error(third), rise * turn.lowest))
+    stays = gained <= max(rise / 4 * turn.lowest, min(2 * curve.spread.error(third), rise * turn.lowest))
+    falls = float(np.median(beside[last])) <= (1 - 2 * rise) * float(np.median(beside[middle]))
     learned = float(np.median(curve.values[middle])) <= (1 - rise) * float(curve.values[0])
-    if not (stays and won >= 2 * rise and learned) or wider < gap * (2 if len(curve) < ORDERED else 1):
+    if not (stays and falls and learned) or wider < gap * (2 if len(curve) < ORDERED else 1):
         return None
     return replace(turn, since=int(curve.steps[int(np.argmax(curve.values <= (1 + rise) * turn.lowest))])), wider
 

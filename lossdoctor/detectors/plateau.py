@@ -235,8 +235,7 @@ def _answers_like_a_guess(stand: Stand) -> bool:
 def _fell_at_once(stand: Stand) -> bool:
     """A real fall within the first steps, and dead still ever since: what is learned without the answers, a bias or the frequencies.
 
-    Within one pass over the data that is also what a model does that had learned its task before and takes on a format. A fall to less
-    than half is learning, but for CTC, which first learns to be silent: a blank for every frame costs 2 nats and more.
+    Within one pass over the data that is also what a model does that had learned its task before and takes on a format.
     """
     curve, limits, length = stand.curve, stand.limits, steps_per_epoch(stand.run)
     if length is not None and stand.run.last_step <= length:
@@ -247,7 +246,7 @@ def _fell_at_once(stand: Stand) -> bool:
     evals = _evals(stand.run)
     still = still and (len(evals) < 4 or evals.trend(limits.quick)[0] >= -within)
     top = float(curve.values[:3].max())
-    return stand.ample and still and (2 if stand.run.task == tasks.SPEECH else top / 2) <= stand.level <= (1 - limits.fall) * top
+    return stand.ample and still and top / 2 <= stand.level <= (1 - limits.fall) * top
 
 
 def _nothing(stand: Stand) -> bool:

@@ -81,15 +81,6 @@ def test_an_eval_that_rises_is_not_called_flat():
     assert level(knows, "eval-flat") not in LOUD
 
 
-def test_rows_known_by_heart_beside_an_eval_that_hardly_gains():
-    at = np.arange(40)
-    held_out = np.where(at < 14, 1.0 + 6 * np.exp(-at / 3), 1.1 - 0.003 * (at - 14))
-    memorised = 7.0 * np.exp(-at / 6)
-    assert level(make({"train_loss": memorised, "val_loss": held_out}, every=1, step_is="epoch"), "overfitting") in LOUD
-    learns = np.maximum(memorised, 0.6 - 0.004 * at)
-    assert level(make({"train_loss": learns, "val_loss": held_out}, every=1, step_is="epoch"), "overfitting") not in LOUD
-
-
 def test_overfitting_before_a_nan():
     at = np.arange(21, 31)
     evals = np.array([3.82, 3.85, 4.06, 4.01, 4.11, 4.23, 4.36, 4.32, 4.45, np.nan])
@@ -187,14 +178,6 @@ def test_a_classifier_that_comes_down_to_a_guess():
     assert level(make(collapsed, every=10), "plateau") in LOUD
     learns = {**collapsed, "eval_accuracy": (at, [0.49, 0.55, 0.61])}
     assert level(make(learns, every=10), "plateau") == "healthy"
-
-
-def test_evals_of_another_kind_from_the_first_on():
-    train = np.linspace(5.1, 4.34, 30)
-    evals = {"eval_loss": (np.arange(1, 7) * 25, [9.34, 9.23, 9.18, 9.21, 9.22, 9.2])}
-    assert level(make({"loss": train, **evals}), "eval-flat") in LOUD
-    near = {"eval_loss": (np.arange(1, 7) * 25, np.array([9.34, 9.23, 9.18, 9.21, 9.22, 9.2]) / 2)}
-    assert level(make({"loss": np.linspace(4.7, 4.45, 30), **near}), "eval-flat") == "healthy"
 
 
 def test_a_swing_from_the_first_row_on_is_no_lack_of_warmup():

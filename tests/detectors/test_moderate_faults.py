@@ -98,7 +98,7 @@ def test_train_falls_on_while_eval_stays():
 def test_evals_that_rise_in_a_trend_are_believed_sooner():
     epochs = np.arange(60)
     train, rises = 2.0 * np.exp(-epochs / 25), np.where(epochs < 25, 1.5 - 0.02 * epochs, 1.0 + 0.0012 * (epochs - 25))
-    assert level(make({"train_loss": train, "val_loss": rises}, every=1, step_is="epoch"), "hockey-stick") in LOUD
+    assert level(make({"train_loss": train, "val_loss": rises}, every=1, step_is="epoch"), "overfitting") in LOUD
     stays = np.where(epochs < 25, 1.5 - 0.02 * epochs, 1.0 + 0.0004 * (epochs - 25))
     assert level(make({"train_loss": train + 0.5, "val_loss": stays}, every=1, step_is="epoch"), "overfitting") == "healthy"
 

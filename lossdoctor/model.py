@@ -110,6 +110,30 @@ class SourceNote:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a number is, so that anybody can recompute it from the raw rows.
+
+    `statistic` is what was taken (lowest, highest, median, value, rows above, ...; the vocabulary is that of `claims.grammar`) of the rows
+    of `signal` with `first` <= step <= `last`, finite and in step order, beyond `limit` where it counts. A `formula` computes it from the
+    other numbers of the same finding; `estimate`, `setting`, `log` and `files` say in `formula` by which method, or where it was read.
+    """
+
+    statistic: str
+    signal: str = ""
+    first: int | None = None
+    last: int | None = None
+    limit: float | None = None
+    formula: str = ""
+
+    def __str__(self) -> str:
+        if not self.signal:
+            return f"{self.statistic}: {self.formula}" if self.formula else self.statistic
+        where = "" if self.first is None else f", step {self.first}" if self.first == self.last else f", steps {self.first}-{self.last}"
+        limit = "" if self.limit is None else f" {self.limit:g}"
+        return f"{self.statistic}{limit} of {self.signal}{where}{self.formula and ' '}{self.formula}"
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What a detector measured. No judgement, no words.
 
@@ -175,6 +199,7 @@ class Finding:
     message: str
     numbers: Mapping[str, Scalar]
     signals: tuple[str, ...]
+    claims: Mapping[str, Claim] = field(default_factory=dict)
     onset_step: int | None = None
     span: tuple[int, int] | None = None
     spans: tuple[tuple[int, int], ...] = ()

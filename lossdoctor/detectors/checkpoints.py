@@ -59,6 +59,7 @@ def sparse_checkpoints(run: Run, *, share: float, hours: float) -> Evidence | Sk
     worst = lost if was_lost and lost is not None else at_risk or 0
     numbers: dict[str, Scalar] = {
         "lost_steps": lost, "every": every, "worst_steps": worst, "worst_share": worst / plan, "newest_step": newest, "plan": plan,
+        "was_lost": was_lost,
     }  # fmt: skip
     spans = ((newest, run.last_step),) if was_lost and newest is not None else ()
     return Evidence(numbers, (), newest if was_lost else None, spans, margin=beyond(worst / plan, share))

@@ -63,26 +63,26 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
 
 def eval_missing(run: Run) -> Evidence | None:
     """No eval loss and no eval metric at all."""
-    if _evaluations(run):
+    if _evaluations(run)[1]:
         return None
     return Evidence({"last_step": run.last_step, "suggested": _suggested(run)}, (), None, (), margin=2)
 
 
 def eval_sparse(run: Run, *, least: int) -> Evidence | Skip | None:
     """Fewer than `least` evaluations in the whole run."""
-    evals = _evaluations(run)
+    told, evals = _evaluations(run)
     if not evals:
         return Skip("nothing was evaluated", "eval_strategy='steps', eval_steps=...")
     if evals >= least or run.last_step < 2 * least:
         return None
     numbers: dict[str, Scalar] = {"evals": evals, "last_step": run.last_step, "suggested": _suggested(run)}
-    return Evidence(numbers, ("eval/loss",), margin=least / evals)
+    return Evidence(numbers, (told,), margin=least / evals)
 
 
-def _evaluations(run: Run) -> int:
-    """How often the run was evaluated: steps of the signal that was logged at most of them; how fast evaluations run is none of them."""
-    told = [s for name, s in run.signals.items() if name.startswith("eval/") and not name.endswith(("runtime", "per_second"))]
-    return max((len(np.unique(s.steps)) for s in told), default=0)
+def _evaluations(run: Run) -> tuple[str, int]:
+    """How often the run was evaluated: the signal that was logged at most steps, and how many; how fast evaluations run is none of them."""
+    told = [name for name in run.signals if name.startswith("eval/") and not name.endswith(("runtime", "per_second"))]
+    return max(((name, len(np.unique(run.signals[name].steps))) for name in told), key=lambda pair: pair[1], default=("", 0))
 
 
 def _suggested(run: Run) -> int:

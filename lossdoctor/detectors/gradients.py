@@ -94,8 +94,9 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     hits = np.flatnonzero(values >= (min(factor * reference, late) if kind == "staying" else factor * usual))
     onset = int(steady.steps[hits[0]]) if len(hits) else int(steady.steps[0])
     numbers: dict[str, Scalar] = {
-        "early": early, "median": median, "late": late, "peak": peak, "ratio": ratio,
+        "early": early, "median": median, "late": late, "peak": peak, "ratio": beyond(late, early) if kind == "staying" else beyond(peak, median),
         "trouble": trouble, "bursts": int(high.sum()), "burst_share_found": float(high.mean()), "kind": kind,
+        "steady_from": int(steady.steps[0]), "burst_from": max(burst * usual, factor * absolute),
         "rows": len(steady), "grave": int(peak >= factor * burst * usual or (kind == "staying" and late >= factor**2 * reference)),
     }  # fmt: skip
     margin = max(1.0, ratio / factor if kind == "staying" else float(high.mean()) / burst_share)
@@ -111,6 +112,7 @@ def _thrown(norm: Curve, burst: float, least: float) -> Evidence | None:
     early, late, peak = float(np.median(values[:first])), float(values[-1]), float(values.max())
     numbers: dict[str, Scalar] = {
         "early": early, "median": float(np.median(values)), "late": late, "peak": peak, "ratio": late / early, "trouble": 0,
+        "steady_from": int(norm.steps[0]), "burst_from": float(values[first:].min()),
         "bursts": len(values) - first, "burst_share_found": 1 - first / len(values), "kind": "staying", "rows": len(norm), "grave": 1,
     }  # fmt: skip
     return Evidence.between(numbers, ("train/grad_norm",), norm.steps[first], norm.steps[-1], margin=late / early / burst, points=len(norm))

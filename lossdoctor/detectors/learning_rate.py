@@ -145,7 +145,7 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
         return None
     at = 1 + int(np.argmax(loss.values[1:rows]))
     numbers = {
-        "first_loss": first, "top": top, "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]), "peak": peak,
+        "first_loss": first, "top": float(loss.values[at]), "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]), "peak": peak,
         "thrown": bool(hidden),
     }  # fmt: skip
     span, margin = (int(loss.steps[0]), int(loss.steps[at])), (top / first - 1) / jump if first > 0 else 2.0

@@ -51,9 +51,8 @@ def memory_near_limit(run: Run, *, limit: float, share: float) -> Evidence | Ski
     if shares[name] < share or float(np.median(curve.values)) < 1:
         return None
     over = curve.steps[curve.values > limit]
-    top = float(curve.values.max())
     numbers: dict[str, Scalar] = {
-        "peak_percent": top, "median_percent": float(np.median(curve.values)), "over_share": shares[name],
+        "peak_percent": float(curve.values.max()), "median_percent": float(np.median(curve.values)), "over_share": shares[name],
         "is_full": int(2 * (100 - float(np.median(curve.values))) <= 100 - limit and not settled(run)), "signal": name,
         "rows": len(curve),
     }  # fmt: skip

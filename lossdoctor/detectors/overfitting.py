@@ -21,9 +21,10 @@ ORDERED = 5  # evals whose order is evidence: of the 120 orders of five, 16 fall
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Where an eval curve bottoms and what it ends at. `lowest`: the eval as logged there, `minimum`: the smoothed one; `sigmas`: the
-    rise in standard errors; `later_above`: the least of the later evals over the lowest one; `trend`: Mann-Kendall z since the minimum;
-    `ordered`: five evals or more that all fall one by one, then all rise one by one; `since`: from where it is no better."""
+    """Where an eval curve bottoms and what it ends at. `lowest`: the lowest eval as logged, at `step`; `minimum`: the smoothed one;
+    `sigmas`: the rise in standard errors; `later_above`: the least of the later evals, `later_low`, over the lowest; `trend`: Mann-Kendall
+    z since the minimum; `ordered`: five evals or more that all fall one by one, then all rise one by one; `since`: from where it is no
+    better; `final_from`: the first of the evals whose median is `final`."""
 
     signal: str
     step: int
@@ -33,13 +34,14 @@ class Turn:
     rise: float
     sigmas: float
     later: int
-    later_higher: int
+    later_low: float
     later_above: float
     rows: int
     last_step: int
     trend: float
     ordered: bool
     since: int
+    final_from: int
 
 
 def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float, gap: float) -> Evidence | Skip | None:
@@ -91,28 +93,26 @@ def turn_of(signal: Signal) -> Turn | None:
     n, values = len(curve), curve.values
     if n < 3:
         return None
-    turn = int(np.argmin(values))
-    ordered = n >= ORDERED and bool((np.diff(values[: turn + 1]) < 0).all() and (np.diff(values[turn:]) > 0).all())
+    best = int(np.argmin(values))
+    ordered = n >= ORDERED and bool((np.diff(values[: best + 1]) < 0).all() and (np.diff(values[best:]) > 0).all())
     width = 1 if ordered else next(window for least, window in WIDTHS if n >= least)
     # The reflected ends of a rolling median hide a minimum at the first eval, which is typical.
     smooth = np.concatenate((values[:1], rolling_median(values, width)[1:])) if width > 1 else values
     low = int(np.argmin(smooth))
-    first = max(0, low - width // 2)
-    best = first + int(np.argmin(values[first : low + width // 2 + 1]))
     minimum, last = float(smooth[low]), max(1, min(5, n // 6))
     final = float(np.median(values[-last:]))
     # An eval is made of the same rows each time: what neighbours share is movement, no noise.
     each = Noise(max(curve.spread.independent, curve.rounding))
     error = float(np.hypot(each.error(width), each.error(last)))
-    floor, later = max(abs(minimum), curve.quantum) or 1.0, smooth[low + 1 :]
+    floor, later = max(abs(minimum), curve.quantum) or 1.0, values[best + 1 :].min(initial=np.inf)
     return Turn(
         signal.name, int(curve.steps[best]), float(values[best]), minimum, final,
         (final - minimum) / floor,
-        (final - minimum) / error if error else np.inf, len(later), int((later > minimum).sum()),
-        (float(values[best + 1 :].min()) - float(values[best]) - each.sigma) / floor if best < n - 1 else 0.0, n, int(curve.steps[-1]),
+        (final - minimum) / error if error else np.inf, n - 1 - best, float(later),
+        (float(later) - float(values[best]) - each.sigma) / floor if best < n - 1 else 0.0, n, int(curve.steps[-1]),
         curve.between(int(curve.steps[low]), np.inf).trend()[1],
         ordered,
-        int(curve.steps[best]),
+        int(curve.steps[best]), int(curve.steps[-last]),
     )  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def _evidence(run: Run, turn: Turn, rise: float, wider: float = 0.0) -> Evidence
     risen = (turn.final - turn.lowest) / (abs(turn.lowest) or 1.0)
     numbers: dict[str, Scalar] = {
         "minimum": turn.lowest, "final": turn.final, "rise_found": risen, "best_step": turn.step, "since": turn.since,
-        "evals": turn.rows, "later_evals": turn.later, "later_higher": turn.later_higher, "train_end": train_end,
+        "evals": turn.rows, "later_evals": turn.later, "closest": turn.later_low, "final_from": turn.final_from, "train_end": train_end,
         "train_fall": (train_then - train_end) / abs(train_then) if train_then and train_end is not None else None,
         "beside": "while train keeps falling" if train_end is not None else "(train was not logged)",
         "kind": "gap" if wider else "rise", "apart": turn.final / train_end if train_end else None,

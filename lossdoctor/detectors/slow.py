@@ -135,8 +135,8 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
         return worthless
     if run.task == tasks.LANGUAGE_MODEL:
         return _no_language(run, still)
-    evals = max((curve_of(signal) for signal in run.eval_losses()), key=len, default=None)
-    if evals is None or len(evals) < 4:
+    signal = max(run.eval_losses(), key=lambda one: len(curve_of(one)), default=None)
+    if signal is None or len(evals := curve_of(signal)) < 4:
         return Skip("fewer than 4 evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
     level, train = float(np.median(evals.values[-2:])), loss_curve(run)
     end = train.tail() if len(train) >= 3 else None
@@ -151,7 +151,7 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
         "level": level, "chance": reference.value, "chance_name": reference.name, "of_chance": level / reference.value,
         "kind": "chance" if level >= (1 - still) * reference.value else "rest", "train": end, "evals": len(evals), "what": "eval",
     }  # fmt: skip
-    return Evidence.between(numbers, ("eval/loss",), evals.steps[0], evals.steps[-1], margin=2, points=len(evals))
+    return Evidence.between(numbers, (signal.name,), evals.steps[0], evals.steps[-1], margin=2, points=len(evals))
 
 
 def _worthless(run: Run) -> Evidence | None:

@@ -86,7 +86,7 @@ def loss_spike(
     top = max(events, key=lambda e: e.ratio)
     numbers = {
         "spikes": len(events), "height": top.height, "ratio_found": min(top.ratio, 10**9), "sigmas_found": min(top.sigmas, 10**9),
-        "level": top.level, "before": float(np.median(curve.values[max(0, top.first - GAP) : top.first])),
+        "level": top.level,
         "top_step": int(curve.steps[top.first + int(np.argmax(curve.values[top.first : top.last + 1]))]),
         "rows": len(curve), "recovery": "slow" if top.rows > 2 else "fast", "bar": bar,
     }  # fmt: skip

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from lossdoctor.diagnosis.progress import row_interval
 from lossdoctor.model import Cause, Fix, Scalar
-from lossdoctor.rulebook import FixRule, Rule, fill, number
+from lossdoctor.numerals import number
+from lossdoctor.rulebook import FixRule, Rule, fill
 from lossdoctor.run import Run
 
 MOST = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lossdoctor.claims import resolve
 from lossdoctor.diagnosis.confidence import confidence
 from lossdoctor.model import Evidence, Finding, Scalar, Severity
 from lossdoctor.rulebook import Phrase, Rule, fill
@@ -35,6 +36,7 @@ def judge(run: Run, rule: Rule, evidence: Evidence) -> Finding:
         found=fill(rule.message.found, values),
         limit=fill(rule.message.limit, values),
         numbers=dict(evidence.numbers),
+        claims=resolve(run, rule.claims, values, evidence.signals, evidence.spans),
         signals=evidence.signals,
         onset_step=evidence.onset_step,
         spans=evidence.spans,

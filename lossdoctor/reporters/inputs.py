@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from lossdoctor.model import Checkpoint, Fault
+from lossdoctor.numerals import number
 from lossdoctor.reporters.prepare import inert
 from lossdoctor.reporters.safe_text import clean
 from lossdoctor.reporters.terminal.console import ascii_only
-from lossdoctor.rulebook import number
 from lossdoctor.run import Run, Signal
 
 FORMATS = ("text", "json")

@@ -9,8 +9,9 @@ from string import Formatter
 
 import msgspec
 
+from lossdoctor.numerals import number
 from lossdoctor.reporters.terminal.console import ascii_only
-from lossdoctor.rulebook import CauseRule, Condition, FixRule, Rule, number
+from lossdoctor.rulebook import CauseRule, Condition, FixRule, Rule
 
 FORMATS = ("text", "md", "json")
 

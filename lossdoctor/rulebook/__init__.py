@@ -1,6 +1,6 @@
 """Rules as data: rules/*.toml, validated and bound to detectors."""
 
-from lossdoctor.rulebook.fill import fill, number
+from lossdoctor.rulebook.fill import fill
 from lossdoctor.rulebook.load import bind, load_directory, load_file, shipped, shipped_directory
 from lossdoctor.rulebook.rule import CauseRule, Condition, FixRule, Phrase, Rule, Threshold
 
@@ -15,7 +15,6 @@ __all__ = [
     "fill",
     "load_directory",
     "load_file",
-    "number",
     "shipped",
     "shipped_directory",
 ]

@@ -9,8 +9,10 @@ from string import Formatter
 
 from lossdoctor.errors import RuleError
 from lossdoctor.model import Scalar
+from lossdoctor.numerals import number
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
+_SIGNIFICANT = re.compile(r"\.(\d+)g")
 _SPEC = re.compile(r"[+]?[,]?(?:\.\d{1,2})?[a-zA-Z%]?\Z")
 
 
@@ -45,8 +47,8 @@ def _show(value: Scalar, spec: str) -> str:
         return "unknown" if value is None or math.isnan(value) else "infinity"
     if isinstance(value, bool | str):
         return str(value)
-    if not spec:
-        return number(value)
+    if not spec or (digits := _SIGNIFICANT.fullmatch(spec)) is not None:
+        return number(value, int(digits[1]) if spec and digits else 4)
     if spec[-1] in "dbxo" and isinstance(value, float):
         value = round(value)
     return _plain(format(value, spec))
@@ -58,13 +60,3 @@ def _plain(text: str) -> str:
     if not e or not power.lstrip("+-").isdigit():
         return text
     return f"{float(text):.0f}" if 0 <= int(power) < 7 else f"{mantissa}e{int(power)}"
-
-
-def number(value: float) -> str:
-    """A number as an engineer would write it: 2e-4, not 0.00019999999494757503."""
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e6):
-        return str(int(value))
-    if 1e-3 <= abs(value) < 1e6:
-        return f"{value:.4g}"
-    mantissa, _, exponent = f"{value:.3e}".partition("e")
-    return f"{float(mantissa):g}e{int(exponent)}"

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from lossdoctor.claims import parse
 from lossdoctor.errors import RuleError
 from lossdoctor.rulebook.fill import placeholders
 from lossdoctor.rulebook.rule import Rule
@@ -64,6 +65,11 @@ def load_file(path: Path) -> Rule:
     for phrase in rule.phrases.values():
         for template in (phrase.otherwise, *phrase.when.values()):
             placeholders(template)
+    for claim in rule.claims.values():
+        try:
+            parse(claim)
+        except RuleError as error:
+            raise RuleError(f"{path.name}: claims: {error}") from None
     return rule
 
 

@@ -137,6 +137,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: Message
     vital: Literal["finite", "level", "learning", "kept", "steady", "generalises", "complete", "machine"] = "steady"
     phrases: Mapping[str, Phrase] = {}
+    claims: Mapping[str, str] = {}
     page: Page | None = None
     status: Literal["stable", "preview"] = "stable"
     since: str = "0.1"

@@ -77,7 +77,8 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint on disk; `whole` is None where it was not or could not be checked, `problem` says what is wrong."""
+    """A checkpoint on disk; `whole` is None where it was not or could not be checked, `problem` says what is wrong. `has_weights` is False
+    where only its state lies there."""
 
     step: int
     path: str
@@ -85,6 +86,7 @@ class Checkpoint:
     problem: str | None = None
     resumable: bool | None = None
     weights_finite: bool | None = None
+    has_weights: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +237,7 @@ class Vital:
     state: State
     says: str
     numbers: Mapping[str, Scalar] = field(default_factory=dict)
+    claims: Mapping[str, Claim] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
     wanted: str = ""
     decisive: bool = False

@@ -78,6 +78,8 @@ def epoch_stairs(run: Run, *, sigmas: float, least: float, boundaries: int) -> E
     the epochs than at their ends: the model recognises rows it has seen. Normal memorisation, told because people ask."""
     curve, length = loss_curve(run), steps_per_epoch(run)
     if length is None or len(curve) < 20 or spoiled(run):
+        if run.step_is == "epoch":
+            return Skip("each row is a whole epoch: what happens at its ends cannot be seen")
         return Skip("the epochs are unknown or fewer than 20 losses were logged", "log the epoch beside the step")
     epochs = run.last_step / length
     width = min(WIDTH, int(len(curve) / max(epochs, 1) / 2))

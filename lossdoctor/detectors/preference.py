@@ -24,7 +24,7 @@ def dpo_not_learning(run: Run, *, near: float, least_accuracy: float, least_done
     """
     loss, margin, accuracy = loss_curve(run), named_curve(run, "rewards/margins"), named_curve(run, "rewards/accuracies")
     if max(len(loss), len(margin)) < 6:
-        return Skip("fewer than 6 values of the loss and of the margins", HOW)
+        return Skip("fewer than 6 values of the loss and of the margins", HOW if not len(margin) else "log more often")
     if run.planned_steps and run.last_step < least_done * run.planned_steps:
         return Skip("too early in the run: the rate may still be warming up", "")
     late_loss, late_margin, late_accuracy = (_late(curve) for curve in (loss, margin, accuracy))

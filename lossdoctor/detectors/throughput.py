@@ -28,7 +28,7 @@ def throughput_drop(run: Run, *, below: float, below_wall: float, share: float, 
     """
     found = _speed(run)
     if found is None:
-        return Skip("no throughput, step time or wall time was logged", HOW)
+        return Skip("no speed of the training rows is known, from a rate, a step time or wall times", HOW)
     name, steps, rate = found
     if run.task == tasks.RL and name != "perf/tokens_per_second":
         return Skip("in reinforcement learning the step time follows the length of the completions", "log tokens_per_second")
@@ -77,7 +77,7 @@ def stall(run: Run, *, seconds: float, factor: float) -> Evidence | Skip | None:
     """A gap between two logged rows of more than `seconds` and `factor` times the usual one, both in wall time a step."""
     loss = run.signal("train/loss")
     if loss is None or not np.isfinite(loss.times).any():
-        return Skip("no wall times were logged", HOW)
+        return Skip("no wall times are known for the rows of the training loss", HOW)
     times, steps = loss.times[np.isfinite(loss.times)], loss.steps[np.isfinite(loss.times)]
     gaps = np.diff(times)
     if len(gaps) < 8:

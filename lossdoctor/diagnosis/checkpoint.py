@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from lossdoctor.diagnosis.progress import row_before, row_interval
-from lossdoctor.measures.level import noise
 from lossdoctor.model import Checkpoint, CheckpointAdvice, Finding, Severity
+from lossdoctor.numerals import number, percent
 from lossdoctor.run import Run, Signal
-from lossdoctor.vitals.change import SURE
 
 # Findings after whose onset the weights are spoiled, where they are errors.
 SPOILING = frozenset(
@@ -22,36 +21,24 @@ _NOTHING_LEARNED = frozenset({"plateau", "zero-loss", "vanishing-gradients", "lr
 _INTERRUPTED = frozenset({"cliff", "out-of-memory", "stall"})
 
 
-def best_eval_step(run: Run, before: int | None = None) -> int | None:
-    """The step of the lowest eval loss (before the step `before`), None without one.
-
-    A curve whose minimum lies less than three noise scales below its median is smoothed first by a
-    centred running median of five evals, so that one lucky eval does not win.
-    """
-    signal = next(run.eval_losses(), None)
+def evals_of(run: Run, findings: Sequence[Finding] = (), before: int | None = None) -> Signal | None:
+    """The eval loss that chooses, finite and in step order (before the step `before`): the one that an overfitting rule speaks of, else
+    the first that was logged; None without a row."""
+    told = (run.signal(f.signals[0]) for f in findings if f.rule in OVERFITTING and f.signals)
+    signal = next(filter(None, told), None) or next(run.eval_losses(), None)
     if signal is None:
-        return run.best_step
-    rows = signal.in_order
-    if before is not None:
-        rows = rows.where(rows.steps < before)
-    if not len(rows):
         return None
-    return int(rows.steps[_lowest(rows)])
+    rows = signal.in_order
+    rows = rows if before is None else rows.where(rows.steps < before)
+    return rows if len(rows) else None
 
 
-def turning_step(run: Run, findings: Sequence[Finding], before: int | None = None) -> int | None:
-    """The best step: where an overfitting rule saw the eval loss turn, else the lowest eval loss."""
-    turns = [f.numbers.get("best_step") for f in findings if f.rule in OVERFITTING]
-    known = next((int(step) for step in turns if isinstance(step, int | float)), None)
-    return known if known is not None and (before is None or known < before) else best_eval_step(run, before)
-
-
-def _lowest(rows: Signal) -> int:
-    values = rows.values
-    if len(values) >= 7 and SURE * noise(values) > float(np.median(values) - values.min()):
-        padded = np.pad(values, 2, mode="edge")
-        values = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
-    return int(np.argmin(values))
+def best_eval_step(run: Run, findings: Sequence[Finding] = (), before: int | None = None) -> int | None:
+    """The step of the lowest eval loss (before the step `before`), None without one: the row that anybody finds, lucky or not."""
+    if next(run.eval_losses(), None) is None:
+        return run.best_step
+    rows = evals_of(run, findings, before)
+    return int(rows.steps[int(np.argmin(rows.values))]) if rows is not None else None
 
 
 def spoils(finding: Finding) -> bool:
@@ -70,8 +57,8 @@ def spoiled_from(run: Run, findings: Sequence[Finding]) -> int | None:
 
 
 def clean(checkpoints: Sequence[Checkpoint], before: int | None) -> list[Checkpoint]:
-    """Whole checkpoints with finite weights from before the trouble, oldest first."""
-    usable = [c for c in checkpoints if c.whole is not False and c.weights_finite is not False]
+    """Whole checkpoints with finite weights from before the trouble, oldest first; a state without weights is none."""
+    usable = [c for c in checkpoints if c.whole is not False and c.weights_finite is not False and c.has_weights is not False]
     return sorted((c for c in usable if before is None or c.step < before), key=lambda c: c.step)
 
 
@@ -83,20 +70,20 @@ def advise(run: Run, findings: Sequence[Finding]) -> CheckpointAdvice:
     """
     spoiled = spoiled_from(run, findings)
     usable = clean(run.checkpoints, spoiled)
-    best = turning_step(run, findings, spoiled)
+    best = best_eval_step(run, findings, spoiled)
     newest = usable[-1] if usable else None
     interrupted = any(f.rule in _INTERRUPTED and f.severity is not Severity.NOTE for f in findings)
     if spoiled is not None or (interrupted and newest is not None):
         return _resume(run, newest, best, spoiled)
     empty = next((f for f in findings if f.rule in _NOTHING_LEARNED and f.severity is Severity.ERROR), None)
     if empty is not None:
-        return CheckpointAdvice(reason=f"this run learned nothing ({empty.rule}), so none of its checkpoints is worth more than the start")
+        return CheckpointAdvice(reason=f"no checkpoint of this run is known to be worth more than its start: see {empty.rule}")
     if best is None:
         return _last(newest, run, "no finite eval loss" if next(run.eval_losses(), None) is not None else "no eval loss")
     if newest is not None and any(f.rule == "eval-flat" and f.severity is not Severity.NOTE for f in findings):
         reason = f"the eval loss does not follow the training, so it cannot choose: the {_newest(newest)}"
         return _on_disk(newest, newest.step, reason, resume=False)
-    return _use_best(run, usable, best)
+    return _use_best(run, evals_of(run, findings), usable, best)
 
 
 def _resume(run: Run, newest: Checkpoint | None, best: int | None, spoiled: int | None) -> CheckpointAdvice:
@@ -114,10 +101,11 @@ def _newest(checkpoint: Checkpoint) -> str:
 
 
 def _none_usable(run: Run, spoiled: int | None) -> str:
-    count = len(run.checkpoints)
+    with_weights = [c for c in run.checkpoints if c.has_weights is not False]
+    count = len(with_weights)
     if not count:
-        return "no checkpoint was found"
-    if spoiled is not None and all(c.step >= spoiled for c in run.checkpoints):
+        return "no checkpoint with weights was found"
+    if spoiled is not None and all(c.step >= spoiled for c in with_weights):
         every = "the only checkpoint here was" if count == 1 else f"{'both' if count == 2 else f'all {count}'} checkpoints here were"
         return f"{every} saved after the trouble had begun (after step {spoiled - 1})"
     if count == 1:
@@ -130,56 +118,71 @@ def _found_none(run: Run) -> bool | None:
     return False if run.checkpoints else None
 
 
-def _use_best(run: Run, usable: Sequence[Checkpoint], best: int) -> CheckpointAdvice:
+def _use_best(run: Run, rows: Signal | None, usable: Sequence[Checkpoint], best: int) -> CheckpointAdvice:
+    lowest = f"the eval loss is lowest there{_among(rows, best)}"
+    if not usable:
+        damaged = any(c.has_weights is not False for c in run.checkpoints)
+        found = "those found here are damaged" if damaged else "no checkpoint with weights was found here"
+        return CheckpointAdvice(best, False if damaged else None, reason=f"{lowest}; {found}")
     same = next((c for c in usable if c.step == best), None)
     if same is not None:
-        return _on_disk(same, best, "the lowest eval loss of the run", resume=False)
-    if not usable:
-        found = "those found here are damaged" if run.checkpoints else "no checkpoint was found here"
-        reason = f"its eval loss is the lowest; {found}"
-        return CheckpointAdvice(best, _found_none(run), reason=reason)
+        return _on_disk(same, best, f"{lowest}{_unchecked(same)}", resume=False)
     near = min(usable, key=lambda c: (abs(c.step - best), c.step))
     loss = run.signal("train/loss")
     if near.step >= best and run.best_step is None and loss is not None and near.step - best <= row_interval(loss):
-        return _on_disk(near, best, f"the eval loss is lowest at step {best}, this checkpoint was saved right after", resume=False)
-    return _second_best(run, usable, near, best)
+        reason = f"the eval loss is lowest at step {best}{_among(rows, best)}, this checkpoint was saved right after{_unchecked(near)}"
+        return _on_disk(near, best, reason, resume=False)
+    return _second_best(rows, usable, near, best)
 
 
-def _second_best(run: Run, usable: Sequence[Checkpoint], near: Checkpoint, best: int) -> CheckpointAdvice:
-    """The kept checkpoint with the lowest eval loss; no advice to use it where that is more than 2 % above the lowest."""
-    lowest = _eval_near(run, best)
-    losses = [(loss, abs(c.step - best), c) for c in usable if (loss := _eval_near(run, c.step)) is not None]
-    if lowest is None or lowest <= 0 or not losses:
-        reason = f"the eval loss is lowest at step {best}, whose checkpoint was not kept; checkpoint-{near.step} is the nearest"
-        return CheckpointAdvice(best, False, near.step, near.path, near.whole, near.resumable, reason=reason)
+def _among(rows: Signal | None, step: int) -> str:
+    """The value, and among how many evals it is the lowest."""
+    if rows is None or step not in rows.steps:
+        return ""
+    value = number(float(rows.values[rows.steps == step][0]))
+    return f": {value}, of {len(rows)} evals" if len(rows) > 1 else f": {value}, the only eval"
+
+
+def _unchecked(checkpoint: Checkpoint) -> str:
+    return "" if checkpoint.weights_finite is not None else "; its weights were not checked for NaN (--check-weights does that)"
+
+
+def _second_best(rows: Signal | None, usable: Sequence[Checkpoint], near: Checkpoint, best: int) -> CheckpointAdvice:
+    """The kept checkpoint with the lowest eval loss; no advice to use it where that is more than 2 % above the lowest, or where it was
+    saved between two evals."""
+    lowest = float(rows.values.min()) if rows is not None else 0.0
+    known = {} if rows is None else dict(zip(rows.steps.tolist(), rows.values.tolist(), strict=True))
+    losses = [(known[c.step], abs(c.step - best), c) for c in usable if c.step in known]
+    if lowest <= 0 or not losses:
+        reason = f"no checkpoint of step {best} is here, where the eval loss is lowest{_among(rows, best)}; the nearest is of step {near.step}"
+        beside = _beside(rows, near.step)
+        return CheckpointAdvice(best, False, near.step, near.path, near.whole, near.resumable, reason=f"{reason}{beside}{_unchecked(near)}")
     loss, _, kept = min(losses, key=lambda found: found[:2])
     above = loss / lowest - 1
+    gap = f"{number(loss)} is {percent(above)} above the lowest, {number(lowest)} at step {best}"
     if above <= GOOD_ENOUGH:
-        within = max(1, round(1000 * above)) / 10
-        reason = f"its eval loss is within {within:.1f}% of the lowest, that of step {best}, which was not kept"
+        reason = f"its eval loss of {gap}, of which no checkpoint is here{_unchecked(kept)}"
         return CheckpointAdvice(best, False, kept.step, kept.path, kept.whole, kept.resumable, reason=reason)
     reason = (
-        f"the best one left is checkpoint-{kept.step}, with an eval loss {above:.1%} above the lowest; for a better one train again "
-        "with a save at every eval and load_best_model_at_end"
+        f"the best one left is that of step {kept.step}, whose eval loss of {gap}; for a better one train again with a save at every eval "
+        "and load_best_model_at_end"
     )
     return CheckpointAdvice(best, False, kept.step, None, kept.whole, kept.resumable, reason=reason)
 
 
-def _eval_near(run: Run, step: int) -> float | None:
-    """The eval loss at the eval nearest to a step, None where that lies more than one interval between evals away."""
-    signal = next(run.eval_losses(), None)
-    rows = signal.in_order if signal is not None else None
-    if rows is None or not len(rows):
-        return None
-    away = np.abs(rows.steps - step)
-    row = int(np.argmin(away))
-    interval = float(np.median(np.diff(rows.steps))) if len(rows) > 1 else 0.0
-    return float(rows.values[row]) if away[row] <= interval else None
+def _beside(rows: Signal | None, step: int) -> str:
+    """The evals before and after a step that was not evaluated itself."""
+    if rows is None:
+        return ""
+    after = int(np.searchsorted(rows.steps, step))
+    told = [f"{number(float(rows.values[i]))} at step {int(rows.steps[i])}" for i in (after - 1, after) if 0 <= i < len(rows)]
+    return f", not evaluated itself (beside it the eval loss is {' and '.join(told)})" if told else ""
 
 
 def _last(newest: Checkpoint | None, run: Run, missing: str) -> CheckpointAdvice:
     if newest is None:
-        return CheckpointAdvice(reason=f"{missing} was logged to choose by, and those found are damaged" if run.checkpoints else "")
+        damaged = any(c.has_weights is not False for c in run.checkpoints)
+        return CheckpointAdvice(reason=f"{missing} was logged to choose by, and those found are damaged" if damaged else "")
     return _on_disk(newest, newest.step, f"{missing} was logged to choose by: the {_newest(newest)}", resume=False)
 
 

@@ -76,7 +76,6 @@ def _assemble(
     vitals = judged(assess(run), findings, rules)
     result = verdict(vitals, findings, run.faults, bool(crashed))
     moments = marks.marks(run, findings, advice)
-    epochs = run.signal("train/loss") or next(iter(run.signals.values()), None)
     return Diagnosis(
         name=run.name, path=run.path, argument=argument or run.path, verdict=result,
         headline=headline(result, vitals, findings), vitals=vitals, findings=findings, healthy=healthy,
@@ -85,7 +84,7 @@ def _assemble(
         settings=tuple(run.settings.values()), sources=run.sources, log_events=run.events,
         series=series.views(run, {m.step for m in moments} | {s for f in findings for span in f.spans for s in span}), task=run.task,
         steps=run.last_step, planned_steps=run.planned_steps,
-        epochs=_last_finite(epochs.epochs) if epochs is not None and len(epochs) else None, notes=run.notes,
+        epochs=max((e for s in run.signals.values() if (e := _last_finite(s.epochs)) is not None), default=None), notes=run.notes,
     )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def arguments(rule: Rule, limits: Mapping[str, float]) -> dict[str, Any]:
 def unmet(run: Run, rule: Rule) -> Skip | None:
     """Why the rule cannot be evaluated on this run, or None."""
     if run.task in rule.not_for:
-        return Skip(f"does not apply to {_TASK_WORDS.get(run.task, run.task)}: the shape of the loss does not tell its health there")
+        return Skip(f"does not apply to {_TASK_WORDS.get(run.task, run.task)}")
     if rule.only_for and run.task not in rule.only_for:
         return Skip(f"applies to {' and '.join(_TASK_WORDS.get(t, t) for t in rule.only_for)} only")
     needs = rule.needs

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lossdoctor.diagnosis.checkpoint import spoiled_from, turning_step
-from lossdoctor.diagnosis.progress import resume_steps, steps_per_epoch, warmup_end
+import numpy as np
+
+from lossdoctor.diagnosis.checkpoint import best_eval_step, spoiled_from
+from lossdoctor.diagnosis.progress import resume_steps, warmup_end
 from lossdoctor.model import CheckpointAdvice, Finding, Mark
 from lossdoctor.run import Run
 
@@ -25,7 +27,7 @@ def _course(run: Run, findings: Sequence[Finding]) -> Iterator[Mark]:
     yield from _epochs(run)
     for step in resume_steps(run):
         yield Mark("resume", step, f"resumed at {step}")
-    if run.signal("eval/loss") is not None and (best := turning_step(run, findings, spoiled_from(run, findings))) is not None:
+    if run.signal("eval/loss") is not None and (best := best_eval_step(run, findings, spoiled_from(run, findings))) is not None:
         yield Mark("best-eval", best, f"lowest eval loss, step {best}")
     yield Mark("end", run.last_step, "early stop" if run.early_stopped else f"end, step {run.last_step}")
     if run.planned_steps is not None and run.planned_steps > run.last_step:
@@ -33,13 +35,19 @@ def _course(run: Run, findings: Sequence[Finding]) -> Iterator[Mark]:
 
 
 def _epochs(run: Run) -> Iterator[Mark]:
-    length = steps_per_epoch(run)
-    if length is None or length < 1 or run.step_is != "step":
+    """Where the logged epoch reaches a whole number: between two rows in proportion, or at the first row that names it."""
+    logged = [s.in_order for name in ("train/loss", "eval/loss") if (s := run.signal(name)) is not None]
+    rows = next((s.where(np.isfinite(s.epochs)) for s in logged if np.isfinite(s.epochs).any()), None)
+    if rows is None or run.step_is != "step" or len(rows) < 2 or bool((np.diff(rows.epochs) < 0).any()):
         return
-    total = int(round(run.last_step / length, ndigits=2))
-    stride = -(-total // MAX_EPOCHS) if total else 1
+    named = bool((rows.epochs == np.floor(rows.epochs)).all())
+    total = int(rows.epochs[-1])
+    stride = max(1, -(-total // MAX_EPOCHS))
     for epoch in range(stride, total + 1, stride):
-        yield Mark("epoch", round(epoch * length), f"epoch {epoch}")
+        row = int(np.searchsorted(rows.epochs, epoch))
+        if row or rows.epochs[0] == epoch:
+            step = rows.steps[row] if named else np.interp(epoch, rows.epochs, rows.steps)
+            yield Mark("epoch", round(float(step)), f"epoch {epoch}")
 
 
 def _checkpoints(run: Run, advice: CheckpointAdvice) -> Iterator[Mark]:

@@ -33,6 +33,8 @@ def warmup_end(run: Run) -> int | None:
     first_top = int(np.argmax(rows.values >= top * (1 - SINGLE)))
     if first_top == 0 or not (moves[:first_top] > small).any():
         return _planned_warmup(run)
+    if first_top == len(rows) - 1:  # still rising where the log ends
+        return None
     return int(rows.steps[first_top])
 
 

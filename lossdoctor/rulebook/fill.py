@@ -9,7 +9,7 @@ from string import Formatter
 
 from lossdoctor.errors import RuleError
 from lossdoctor.model import Scalar
-from lossdoctor.numerals import number
+from lossdoctor.numerals import number, percent
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
 _SIGNIFICANT = re.compile(r"\.(\d+)g")
@@ -47,6 +47,8 @@ def _show(value: Scalar, spec: str) -> str:
         return "unknown" if value is None or math.isnan(value) else "infinity"
     if isinstance(value, bool | str):
         return str(value)
+    if spec[-1:] == "%":
+        return percent(value, int(spec[1:-1] or 0))
     if not spec or (digits := _SIGNIFICANT.fullmatch(spec)) is not None:
         return number(value, int(digits[1]) if spec and digits else 4)
     if spec[-1] in "dbxo" and isinstance(value, float):

@@ -50,12 +50,19 @@ def build(
         name=name or log.name, path=path or str(log.path), signals=signals, settings=by_name, checkpoints=log.checkpoints,
         events=log.events, faults=log.faults,
         sources=tuple(notes) or (SourceNote(log.kind, str(log.path), log.points, "read"),),
-        planned_steps=planned or _plan_from_epochs(signals, epochs, log.step_is), planned_epochs=epochs,
+        planned_steps=planned or _plan_from_epochs(signals, epochs, log.step_is), planned_epochs=epochs or _epochs_set(by_name),
         reached_step=log.reached_step, finished=True if closing else log.finished, early_stopped=log.early_stopped,
         evidence_beyond_state=log.kind != "trainer_state",
         best_step=log.best_step, assumed_loss=_assumed(taken), step_is=log.step_is,
         framework=log.framework, task=task_of(signals, by_name), notes=log.notes,
     )  # fmt: skip
+
+
+def _epochs_set(settings: Mapping[str, Setting]) -> float | None:
+    """The epochs that the settings ask for, unless they limit the steps."""
+    steps, epochs = (settings[name].value if name in settings else None for name in ("max_steps", "num_train_epochs"))
+    limited = isinstance(steps, int | float) and steps > 0
+    return float(epochs) if isinstance(epochs, int | float) and not limited and 0 < epochs < MAX_PLAN else None
 
 
 def _limits(signals: Mapping[str, Signal]) -> Iterable[Setting]:

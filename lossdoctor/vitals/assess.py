@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from lossdoctor.claims import resolve
 from lossdoctor.model import Vital
 from lossdoctor.run import Run
 from lossdoctor.vitals import course, progress, values
@@ -24,11 +25,47 @@ QUESTIONS: Mapping[str, tuple[str, Callable[[Run], Answer], bool]] = {
 }
 
 
+# What the numbers of the answers are: see `claims.grammar`.
+CLAIMS: Mapping[str, Mapping[str, str]] = {
+    "finite": {
+        "values": "estimate: values of everything that is called a loss",
+        "bad": "estimate: those of them that are not finite",
+    },
+    "level": {
+        "lowest": "lowest of signal",
+        "highest": "highest of signal",
+        "end": "median of train/loss in the last 1/8",
+        "guess": "reference: what guessing scores",
+    },
+    "learning": {
+        "first": "value of signal at the start",
+        "last": "value of signal at the end",
+        "first_level": "median of signal in the first 1/8",
+        "last_level": "median of signal in the last 1/8",
+        "rows": "rows of signal",
+        "gain": "estimate: how much better, as a share of the larger level",
+        "error": "estimate: standard error of the gain",
+    },
+    "kept": {
+        "end": "median of signal in the last 1/8",
+        "best": "level of signal around best_step",
+        "rows": "estimate: rows of the loss",
+    },
+    "generalises": {
+        "first": "value of signal at the start",
+        "last": "value of signal at the end",
+        "lowest": "lowest of signal",
+        "lowest_step": "step of signal",
+    },
+}
+
+
 def assess(run: Run) -> tuple[Vital, ...]:
     """One vital for each question, good or unknown: what makes one bad is a finding."""
     found = []
     for name, (title, question, decisive) in QUESTIONS.items():
         with np.errstate(all="ignore"):  # losses may be as large as a float holds
             answer = question(run)
-        found.append(Vital(name, title, answer.state, answer.says, answer.numbers, wanted=answer.wanted, decisive=decisive))
+        known = resolve(run, CLAIMS.get(name, {}), answer.numbers)
+        found.append(Vital(name, title, answer.state, answer.says, answer.numbers, known, wanted=answer.wanted, decisive=decisive))
     return tuple(found)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from lossdoctor.numerals import number
+import numpy as np
+
+from lossdoctor.model import Scalar
+from lossdoctor.numerals import number, percent
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import curve_of, loss_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
 from lossdoctor.vitals.progress import settled
-from lossdoctor.vitals.words import of_rows, percent
+from lossdoctor.vitals.words import of_rows
 
 STEADY = 12  # rows that show a spike or a wave
 EVALS = 3  # that show a turn
+ABOVE = 0.25  # of the lowest eval loss: an end so far above it is not good, whether or not it is overfitting
 MACHINE = ("perf/", "gpu/")
 
 
@@ -28,19 +32,25 @@ def steady(run: Run) -> Answer:
 
 
 def generalises(run: Run) -> Answer:
-    evals = max((curve_of(signal) for signal in run.eval_losses()), key=len, default=None)
-    if evals is None or not len(evals):
-        return unknown("There is no eval loss: overfitting cannot be seen.", "Evaluate every 5-10 % of the steps.")
-    first, last, low = float(evals.values[0]), float(evals.values[-1]), float(evals.values.min())
+    signal = max(run.eval_losses(), key=lambda one: len(curve_of(one)), default=None)
+    if signal is None or not len(evals := curve_of(signal)):
+        return unknown("There is no eval loss: overfitting cannot be seen.", "Evaluate every 5-10% of the steps.")
+    first, last, low = float(evals.values[0]), float(evals.values[-1]), int(np.argmin(evals.values))
+    numbers: dict[str, Scalar] = {
+        "signal": signal.name, "first": first, "last": last, "lowest": float(evals.values[low]), "lowest_step": int(evals.steps[low]),
+    }  # fmt: skip
     if len(evals) < EVALS:
         return unknown(
-            f"{len(evals)} evals (the last at {number(last)}) show no trend.",
-            f"Evaluate every 5-10 % of the steps: {EVALS} evals would do.",
+            f"{'1 eval' if len(evals) == 1 else f'{len(evals)} evals'} (the last {number(last)}) are too few to show a turn.",
+            f"Evaluate every 5-10% of the steps: {EVALS} evals would do.",
         )
-    return good(
-        f"The eval loss went from {number(first)} to {number(last)}; its lowest was {number(low)}.",
-        {"first": first, "last": last, "lowest": low},
-    )
+    moved = f"The eval loss went from {number(first)} to {number(last)}"
+    if low == len(evals) - 1:
+        return good(f"{moved}, its lowest.", numbers)
+    lowest = f"its lowest was {number(float(evals.values[low]))}, at {_unit(run)} {int(evals.steps[low])}"
+    if last - float(evals.values[low]) > ABOVE * abs(float(evals.values[low])):
+        return unknown(f"{moved}; {lowest}. That is too far apart to call it good, and too unsteady to call it overfitting.", "", numbers)
+    return good(f"{moved}; {lowest}.", numbers)
 
 
 def complete(run: Run) -> Answer:
@@ -50,7 +60,7 @@ def complete(run: Run) -> Answer:
         return (
             good(f"It says that it finished, at {_unit(run)} {run.last_step}.")
             if run.finished
-            else unknown("The planned length is unknown.", "Keep the run's settings beside the log, or say --set max_steps=N.")
+            else _by_epochs(run)
         )
     share = run.last_step / run.planned_steps
     if run.finished or settled(run):
@@ -62,13 +72,25 @@ def complete(run: Run) -> Answer:
     )
 
 
+def _by_epochs(run: Run) -> Answer:
+    """What the settings' epochs say, where nothing tells the planned steps."""
+    epochs = max((float(np.nanmax(s.epochs)) for s in run.signals.values() if np.isfinite(s.epochs).any()), default=None)
+    if run.planned_epochs is None:
+        return unknown("The planned length is unknown.", "Keep the run's settings beside the log, or say --set max_steps=N.")
+    reached = f"the log ends at {_unit(run)} {run.last_step}" if epochs is None else f"the log ends in epoch {number(epochs, 3)}"
+    return unknown(
+        f"The settings ask for {number(run.planned_epochs)} epochs; {reached}, and nothing says why.", "", {"planned_epochs": run.planned_epochs}
+    )
+
+
 def machine(run: Run) -> Answer:
     logged = [name for name, signal in run.signals.items() if name.startswith(MACHINE) and len(signal)]
     if not logged:
         return unknown(
             "Throughput, memory and utilisation were not logged.", "lossdoctor.callback logs them with the Hugging Face Trainer."
         )
-    return good(f"{len(logged)} signals of the machine are in order.", {"signals": len(logged)})
+    names = ", ".join(logged[:3]) + (f" and {len(logged) - 3} more" if len(logged) > 3 else "")
+    return good(f"No rule found a fault in what was logged of the machine ({names}).", {"signals": len(logged)})
 
 
 def _unit(run: Run) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import hypot, inf, isfinite
 
 from lossdoctor.model import Scalar
-from lossdoctor.numerals import number
+from lossdoctor.numerals import number, percent
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
-from lossdoctor.shapes.curve import Curve, curve_of, loss_curve, named_curve
+from lossdoctor.shapes.curve import EIGHTHS, Curve, curve_of, loss_curve, named_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
 from lossdoctor.vitals.change import SURE, Change, eval_change, loss_change, metric_changes, reward_change
-from lossdoctor.vitals.words import of_rows, percent, said, sentence
+from lossdoctor.vitals.words import of_rows, said, sentence
 
 LEAST = 0.03  # of the first level: less is no progress that a reader would sign
 FEW = 8  # rows of a loss; below it the end of the curve is a row or two
@@ -32,18 +32,18 @@ def learning(run: Run) -> Answer:
     seen, loss = _seen(run), loss_change(run)
     best = max((c for c in seen if c.seen and c.gain >= LEAST), key=lambda c: (c == loss, c.rows), default=None)
     if best is not None and (began := _began_lower(run, best)) is not None:
-        says = f"The training loss came down to {number(best.last)}, but began at {number(began)}: it is no better than at first."
-        return unknown(says, "Evaluate on the same rows before, during and after training: an eval loss has less noise.", _numbers(best))
+        says = f"The training loss came down to about {number(best.last)}, but began at about {number(began)}: it is no better than at first."
+        return unknown(says, "Evaluate on the same rows before, during and after training: an eval loss has less noise.", _numbers(run, best))
     if best is not None:
-        return good(sentence(_moved(best)), _numbers(best))
+        return good(sentence(_moved(run, best)), _numbers(run, best))
     first = max(seen, key=lambda c: c.rows, default=None)
     if first is None:
         return unknown("No loss was logged often enough to compare its start with its end.", "Log the training loss every few steps.")
     if first.excludes(LEAST) and first.rows >= FEWEST:
         wanted = "Evaluate the model before and after training on the same rows: that tells whether it had converged."
-        return unknown(f"No learning is visible: {_moved(first)}", wanted, _numbers(first))
+        return unknown(f"No learning is visible: {_moved(run, first)}", wanted, _numbers(run, first))
     doubt = "Too few rows to be sure that it learns" if abs(first.gain) > 2 * first.error else "Learning cannot be told from noise"
-    return unknown(f"{doubt}: {_moved(first)}", _wanted(first), _numbers(first))
+    return unknown(f"{doubt}: {_moved(run, first)}", _wanted(first), _numbers(run, first))
 
 
 def _began_lower(run: Run, change: Change) -> float | None:
@@ -61,13 +61,14 @@ def kept(run: Run) -> Answer:
         reward = reward_change(run)
         if reward is None or reward.lost:
             return unknown("Only the reward could tell.", "Log the mean reward.")
-        return good(f"The reward went from {number(reward.first)} to {number(reward.last)}.", _numbers(reward))
+        return good(f"The reward went from a level of {number(reward.first)} to {number(reward.last)}.", _numbers(run, reward))
     curve, name = main_curve(run)
     evals = max((len(signal) for signal in run.eval_losses()), default=0)
     rows = len(loss_curve(run)) + evals if settled(run) else max(len(loss_curve(run)), evals)
     if len(curve) < 2 or rows < (FEWEST if settled(run) else FEW):
-        moved = f": {said(name)} went from {number(curve.start.value)} to {number(curve.end.value)}" if len(curve) > 1 else ""
-        return unknown(f"{of_rows(rows)} cannot say whether it had settled{moved}.", OFTEN, {"rows": rows})
+        ends = [number(float(value)) for value in curve.values[[0, -1]]] if len(curve) > 1 else []
+        moved = f"{said(name)}, which went from {' to '.join(ends)}," if ends else said(name)
+        return unknown(f"{sentence(of_rows(rows))} cannot tell whether {moved} had settled.", OFTEN, {"rows": rows})
     if (jumped := _last_eval_jumped(run)) is not None:
         last, low = jumped
         return unknown(
@@ -78,18 +79,16 @@ def kept(run: Run) -> Answer:
         return unknown(f"{sentence(said(name))} ends in a row that is no number.", "", {"rows": rows})
     best, end = curve.best, curve.end
     above = end.value - best.value
-    numbers: dict[str, Scalar] = {"end": end.value, "best": best.value, "best_step": best.step}
+    numbers: dict[str, Scalar] = {"signal": name, "end": end.value, "best": best.value, "best_step": best.step}
+    stands = f"{sentence(said(name))} ends at a level of {number(end.value)}"
     if above > max(SURE * hypot(best.error, end.error), LOST * abs(best.value)) and above > LOST * abs(curve.start.value - best.value):
         if (held := _held_out_gained(run, best.step)) is not None:
             return good(
-                f"{sentence(said(name))} ends at {number(end.value)}, above the {number(best.value)} of step {best.step}, on harder rows: "
-                f"the eval loss fell on to {number(held)}.",
+                f"{stands}, above the {number(best.value)} around step {best.step}, on harder rows: the eval loss fell on to {number(held)}.",
                 numbers,
             )
-        return unknown(
-            f"{sentence(said(name))} ends at {number(end.value)}; around step {best.step} it stood at {number(best.value)}.", "", numbers
-        )
-    return good(f"{sentence(said(name))} ends at {number(end.value)}; its best level was {number(best.value)}.", numbers)
+        return unknown(f"{stands}; around step {best.step} it was {number(best.value)}.", "", numbers)
+    return good(f"{stands}, its best within the noise.", {"signal": name, "end": end.value})
 
 
 def _last_eval_jumped(run: Run) -> tuple[float, float] | None:
@@ -133,24 +132,26 @@ def _seen(run: Run) -> list[Change]:
     return losses + list(metric_changes(run))
 
 
-def _moved(change: Change) -> str:
-    verb = "fell" if change.last < change.first else "rose" if change.last > change.first else "stayed"
-    size = abs(change.last - change.first) / (abs(change.first) or 1.0)
-    margin = f", +- {percent(2 * change.error)}" if change.error < 1 / 2 else ""
-    way = "+" if verb == "rose" else "-"
-    moved = f"{verb} from {number(change.first)} to {number(change.last)} ({way}{percent(size)}{margin})"
-    return f"{said(change.signal)} {moved} over {of_rows(change.rows)}."
+def _moved(run: Run, change: Change) -> str:
+    """From the first row to the last, as anybody can look them up, and what the level did, which noise does not feign."""
+    first, last = (float(value) for value in named_curve(run, change.signal).values[[0, -1]])
+    went = f"{said(change.signal)} went from {number(first)} to {number(last)} over {of_rows(change.rows)}"
+    if change.first == change.last:
+        return f"{said(change.signal)} is {number(last)} in all {of_rows(change.rows)}." if first == last else f"{went}; its level stayed."
+    if not change.first:
+        return f"{went}."
+    margin = f" ± {percent(2 * change.error)}" if 0 < change.error < 1 / 2 else ""
+    moved = f"{'+' if change.last > change.first else '-'}{percent(abs(change.last - change.first) / abs(change.first))}{margin}"
+    single = change.rows < 2 * EIGHTHS  # an eighth of them is one row
+    return f"{went} ({moved}{'' if single else ' between the medians of the first and the last eighth'})."
 
 
-def _numbers(change: Change) -> dict[str, Scalar]:
+def _numbers(run: Run, change: Change) -> dict[str, Scalar]:
+    first, last = (float(value) for value in named_curve(run, change.signal).values[[0, -1]])
     return {
-        "signal": change.signal,
-        "first": change.first,
-        "last": change.last,
-        "gain": change.gain,
-        "error": change.error,
-        "rows": change.rows,
-    }
+        "signal": change.signal, "first": first, "last": last, "first_level": change.first, "last_level": change.last,
+        "gain": change.gain, "error": change.error, "rows": change.rows,
+    }  # fmt: skip
 
 
 def _wanted(change: Change) -> str:

@@ -11,7 +11,7 @@ from lossdoctor.run.levels import HUNDRED, Reference, knows_more, nearest
 from lossdoctor.shapes.curve import Curve, curve_of, loss_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
 from lossdoctor.vitals.change import reward_change
-from lossdoctor.vitals.words import of_rows
+from lossdoctor.vitals.words import said, sentence
 
 # Nats: a guess among the largest vocabulary in use (250,000 words, 12.5 nats), summed over 100,000 words instead of averaged.
 LARGEST_SUM = 1_250_000
@@ -20,18 +20,18 @@ TENTH = 10
 
 def finite(run: Run) -> Answer:
     """Good where a loss (or reward) was found and every row of every loss is a number."""
-    losses = [signal for signal in run.loss_like() if len(signal)]
+    losses = list({signal.raw_name: signal for signal in run.loss_like() if len(signal)}.values())
     told = bool(losses) if run.task == tasks.GAN else run.task == tasks.RL and reward_change(run) is not None
     if run.signal("train/loss") is None and not any(True for _ in run.eval_losses()) and not told:
         return unknown(*_nothing(run))
     bad = sum(int((~np.isfinite(signal.values)).sum()) for signal in losses)
     rows = sum(len(signal) for signal in losses)
     if bad:
-        return unknown(f"{of_rows(bad)} of {rows} losses are not finite, and training went on.", "", {"bad": bad})
+        return unknown(f"{bad} of {rows} values are not finite, and training went on.", "", {"bad": bad, "values": rows})
     if not rows and (reward := reward_change(run)) is not None:
-        return good(f"No loss was logged; the reward has {of_rows(reward.rows)} that are numbers.", {"rows": reward.rows})
+        return good(f"No loss was logged; all {reward.rows} values of the reward are finite.", {"values": reward.rows})
     of = "the loss" if len(losses) < 2 else f"{len(losses)} losses"
-    return good(f"All {rows} rows of {of} are numbers." if rows > 1 else "The one loss that was logged is a number.", {"rows": rows})
+    return good(f"All {rows} values of {of} are finite." if rows > 1 else "The one loss that was logged is finite.", {"values": rows})
 
 
 def _nothing(run: Run) -> tuple[str, str]:
@@ -69,18 +69,19 @@ def level(run: Run) -> Answer:
         return unknown("There is no loss whose level could be judged.", "Log the training loss.")
     if curve.end.value > LARGEST_SUM:
         return unknown(
-            f"It ends at {number(curve.end.value)}: nothing says whether that is its natural scale.", "Log its mean, not its sum."
+            f"The loss ends at {number(float(curve.values[-1]))}: nothing says whether that is its natural scale.", "Log its mean, not its sum."
         )
     if (guess := _guess(run, curve)) is not None:
         first, last = number(curve.start.value), number(curve.end.value)
-        says = f"The loss began at {first} and ends at {last}; a guess among {guess.choices} scores {number(guess.value)}."
+        says = f"The loss began at about {first} and ends at about {last}; a guess among {guess.choices} scores {number(guess.value)}."
         logged = any(run.signal(name) is not None for name in ("train/accuracy", "eval/accuracy"))
         wanted = "" if logged else "Log the accuracy: it tells whether the model guesses."
         return unknown(says, wanted, {"end": curve.end.value, "guess": guess.value})
     low, high = float(curve.values.min()), float(curve.values.max())
-    where = f"lies between {number(low)} and {number(high)}" if low < high else f"stands at {number(low)}"
-    what = f"No loss was logged; {main.raw_name}" if main is not None and main.raw_name.startswith("1 - ") else "It"
-    return good(f"{what} {where}, which nothing contradicts.", {"low": low, "high": high})
+    where = f"ranges from {number(low)} to {number(high)}" if low < high else f"is {number(low)} in every row"
+    name = main.name if main is not None else "train/loss"
+    what = f"No loss was logged; {main.raw_name}" if main is not None and main.raw_name.startswith("1 - ") else sentence(said(name))
+    return good(f"{what} {where}; nothing in the log contradicts that level.", {"signal": name, "lowest": low, "highest": high})
 
 
 def _guess(run: Run, curve: Curve) -> Reference | None:

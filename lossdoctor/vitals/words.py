@@ -5,11 +5,6 @@ from __future__ import annotations
 _NAMES = {"train/loss": "the training loss", "eval/loss": "the eval loss", "reward": "the reward", "train/grad_norm": "the gradient norm"}
 
 
-def percent(share: float) -> str:
-    """Whole percent from 10 on, one digit below."""
-    return f"{share:.0%}" if share >= 19 / 200 else f"{share:.1%}"
-
-
 def of_rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 

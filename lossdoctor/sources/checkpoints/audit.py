@@ -87,6 +87,7 @@ def audit(directory: Path, scan: Scan) -> Checkpoint:
         problem="; ".join([*problems, *filter(None, [state_problem])]) or None,
         resumable=_resumable(directory, sizes) and state_problem is None and whole is True,
         weights_finite=finite,
+        has_weights=bool(parts),
     )
 
 

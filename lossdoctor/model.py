@@ -201,7 +201,6 @@ class Finding:
     message: str
     numbers: Mapping[str, Scalar]
     signals: tuple[str, ...]
-    claims: Mapping[str, Claim] = field(default_factory=dict)
     onset_step: int | None = None
     span: tuple[int, int] | None = None
     spans: tuple[tuple[int, int], ...] = ()
@@ -216,6 +215,7 @@ class Finding:
     verify: str = ""
     looks_like: str = ""
     samples: str = ""
+    claims: Mapping[str, Claim] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -237,10 +237,10 @@ class Vital:
     state: State
     says: str
     numbers: Mapping[str, Scalar] = field(default_factory=dict)
-    claims: Mapping[str, Claim] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
     wanted: str = ""
     decisive: bool = False
+    claims: Mapping[str, Claim] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def _steps(window: re.Match[str], steps: Ints, context: Context, least: int) -> 
         case {"side": str(side), "part": part, "rows": count, "since": since}:
             begin = int(np.searchsorted(steps, at(since))) if since else 0
             whole = n - begin
-            part_rows = int(count) if count else round(whole / int(part)) if side == "tail" else whole // int(part)
+            part_rows = at(count) if count else round(whole / int(part)) if side == "tail" else whole // int(part)
             size = max(FEWEST if side == "tail" else least, part_rows)
             return between(begin, begin + size - 1) if side == "first" else between(n - size, n - 1)
         case {"beside": str(count), "way": way, "place": str(place)}:

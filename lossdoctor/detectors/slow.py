@@ -121,7 +121,7 @@ def _evidence(curve: Curve, name: str, start: float, end: float, margin: float, 
     whole: dict[str, Scalar] = {
         "start": start, "end": end, "drop": start - end, "fall": (start - end) / abs(start), "rows": len(curve), "signal": name,
     }  # fmt: skip
-    return Evidence.between(whole | numbers, (name,), curve.steps[0], curve.steps[-1], margin=margin, points=len(curve))
+    return Evidence(whole | numbers, (name,), None, ((int(curve.steps[0]), int(curve.steps[-1])),), margin=margin, points=len(curve))
 
 
 def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> Evidence | Skip | None:

@@ -154,9 +154,9 @@ def _second_best(rows: Signal | None, usable: Sequence[Checkpoint], near: Checkp
     known = {} if rows is None else dict(zip(rows.steps.tolist(), rows.values.tolist(), strict=True))
     losses = [(known[c.step], abs(c.step - best), c) for c in usable if c.step in known]
     if lowest <= 0 or not losses:
-        reason = f"no checkpoint of step {best} is here, where the eval loss is lowest{_among(rows, best)}; the nearest is of step {near.step}"
-        beside = _beside(rows, near.step)
-        return CheckpointAdvice(best, False, near.step, near.path, near.whole, near.resumable, reason=f"{reason}{beside}{_unchecked(near)}")
+        missing = f"no checkpoint of step {best} is here, where the eval loss is lowest{_among(rows, best)}"
+        reason = f"{missing}; the nearest is of step {near.step}{_beside(rows, near.step)}{_unchecked(near)}"
+        return CheckpointAdvice(best, False, near.step, near.path, near.whole, near.resumable, reason=reason)
     loss, _, kept = min(losses, key=lambda found: found[:2])
     above = loss / lowest - 1
     gap = f"{number(loss)} is {percent(above)} above the lowest, {number(lowest)} at step {best}"

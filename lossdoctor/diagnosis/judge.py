@@ -25,7 +25,8 @@ def judge(run: Run, rule: Rule, evidence: Evidence) -> Finding:
         }
     )
     values.update(evidence.numbers)
-    values.update({name: _in_words(phrase, values) for name, phrase in rule.phrases.items()})
+    for name, phrase in rule.phrases.items():  # a phrase may hold those before it
+        values[name] = _in_words(phrase, values)
     return Finding(
         rule=rule.name,
         code=rule.code,

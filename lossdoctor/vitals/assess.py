@@ -67,5 +67,5 @@ def assess(run: Run) -> tuple[Vital, ...]:
         with np.errstate(all="ignore"):  # losses may be as large as a float holds
             answer = question(run)
         known = resolve(run, CLAIMS.get(name, {}), answer.numbers)
-        found.append(Vital(name, title, answer.state, answer.says, answer.numbers, known, wanted=answer.wanted, decisive=decisive))
+        found.append(Vital(name, title, answer.state, answer.says, answer.numbers, wanted=answer.wanted, decisive=decisive, claims=known))
     return tuple(found)

@@ -78,9 +78,8 @@ def _by_epochs(run: Run) -> Answer:
     if run.planned_epochs is None:
         return unknown("The planned length is unknown.", "Keep the run's settings beside the log, or say --set max_steps=N.")
     reached = f"the log ends at {_unit(run)} {run.last_step}" if epochs is None else f"the log ends in epoch {number(epochs, 3)}"
-    return unknown(
-        f"The settings ask for {number(run.planned_epochs)} epochs; {reached}, and nothing says why.", "", {"planned_epochs": run.planned_epochs}
-    )
+    says = f"The settings ask for {number(run.planned_epochs)} epochs; {reached}, and nothing says why."
+    return unknown(says, "", {"planned_epochs": run.planned_epochs})
 
 
 def machine(run: Run) -> Answer:

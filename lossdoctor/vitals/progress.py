@@ -22,6 +22,7 @@ TENTH = 10  # rows that have a beginning
 TWENTIETH = 20  # of the rows, at most `FEWEST`: the very beginning
 MANY = 20  # times as many rows: more than that nobody will log
 LOST = 0.1  # of the best level: what ends so far above it has not kept it, whatever the reason
+QUIETER = "Evaluate on the same rows before, during and after training: an eval loss has less noise."
 OFTEN = f"Log more often: {FEW} rows of the loss would do."
 
 
@@ -32,8 +33,8 @@ def learning(run: Run) -> Answer:
     seen, loss = _seen(run), loss_change(run)
     best = max((c for c in seen if c.seen and c.gain >= LEAST), key=lambda c: (c == loss, c.rows), default=None)
     if best is not None and (began := _began_lower(run, best)) is not None:
-        says = f"The training loss came down to about {number(best.last)}, but began at about {number(began)}: it is no better than at first."
-        return unknown(says, "Evaluate on the same rows before, during and after training: an eval loss has less noise.", _numbers(run, best))
+        came = f"The training loss came down to about {number(best.last)}, but began at about {number(began)}"
+        return unknown(f"{came}: it is no better than at first.", QUIETER, _numbers(run, best))
     if best is not None:
         return good(sentence(_moved(run, best)), _numbers(run, best))
     first = max(seen, key=lambda c: c.rows, default=None)
@@ -84,7 +85,8 @@ def kept(run: Run) -> Answer:
     if above > max(SURE * hypot(best.error, end.error), LOST * abs(best.value)) and above > LOST * abs(curve.start.value - best.value):
         if (held := _held_out_gained(run, best.step)) is not None:
             return good(
-                f"{stands}, above the {number(best.value)} around step {best.step}, on harder rows: the eval loss fell on to {number(held)}.",
+                f"{stands}, above the {number(best.value)} around step {best.step}, on harder rows: the eval loss fell on to "
+                f"{number(held)}.",
                 numbers,
             )
         return unknown(f"{stands}; around step {best.step} it was {number(best.value)}.", "", numbers)
@@ -159,4 +161,4 @@ def _wanted(change: Change) -> str:
     rows = FEW if change.error >= 1 else max(FEW, round(change.rows * (2 * change.error / LEAST) ** 2))
     if change.rows < rows <= MANY * max(change.rows, FEW):
         return f"Log more often: {rows} rows of the loss would do."
-    return "Evaluate on the same rows before, during and after training: an eval loss has less noise."
+    return QUIETER

@@ -68,9 +68,8 @@ def level(run: Run) -> Answer:
     if not len(curve):
         return unknown("There is no loss whose level could be judged.", "Log the training loss.")
     if curve.end.value > LARGEST_SUM:
-        return unknown(
-            f"The loss ends at {number(float(curve.values[-1]))}: nothing says whether that is its natural scale.", "Log its mean, not its sum."
-        )
+        says = f"The loss ends at {number(float(curve.values[-1]))}: nothing says whether that is its natural scale."
+        return unknown(says, "Log its mean, not its sum.")
     if (guess := _guess(run, curve)) is not None:
         first, last = number(curve.start.value), number(curve.end.value)
         says = f"The loss began at about {first} and ends at about {last}; a guess among {guess.choices} scores {number(guess.value)}."

@@ -27,7 +27,7 @@ THIRD = FixRule("learning_rate", "divide", "it was {current}, {proposed} is gent
 def test_a_fix_is_computed_from_the_runs_own_value():
     (fix,) = proposed(THIRD, settings={"learning_rate": 2e-4})
     assert (fix.current, fix.proposed) == (2e-4, 6.67e-5)
-    assert fix.why == "it was 2e-4, 6.67e-5 is gentler"
+    assert fix.why == "it was 0.0002, 6.67e-5 is gentler"
 
 
 def test_the_logged_peak_stands_in_for_an_unknown_setting():

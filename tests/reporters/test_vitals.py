@@ -261,7 +261,7 @@ def test_json_has_them_in_order_with_every_field() -> None:
     assert [vital["name"] for vital in row["vitals"]] == list(TITLES)
     assert list(row).index("headline") + 1 == list(row).index("vitals")
     for vital in row["vitals"]:
-        assert list(vital) == ["name", "title", "state", "says", "numbers", "findings", "wanted", "decisive"]
+        assert list(vital) == ["name", "title", "state", "says", "numbers", "findings", "wanted", "decisive", "claims"]
     assert [vital["state"] for vital in row["vitals"]] == ["good"] * 2 + ["unknown"] * 6
     assert row["vitals"][2]["wanted"] == "Log every 10 steps: 12 rows would do."
 

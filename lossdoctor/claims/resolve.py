@@ -86,6 +86,8 @@ def _steps(window: re.Match[str], steps: Ints, context: Context, least: int) -> 
             return (span[0], span[0]) if edge == "start" else (span[1], span[1])
         case {"half": str()}:
             return int(np.ceil((int(steps[0]) + int(steps[-1])) / 2)), int(steps[-1])
+        case {"third": str()}:
+            return between(n - max(FEWEST, n // 3), n - 1)
         case {"side": str(side), "part": part, "rows": count, "since": since}:
             begin = int(np.searchsorted(steps, at(since))) if since else 0
             whole = n - begin

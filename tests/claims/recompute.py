@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lossdoctor.model import Claim, Finding
+from lossdoctor.model import Claim, Finding, State, Vital
 from lossdoctor.run import Run
 
 # Numbers that a claim may say without a row to look them up in.
@@ -49,7 +49,7 @@ def wrong(finding: Finding, history: History) -> Iterator[str]:
             yield f"{finding.rule}.{name} = {value!r} is said to be {claim}: {problem}"
 
 
-def check(claim: Claim, value: float, finding: Finding, history: History) -> str:
+def check(claim: Claim, value: float, finding: Finding | None, history: History) -> str:
     """Why a number is not what it claims to be; empty where it is."""
     kind = claim.statistic
     if kind in ELSEWHERE:
@@ -116,7 +116,8 @@ def _counted(kind: str, raw: pd.DataFrame, claim: Claim) -> float | None:
     return counts[kind]() if kind in counts else None
 
 
-def _formula(text: str, value: float, finding: Finding, history: History) -> str:
+def _formula(text: str, value: float, finding: Finding | None, history: History) -> str:
+    assert finding is not None
     known: dict[str, object] = {name: number for name, number in finding.numbers.items() if number is not None}
     known |= {"last_step": history.last_step, "planned_steps": history.planned_steps or 0}
     for index, signal in enumerate(finding.signals):
@@ -135,3 +136,15 @@ def _equal(value: float, expected: float | None, within: float = EXACT) -> str:
     if expected is None or (math.isinf(value) and math.isinf(expected)) or (value >= 1e6 and expected > value):
         return ""
     return "" if math.isclose(value, expected, rel_tol=within, abs_tol=1e-12) else f"it is {expected}"
+
+
+def wrong_vital(vital: Vital, history: History) -> Iterator[str]:
+    """Every claim of a vital sign that the history does not bear out; a sentence taken over from a finding is that finding's matter."""
+    if vital.state is State.BAD:
+        return
+    for name, claim in vital.claims.items():
+        value = vital.numbers.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            problem = check(claim, float(value), None, history)
+            if problem:
+                yield f"{vital.name}.{name} = {value!r} is said to be {claim}: {problem}"

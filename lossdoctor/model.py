@@ -376,6 +376,7 @@ class Diagnosis:
     epochs: float | None = None
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    unit: str = "step"
 
     @property
     def loud(self) -> tuple[Finding, ...]:

@@ -87,7 +87,7 @@ def slow_convergence(
     if half < enough or fifth < last_fifth or not still_falls:
         return None
     numbers: dict[str, Scalar] = {
-        "half_share_found": half, "last_fifth_found": fifth, "latest": enough, "little": 0,
+        "half_share_found": half, "last_fifth_found": fifth, "latest": enough, "little": 0, "patient": int(patient),
     }  # fmt: skip
     return _evidence(curve, name, start, end, half / enough, numbers)
 

@@ -84,6 +84,7 @@ def _assemble(
         series=series.views(run, {m.step for m in moments} | {s for f in findings for span in f.spans for s in span}), task=run.task,
         steps=run.last_step, planned_steps=run.planned_steps,
         epochs=max((e for s in run.signals.values() if (e := _last_finite(s.epochs)) is not None), default=None), notes=run.notes,
+        unit=run.unit,
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def _statistic(kind: str, rows: pd.Series, limit: float | None) -> float:
     statistic, _, side = kind.partition(" ")
     if statistic in ("rows", "share"):
         held = {
-            "": lambda: rows.notna(),
+            "": rows.notna,
             "above": lambda: (rows > limit) & ~((rows - limit).abs() <= 1e-5 * abs(limit)),
             "below": lambda: rows < limit,
             "at most": lambda: rows <= limit,
@@ -105,7 +105,7 @@ def _counted(kind: str, raw: pd.DataFrame, claim: Claim) -> float | None:
     times = raw["step"].value_counts()
     counts = {
         "all rows": lambda: len(raw),
-        "logged steps": lambda: raw["step"].nunique(),
+        "logged steps": raw["step"].nunique,
         "repeated steps": lambda: int((times > 1).sum()),
         "extra rows": lambda: len(raw) - raw["step"].nunique(),
         "most rows of a step": lambda: int(times.max()),

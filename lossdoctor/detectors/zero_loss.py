@@ -56,7 +56,7 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
         return None  # a NaN that the trainer hid
     numbers: dict[str, Scalar] = {
         "what": "The loss", "level": end, "reached_step": at, "reached_share": share,
-        "exact": int(bound <= end + 2 * curve.quantum), "norm_median": float(np.median(norm.values)) if len(norm) else None,
+        "exact": int(bound <= end + 2 * curve.quantum) * (1 + int(not np.ptp(tail))), "norm_median": float(np.median(norm.values)) if len(norm) else None,
         "zero_with_norm": int(float(tail.max()) == 0 and len(norm) > 0 and 2 * norm.end.value >= float(np.median(norm.values)) > 0),
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
@@ -71,7 +71,7 @@ def _without_boxes(run: Run) -> Evidence | None:
         return None
     numbers: dict[str, Scalar] = {
         "what": empty[0].raw_name, "level": 0.0, "reached_step": int(empty[0].steps[0]), "reached_share": 0.0, "norm_median": None,
-        "exact": 1,
+        "exact": 2,
     }  # fmt: skip
     return Evidence.between(numbers, (empty[0].name,), empty[0].steps[0], empty[0].steps[-1], margin=3, points=len(empty[0]))
 

@@ -17,9 +17,9 @@ QUESTIONS: Mapping[str, tuple[str, Callable[[Run], Answer], bool]] = {
     "finite": ("finite numbers", values.finite, True),
     "level": ("plausible level", values.level, True),
     "learning": ("learning", progress.learning, True),
-    "kept": ("kept what it won", progress.kept, True),
+    "kept": ("kept its gains", progress.kept, True),
     "steady": ("steady", course.steady, False),
-    "generalises": ("generalises", course.generalises, False),
+    "generalises": ("generalizes", course.generalises, False),
     "complete": ("complete", course.complete, False),
     "machine": ("machine", course.machine, False),
 }

@@ -343,7 +343,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The result for one run: everything that any report shows."""
+    """The result for one run: everything that any report shows. `step_is` names the axis of all steps: step, epoch, or call."""
 
     name: str
     path: str
@@ -371,6 +371,7 @@ class Diagnosis:
     steps: int | None = None
     planned_steps: int | None = None
     epochs: float | None = None
+    step_is: str = "step"
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 

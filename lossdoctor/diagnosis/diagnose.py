@@ -85,7 +85,8 @@ def _assemble(
         settings=tuple(run.settings.values()), sources=run.sources, log_events=run.events,
         series=series.views(run, {m.step for m in moments} | {s for f in findings for span in f.spans for s in span}), task=run.task,
         steps=run.last_step, planned_steps=run.planned_steps,
-        epochs=_last_finite(epochs.epochs) if epochs is not None and len(epochs) else None, notes=run.notes,
+        epochs=_last_finite(epochs.epochs) if epochs is not None and len(epochs) else None,
+        step_is=run.step_is, notes=run.notes,
     )  # fmt: skip
 
 

@@ -6,30 +6,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lossdoctor.model import Mark
-from lossdoctor.reporters.charts.panel import Panel, Shade
+from lossdoctor.reporters.charts.axis import not_run
+from lossdoctor.reporters.charts.panel import Line, Panel
+from lossdoctor.reporters.charts.width import width
 
-ROW = 15.0
-MOST_ROWS = 3
-CHARACTER = 6.3
-_LABELLED = {"warmup-end": "warmup ends", "resume": "resumed", "epoch": "", "best-eval": "", "detectable": "detectable"}
+ROW = 16.0
+TITLE = 20.0
+GAP = 10.0
+MOST_EPOCH_LINES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The size of a figure and the margins of its axes, all in pixels (1/72 inch for matplotlib)."""
+    """The size of a chart without its lanes and the margins of its axes, in pixels (1/72 inch for matplotlib).
+
+    A `full` chart has words on its lanes, the marks of the run's course and the checkpoints; `seen` shows when a monitor could have seen
+    a finding; one without `rows` has tints instead of lanes.
+    """
 
     width: float
     height: float
-    left: float = 54
-    right: float = 92
-    bottom: float = 36
+    left: float = 52
+    right: float = 100
+    bottom: float = 24
+    full: bool = False
+    seen: bool = False
+    rows: bool = True
 
 
-MAIN = Size(860, 330)
-NARROW = Size(352, 300, left=44, right=66)
-SMALL = Size(424, 210, right=70)
-CROP = Size(424, 190, right=70)
+MAIN = Size(892, 224, full=True, seen=True)
+NARROW = Size(352, 250, left=48, right=64, full=True, seen=True)
+TWIN = Size(892, 130, rows=False)
+NARROW_TWIN = Size(352, 150, left=48, right=64, rows=False)
+SMALL = Size(284, 164, left=44, right=60)
+CROP = Size(332, 190, left=48, right=62, seen=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,101 +49,163 @@ class Placed:
     text: str
     x: float
     left: bool = False
+    role: str = "muted"
 
 
-def share(panel: Panel, step: float) -> float:
-    """The place of a step on the axis, 0..1, clamped."""
-    if panel.last <= panel.first:
-        return 0.5
-    return min(max((step - panel.first) / (panel.last - panel.first), 0.0), 1.0)
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A chart's size with all rows that it needs, and the room of the plot."""
+
+    width: float
+    height: float
+    top: float
+    axis: float
+    plot: float
+    labels: tuple[Placed, ...]
+    epochs: tuple[int, ...]
+    saved: tuple[int, ...]
 
 
-def bracket_rows(shades: Sequence[Shade], panel: Panel, axis: float) -> list[list[Shade]]:
-    """The spans in as few rows as keep them apart (at least a letter's width each); spans beyond three rows are shaded, not bracketed."""
-    rows: list[list[Shade]] = []
-    for shade in sorted(shades, key=lambda s: (s.letter, s.first)):
-        start, end = _reach(shade, panel, axis)
-        for row in rows:
-            if all(end < a or start > b for a, b in (_reach(other, panel, axis) for other in row)):
-                row.append(shade)
-                break
-        else:
-            if len(rows) < MOST_ROWS:
-                rows.append([shade])
-    return rows
+def frame(panel: Panel, size: Size) -> Frame:
+    """Rows from the top: title, one lane a finding, checkpoints, labels of marks; below the axis the epochs where they are many."""
+    axis = size.width - size.left - size.right
+    labels = tuple(mark_labels(panel, axis)) if size.full else tuple(broken_labels(panel, axis))
+    saved = tuple(sorted({*panel.steps("checkpoint"), *((panel.used,) if panel.used is not None else ())})) if size.full else ()
+    epochs = panel.steps("epoch") if size.full and len(panel.steps("epoch")) > MOST_EPOCH_LINES else ()
+    rows = (len(panel.lanes) if size.rows else 0) + bool(saved) + bool(labels)
+    below = ROW * bool(epochs)
+    height = size.height + ROW * max(rows - 1, 0) + below
+    top = TITLE + ROW * rows + GAP
+    return Frame(size.width, height, top, axis, height - top - size.bottom - below, labels, epochs, saved)
 
 
-def _reach(shade: Shade, panel: Panel, axis: float) -> tuple[float, float]:
-    start, end = share(panel, shade.first) * axis, share(panel, shade.last) * axis
-    return start - 2, max(end, start + 14) + 2
+def broken_labels(panel: Panel, axis: float) -> list[Placed]:
+    """Which steps have no finite value: `NaN/Inf at 3`, `NaN/Inf 3-7`, `NaN/Inf from 1472` where none follows; the first ones that fit."""
+    runs = sorted({(a, b, b >= max((s for s, _ in line.points), default=b)) for line in panel.lines for a, b in line.nonfinite})
+    texts = [(a, f"NaN/Inf at {a}" if a == b else f"NaN/Inf from {a}" if last else f"NaN/Inf {a}-{b}") for a, b, last in runs]
+    return _fitting(panel, axis, [(0, step, text, "error") for step, text in texts])
 
 
-def mark_labels(marks: Sequence[Mark], panel: Panel, axis: float, *, full: bool = True) -> list[Placed]:
-    """The labels of the marks that fit on one line, the rarer kinds first (small charts only those); the marks themselves are all drawn."""
-    order = ["resume", "warmup-end", *(["detectable", "epoch"] if full else [])]
-    wanted = [(order.index(m.kind), m) for m in marks if m.kind in order]
+def mark_labels(panel: Panel, axis: float) -> list[Placed]:
+    """The labels of the marks that fit on one line, the rarer kinds first; the marks themselves are all drawn."""
+    wanted = [(0, p.x, p.text, p.role) for p in broken_labels(panel, axis)]
+    named = [(0, panel.first + p * (panel.last - panel.first), text, role) for _, p, text, role in wanted]
+    if said := not_run(panel):
+        middle = (panel.end + panel.last) / 2
+        named.append((1, middle if panel.share(middle) * axis + width(said) < axis + 40 else panel.last, said, "muted"))
+    named += [(2, step, "resumed", "muted") for step in panel.steps("resume")]
+    named += [(3, step, "warmup ends", "muted") for step in panel.steps("warmup-end")]
+    epochs = [m for m in panel.marks if m.kind == "epoch"]
+    named += [(4, m.step, m.label[:24], "muted") for m in epochs if len(epochs) <= MOST_EPOCH_LINES]
+    return _fitting(panel, axis, named)
+
+
+def _fitting(panel: Panel, axis: float, wanted: Sequence[tuple[int, float, str, str]]) -> list[Placed]:
     taken: list[tuple[float, float]] = []
     placed: list[Placed] = []
-    for _, mark in sorted(wanted, key=lambda pair: (pair[0], pair[1].step)):
-        text = (_LABELLED[mark.kind] or mark.label)[:24]
-        x = share(panel, mark.step) * axis
-        width = len(text) * CHARACTER
-        left = x + width > axis + 30
-        start = x - width if left else x
-        if all(start + width + 6 < a or start > b + 6 for a, b in taken):
-            taken.append((start, start + width))
-            placed.append(Placed(text, x / axis, left))
+    for _, step, text, role in sorted(wanted, key=lambda w: (w[0], w[1])):
+        x = panel.share(step) * axis
+        wide = width(text, bold=role == "error")
+        left = x + wide > axis + 30 and x >= wide
+        start = x - wide if left else x
+        if all(start + wide + 6 < a or start > b + 6 for a, b in taken):
+            taken.append((start, start + wide))
+            placed.append(Placed(text, x / axis, left, role))
     return placed
 
 
-def clear_place(panel: Panel, x: float, y: float, size: tuple[float, float]) -> tuple[float, float]:
-    """Left end and middle height (in shares of the axes, like `size`) of a label near the point x, y that covers least of the lines."""
-    width, height = size
-    tries = [
-        (left, y + rise * height)
-        for rise in (-1.2, 1.2, -2.4, 2.4, -3.6, 3.6)
-        for left in (x + 0.2 * height, x - width - 0.2 * height, x - width / 2)
-        if left >= 0 and left + width <= 1 and height <= y + rise * height <= 1 - height
-    ]
-    return min(tries, key=lambda place: _covered(panel, place, size), default=(min(x, max(1 - width, 0)), y + 1.2 * height))
+def epoch_stride(panel: Panel, steps: Sequence[int], axis: float) -> int:
+    """Every how many of the epoch marks have a number that is not too close to the next one."""
+    apart = (panel.share(steps[-1]) - panel.share(steps[0])) * axis / max(len(steps) - 1, 1)
+    return next((n for n in (1, 2, 4, 5, 10) if n * apart >= 40), 20)
 
 
-def _covered(panel: Panel, place: tuple[float, float], size: tuple[float, float]) -> int:
-    """How many of 24 columns under a label a line runs through."""
-    left, middle = place
-    columns = [left + size[0] * (i + 0.5) / 24 for i in range(24)]
-    hidden = 0
-    for line in panel.lines:
-        for piece in line.pieces:
-            places = [(share(panel, s), panel.scale.unit(v)) for s, v in piece]
-            for (x0, y0), (x1, y1) in pairwise(places):
-                if x1 >= left and x0 <= left + size[0]:
-                    low, high = min(y0, y1), max(y0, y1)
-                    for column in columns:
-                        if x0 <= column <= x1:
-                            at = y0 + (y1 - y0) * (column - x0) / (x1 - x0) if x1 > x0 else low
-                            hidden += abs(at - middle) < size[1] * 0.7 or (high - low > size[1] and low < middle < high)
-    return hidden
+@dataclass(frozen=True, slots=True)
+class EndLabel:
+    """A line's name and last value beside its end: the words, one or two rows, where the line ends and where the words stand (pixels)."""
+
+    line: Line
+    rows: tuple[str, ...]
+    end: tuple[float, float]
+    at: tuple[float, float]
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move labels apart to at least `gap`, as little as may be, keeping their order."""
+def end_labels(panel: Panel, axis: float, plot: float, right: float) -> list[EndLabel]:
+    """In the order of the lines' heights, never over one another, just behind the last of them."""
+    ended = [line for line in panel.lines if line.pieces]
+    if not ended:
+        return []
+    alone = len(ended) == 1
+    lasts = [line.pieces[-1][-1] for line in ended]
+    gone = [bool(line.nonfinite) and line.nonfinite[-1][1] > last[0] for line, last in zip(ended, lasts, strict=True)]
+    values = ["NaN/Inf" if broken else panel.scale.said(last[1]) for broken, last in zip(gone, lasts, strict=True)]
+    names = ["" if alone else short(line.title, panel.title) for line in ended]
+    reach = max(panel.share(step) for step, _ in lasts) * axis
+    x = reach + 8
+    room = axis + right - x - 2
+    flat = max(width(f"{n} {v}".strip(), bold=True) for n, v in zip(names, values, strict=True)) <= room
+    most = int(room / 7)
+    rows = [(f"{n} {v}".strip(),) if flat else (n[:most], v) if n else (v,) for n, v in zip(names, values, strict=True)]
+    gap = 14.0 * max(len(r) for r in rows)
+    ends = [(panel.share(s) * axis, min(max(panel.scale.unit(v), 0), 1) * plot) for s, v in lasts]
+    placed = spread([y for _, y in ends], gap, gap / 2, max(plot - gap / 4, gap / 2))
+    return [EndLabel(line, r, end, (x, y)) for line, r, end, y in zip(ended, rows, ends, placed, strict=True)]
+
+
+def short(title: str, panel_title: str) -> str:
+    """The line's own part of its title: `train` of `train loss` in the chart of the loss."""
+    return title.removesuffix(panel_title).strip() or title
+
+
+def spread(heights: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0) -> list[float]:
+    """Move labels apart to at least `gap` inside `low`..`high`, keeping their order; below `low` where there is no room."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])
-    moved = list(heights)
+    moved = [max(h, low) for h in heights]
     for below, above in pairwise(order):
         moved[above] = max(moved[above], moved[below] + gap)
-    excess = max((moved[i] for i in order), default=0) - 1
-    if excess > 0:
-        for i in order:
-            moved[i] -= excess
-        for below, above in pairwise(order):
-            moved[above] = max(moved[above], moved[below] + gap)
+    limit = high
+    for i in reversed(order):
+        moved[i] = min(moved[i], limit)
+        limit = moved[i] - gap
     return moved
 
 
-def step_label(step: float) -> str:
-    if abs(step) >= 1e9:
-        return f"{step:.3g}"
-    if abs(step) >= 1e6:
-        return f"{step / 1e6:g}M"
-    return f"{step / 1e3:g}k" if abs(step) >= 1e4 else f"{step:g}"
+Box = tuple[float, float, float, float]
+
+
+def clear_place(panel: Panel, at: tuple[float, float], size: tuple[float, float], plot: tuple[float, float], taken: Sequence[Box]) -> Box:
+    """A box (left, bottom, right, top, in pixels of the plot) for a label near a point that covers least of the lines and other labels."""
+    (x, y), (wide, height) = at, size
+    tries = [
+        (left, y + rise * height)
+        for rise in (-1.3, 1.3, -2.5, 2.5, -3.7, 3.7)
+        for left in (x + 6, x - wide - 6, x - wide / 2)
+        if left >= 0 and left + wide <= plot[0] and height / 2 <= y + rise * height <= plot[1] - height / 2
+    ]
+    boxes = [(left, middle - height / 2, left + wide, middle + height / 2) for left, middle in tries]
+    left = min(x, max(plot[0] - wide, 0))
+    return min(
+        boxes,
+        key=lambda box: _covered(panel, box, plot) + 50 * overlaps(box, taken),
+        default=(left, y + height, left + wide, y + 2 * height),
+    )
+
+
+def overlaps(box: Box, taken: Sequence[Box]) -> int:
+    return sum(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in taken)
+
+
+def _covered(panel: Panel, box: Box, plot: tuple[float, float]) -> int:
+    """How many of 24 columns of a box a line runs through."""
+    columns = [box[0] + (box[2] - box[0]) * (i + 0.5) / 24 for i in range(24)]
+    hidden = 0
+    for line in panel.lines:
+        for piece in line.pieces:
+            places = [(panel.share(s) * plot[0], panel.scale.unit(v) * plot[1]) for s, v in piece]
+            for (x0, y0), (x1, y1) in pairwise(places):
+                if x1 >= box[0] and x0 <= box[2]:
+                    for column in columns:
+                        if x0 <= column <= x1:
+                            at = y0 + (y1 - y0) * (column - x0) / (x1 - x0) if x1 > x0 else (y0 + y1) / 2
+                            hidden += box[1] - 2 < at < box[3] + 2
+    return hidden

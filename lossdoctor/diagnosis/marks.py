@@ -37,7 +37,7 @@ def _epochs(run: Run) -> Iterator[Mark]:
     if length is None or length < 1 or run.step_is != "step":
         return
     total = int(round(run.last_step / length, ndigits=2))
-    stride = -(-total // MAX_EPOCHS) if total else 1
+    stride = next(m * 10**e for e in range(20) for m in (1, 2, 5) if m * 10**e * MAX_EPOCHS >= total)
     for epoch in range(stride, total + 1, stride):
         yield Mark("epoch", round(epoch * length), f"epoch {epoch}")
 

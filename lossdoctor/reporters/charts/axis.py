@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from lossdoctor.model import Diagnosis
+from lossdoctor.numerals import number
 from lossdoctor.reporters.charts.panel import Panel
 from lossdoctor.reporters.charts.width import width as width_of
 
@@ -71,6 +72,8 @@ def _round(low: float, high: float, count: int, whole: bool) -> list[float]:
 
 def step_label(step: float) -> str:
     """A step in at most four digits: 8832, 75k, 1.5M."""
+    if abs(step) >= 1e12:
+        return number(step, 2)
     for least, size, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
         if abs(step) >= least:
             return f"{step / size:.4g}{letter}"

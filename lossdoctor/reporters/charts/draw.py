@@ -23,6 +23,7 @@ SEEN = "seen"
 _LEAST_SPAN = 6.0
 _HATCHED = 0.3
 _MOST_TINTS = 40
+_TICK = 14.0
 _DASHES = {"warmup-end": (0, (6, 2, 1, 2)), "epoch": (0, (1, 3)), "resume": (0, (5, 3))}
 _EDGES: dict[Severity, Any] = {Severity.ERROR: "-", Severity.WARNING: (0, (6, 2)), Severity.NOTE: (0, (2, 2))}
 
@@ -120,7 +121,10 @@ class _Chart:
                 self.pen.line([self._x(self.panel.planned)] * 2, [0, self.room.plot], "axis", 1.4)
 
     def _axes(self) -> None:
-        for value, label in self.panel.scale.ticks():
+        found = self.panel.scale.ticks()
+        if self.room.plot < _TICK * len(found):
+            found = self.panel.scale.ticks(2) if self.panel.scale.log else found[::-2]
+        for value, label in found:
             y = self._y(value)
             self.pen.line([0, self.room.axis], [y, y], "grid", 0.8)
             self.pen.text(-6, y, label, "muted", ha="right")
@@ -138,12 +142,11 @@ class _Chart:
     def _epochs(self) -> None:
         low = -self.size.bottom - 2
         self.pen.text(-6, low, "epoch", "muted", ha="right", va="top")
-        stride = epoch_stride(self.panel, self.room.epochs, self.room.axis)
-        names = {m.step: m.label.removeprefix("epoch ") for m in self.panel.marks if m.kind == "epoch"}
-        for index, step in enumerate(self.room.epochs, 1):
+        every = epoch_stride(self.panel, self.room.epochs, self.room.axis)
+        for step, number_of in self.room.epochs:
             self.pen.line([self._x(step)] * 2, [low + 3, low - 1], "axis", 1.0, clip=False)
-            if index % stride == 0:
-                self.pen.text(self._x(step), low - 1, names[step][:6], "muted", ha="center", va="top")
+            if number_of % every == 0:
+                self.pen.text(self._x(step), low - 1, str(number_of), "muted", ha="center", va="top")
 
     def _marks(self) -> None:
         kinds = ["warmup-end", "resume", *([] if self.room.epochs else ["epoch"])] if self.size.full else []

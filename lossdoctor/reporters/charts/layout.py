@@ -62,7 +62,7 @@ class Frame:
     axis: float
     plot: float
     labels: tuple[Placed, ...]
-    epochs: tuple[int, ...]
+    epochs: tuple[tuple[int, int], ...]
     saved: tuple[int, ...]
 
 
@@ -71,7 +71,7 @@ def frame(panel: Panel, size: Size) -> Frame:
     axis = size.width - size.left - size.right
     labels = tuple(mark_labels(panel, axis)) if size.full else tuple(broken_labels(panel, axis))
     saved = tuple(sorted({*panel.steps("checkpoint"), *((panel.used,) if panel.used is not None else ())})) if size.full else ()
-    epochs = panel.steps("epoch") if size.full and len(panel.steps("epoch")) > MOST_EPOCH_LINES else ()
+    epochs = _epochs(panel) if size.full and len(panel.steps("epoch")) > MOST_EPOCH_LINES else ()
     rows = (len(panel.lanes) if size.rows else 0) + bool(saved) + bool(labels)
     below = ROW * bool(epochs)
     height = size.height + ROW * max(rows - 1, 0) + below
@@ -106,18 +106,27 @@ def _fitting(panel: Panel, axis: float, wanted: Sequence[tuple[int, float, str, 
     for _, step, text, role in sorted(wanted, key=lambda w: (w[0], w[1])):
         x = panel.share(step) * axis
         wide = width(text, bold=role == "error")
-        left = x + wide > axis + 30 and x >= wide
-        start = x - wide if left else x
-        if all(start + wide + 6 < a or start > b + 6 for a, b in taken):
-            taken.append((start, start + wide))
-            placed.append(Placed(text, x / axis, left, role))
+        for left in (False, True):
+            start = x - wide if left else x
+            free = all(start + wide + 6 < a or start > b + 6 for a, b in taken)
+            if free and start >= 0 and start + wide <= axis + 30:
+                taken.append((start, start + wide))
+                placed.append(Placed(text, x / axis, left, role))
+                break
     return placed
 
 
-def epoch_stride(panel: Panel, steps: Sequence[int], axis: float) -> int:
-    """Every how many of the epoch marks have a number that is not too close to the next one."""
-    apart = (panel.share(steps[-1]) - panel.share(steps[0])) * axis / max(len(steps) - 1, 1)
-    return next((n for n in (1, 2, 4, 5, 10) if n * apart >= 40), 20)
+def _epochs(panel: Panel) -> tuple[tuple[int, int], ...]:
+    """The step of each epoch's end with the epoch's number."""
+    named = ((m.step, m.label.rpartition(" ")[2]) for m in panel.marks if m.kind == "epoch" and panel.first <= m.step <= panel.last)
+    return tuple((step, int(name)) for step, name in named if name.isdecimal())
+
+
+def epoch_stride(panel: Panel, epochs: Sequence[tuple[int, int]], axis: float) -> int:
+    """The round number of epochs between two that are written out, so that these are not too close."""
+    (first, one), (last, other) = epochs[0], epochs[-1]
+    apart = (panel.share(last) - panel.share(first)) * axis / max(other - one, 1)
+    return next((m * 10**e for e in range(6) for m in (1, 2, 5) if m * 10**e * apart >= 36), 10**6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +163,10 @@ def end_labels(panel: Panel, axis: float, plot: float, right: float) -> list[End
 
 def short(title: str, panel_title: str) -> str:
     """The line's own part of its title: `train` of `train loss` in the chart of the loss."""
-    return title.removesuffix(panel_title).strip() or title
+    words, common = title.split(), set(panel_title.split())
+    while words and words[-1] in common:
+        words.pop()
+    return " ".join(words) or title
 
 
 def spread(heights: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0) -> list[float]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lossdoctor.numerals import number
 
 LOG_FROM = 8.0
+MOST_TICKS = 6
 _OUTLIER_REACH = 0.6
 _WORTH_CUTTING = 2.0
 _RAIL = 0.12
@@ -21,12 +22,16 @@ _LARGEST, _SMALLEST = 1e250, 1e-200
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """An axis from `low` to `high` (in shown units). A logarithmic one has a positive `low`; exact zeros have a `rail` below it."""
+    """An axis from `low` to `high` (in shown units). A logarithmic one has a positive `low`; exact zeros have a `rail` below it.
+
+    `step` lies between the round numbers of a linear one, 0 where it is to be found.
+    """
 
     low: float
     high: float
     log: bool = False
     rail: bool = False
+    step: float = 0.0
 
     def unit(self, value: float) -> float:
         """The height of a value as a share of the axis; below 0 or above 1 where the axis cuts it (at most a little, never infinite)."""
@@ -55,7 +60,7 @@ class Scale:
             tiny = min(values) < 1e-3 or max(values) >= 1e5
             rail = [(0.0, "0")] if self.rail else []
             return rail + [(v, _power(v) if tiny else number(v)) for v in values]
-        step = _step(self.low, self.high, count)
+        step = self.step or _step(self.low, self.high, count)
         first = math.ceil(self.low / step - _SAME)
         values = [(first + i) * step for i in range(math.floor(self.high / step + _SAME) - first + 1)]
         return [(v, self._label(v, step)) for v in values]
@@ -64,6 +69,8 @@ class Scale:
         """A value beside the axis: three digits in the axis' own power of ten; what is next to nothing on it is `~0`."""
         if not self.log and value and abs(value) < 0.005 * max(abs(self.low), abs(self.high)):
             return "~0"
+        if self.log and 0 < value < 1e-3:
+            return _power(value, 2)
         return number(value / 10.0**self.exponent, 3) if self.exponent else number(value, 3)
 
     def _label(self, value: float, step: float) -> str:
@@ -127,11 +134,13 @@ def _linear_scale(low: float, high: float) -> Scale:
         low, high = low - half, high + half
     elif 0 < low <= 0.25 * high:
         low = 0.0
-    step = _step(low, high, 5)
-    return Scale(math.floor(low / step + _SAME) * step, math.ceil(high / step - _SAME) * step)
+    steps = (_step(low, high, count) for count in (5, 4, 3, 2))
+    fitted = [(math.floor(low / step + _SAME), math.ceil(high / step - _SAME), step) for step in steps]
+    first, last, step = next((f for f in fitted if f[1] - f[0] < MOST_TICKS), fitted[-1])
+    return Scale(first * step, last * step, step=step)
 
 
-def _step(low: float, high: float, count: int) -> float:
+def _step(low: float, high: float, count: float) -> float:
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
     return next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
@@ -158,6 +167,6 @@ def _log_ticks(low: float, high: float, count: int) -> list[float]:
     return sorted(kept)
 
 
-def _power(value: float) -> str:
-    mantissa, exponent = f"{value:.0e}".split("e")
+def _power(value: float, digits: int = 0) -> str:
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
     return f"{mantissa}e{int(exponent)}"

@@ -359,7 +359,7 @@ def test_every_chart_of_every_sample_is_plain_svg(name: str, size: object) -> No
         text = svg.inline(panel, size, f"c{index}")
         assert text.startswith("<svg ")
         for forbidden in ("style=", "<style", "xlink", "<metadata", "<script", "<image", "http", "\n", " on"):
-            assert forbidden not in re.sub(r"<(title|desc|text)\b.*?</\1>|data-signals=\"[^\"]*\"", "", text, flags=re.DOTALL), forbidden
+            assert forbidden not in re.sub(r"<(title|desc|text)\b.*?</\1>|data-lines=\"[^\"]*\"", "", text, flags=re.DOTALL), forbidden
         ids = re.findall(r' id="([^"]+)"', text)
         assert len(ids) == len(set(ids))
         assert all(i.startswith(f"c{index}") for i in ids)

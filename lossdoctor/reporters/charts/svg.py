@@ -7,6 +7,7 @@ theme. Ids get a prefix, since matplotlib repeats its own from chart to chart.
 
 from __future__ import annotations
 
+import json
 import re
 from xml.etree import ElementTree as ET
 
@@ -16,6 +17,7 @@ from lossdoctor.reporters.charts.layout import Size, frame
 from lossdoctor.reporters.charts.palette import LIGHT
 from lossdoctor.reporters.charts.panel import Panel
 from lossdoctor.reporters.charts.pen import HALO
+from lossdoctor.reporters.signals import look
 from lossdoctor.reporters.charts.say import describe
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -73,7 +75,9 @@ def _root(panel: Panel, size: Size, labelled: str) -> dict[str, str]:
         "class": "chart",
         "data-plot": f"{size.left:g} {room.top:g} {room.axis:g} {room.plot:g}",
         "data-axis": f"{panel.first} {panel.last} {panel.axis_unit}",
-        "data-signals": "\n".join(line.signal for line in panel.lines),
+        "data-scale": "log" if panel.scale.log else "linear",
+        "data-unit": panel.axis,
+        "data-lines": json.dumps([[line.signal, line.title, line.role, look(line.signal).divisor] for line in panel.lines]),
     }
 
 

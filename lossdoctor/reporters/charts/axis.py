@@ -23,13 +23,19 @@ def extent(d: Diagnosis) -> tuple[int, int, int, int | None]:
     rows = [s for v in d.series if v.steps for s in (min(v.steps), max(v.steps))]
     if not rows:
         return 0, 1, 1, None
-    ran = max([*rows, *(m.step for m in d.marks if m.kind in {"end", "checkpoint", "resume"}), *(c.step for c in d.checkpoints)])
-    start = min(rows)
-    first = 0 if 0 <= start <= _LATE * ran else start
+    ran = max(
+        [*rows, d.steps or 0, *(m.step for m in d.marks if m.kind in {"end", "checkpoint", "resume"}), *(c.step for c in d.checkpoints)]
+    )
+    first = beginning(min(rows), ran)
     planned = max((m.step for m in d.marks if m.kind == "planned-end" and m.step > ran), default=None)
     if planned is None:
         return first, max(ran, first + 1), ran, None
     return first, planned if ran - first >= _LEAST_RUN * (planned - first) else math.ceil(ran + (ran - first) / 4), ran, planned
+
+
+def beginning(first: int, last: int) -> int:
+    """Where an axis begins: at 0, or at the first row where that is beyond a fifth of it."""
+    return 0 if 0 <= first <= _LATE * last else first
 
 
 def not_run(panel: Panel) -> str:

@@ -61,6 +61,11 @@ def constant(panel: Panel) -> float | None:
     return values.pop() if len(values) == 1 and not broken and panel.key != "loss" else None
 
 
+def may_be_log(signal: str) -> bool:
+    """Whether its readers are used to a logarithmic axis."""
+    return not any(word in signal for word in _LINEAR)
+
+
 def _family(d: Diagnosis, key: str, views: Sequence[SeriesView], columns: int) -> tuple[Panel, ...]:
     if key == "loss" and _apart(views):
         train = [v for v in views if v.signal == "train/loss"]
@@ -126,8 +131,7 @@ def scaled(panel: Panel, keep: Sequence[float], *, log: bool = True) -> Panel:
     """The panel on a scale of its own; what lies beyond becomes an arrow with its value."""
     points = [p for line in panel.lines for p in line.points]
     fixed = [panel.lowest[1]] if panel.lowest else []
-    name = panel.lines[0].signal if panel.lines else panel.key
-    may = log and not any(word in name for word in _LINEAR)
+    may = log and may_be_log(panel.lines[0].signal if panel.lines else panel.key)
     scale = scale_for([v for _, v in points], keep=[*keep, *fixed], near=[v for _, v in panel.limits], log=may)
     cut = [(s, v) for s, v in points if scale.cuts(v)]
     off = [OffScale(s, v, v > scale.high) for s, v in _loudest(cut, panel.first, panel.last)]

@@ -17,8 +17,8 @@ from lossdoctor.reporters.charts.layout import Size, frame
 from lossdoctor.reporters.charts.palette import LIGHT
 from lossdoctor.reporters.charts.panel import Panel
 from lossdoctor.reporters.charts.pen import HALO
-from lossdoctor.reporters.signals import look
 from lossdoctor.reporters.charts.say import describe
+from lossdoctor.reporters.signals import look
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _ROLES = {colour: role for role, colour in LIGHT.items()}

@@ -19,11 +19,12 @@ from lossdoctor.numerals import number
 from lossdoctor.reporters.charts import draw, svg
 from lossdoctor.reporters.charts.axis import not_run, ticks
 from lossdoctor.reporters.charts.crop import crop, zoom
-from lossdoctor.reporters.charts.layout import CROP, MAIN, NARROW, SMALL, end_labels, frame, mark_labels, spread
+from lossdoctor.reporters.charts.layout import CROP, MAIN, NARROW, SMALL, frame, mark_labels
 from lossdoctor.reporters.charts.legend import legend
 from lossdoctor.reporters.charts.palette import DARK, LIGHT, LINES, contrast
 from lossdoctor.reporters.charts.panel import Panel, linked
 from lossdoctor.reporters.charts.panels import constant, panels
+from lossdoctor.reporters.charts.places import end_labels, spread
 from lossdoctor.reporters.charts.say import NOTHING, describe, table
 from lossdoctor.reporters.charts.scale import Scale, scale_for
 from lossdoctor.reporters.charts.thin import nonfinite_runs, pieces, smooth, thin

@@ -11,12 +11,12 @@ import json
 import re
 from xml.etree import ElementTree as ET
 
-from lossdoctor.reporters.charts.draw import SEEN
 from lossdoctor.reporters.charts.draw import svg as drawn
 from lossdoctor.reporters.charts.layout import Size, frame
 from lossdoctor.reporters.charts.palette import LIGHT
 from lossdoctor.reporters.charts.panel import Panel
 from lossdoctor.reporters.charts.pen import HALO
+from lossdoctor.reporters.charts.rows import SEEN
 from lossdoctor.reporters.charts.say import describe
 from lossdoctor.reporters.signals import look
 

@@ -47,6 +47,20 @@ CONTRAST = """
 """
 
 
+OVERPRINTED = """
+[...document.querySelectorAll("svg.chart")].filter((s) => s.getBoundingClientRect().width > 0).flatMap((svg) => {
+  const edge = svg.getBoundingClientRect();
+  const texts = [...svg.querySelectorAll("text")].filter((t) => t.textContent.trim());
+  const boxes = texts.map((t) => { const b = t.getBoundingClientRect(), trim = b.height * 0.2;
+    return {words: t.textContent, left: b.left, right: b.right, top: b.top + trim, bottom: b.bottom - trim}; });
+  const outside = boxes.filter((b) => b.left < edge.left - 1 || b.right > edge.right + 1 || b.top < edge.top || b.bottom > edge.bottom);
+  const over = boxes.flatMap((a, i) => boxes.slice(i + 1)
+    .filter((b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).map((b) => `${a.words} / ${b.words}`));
+  return [...outside.map((b) => `outside: ${b.words}`), ...over].map((w) => `${svg.querySelector("title").textContent}: ${w}`);
+})
+"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chromium]:
     program = find()
@@ -245,6 +259,13 @@ def test_no_text_of_a_chart_is_smaller_than_eleven_pixels(browser: Chromium, pag
     )
     assert len(sizes) > 20
     assert min(sizes) >= (11 if width > 380 else 10)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", [n for n in SHOWN if n not in {"extremes", "hostile"}])
+def test_no_text_of_a_chart_overprints_another_or_leaves_it(browser: Chromium, page: Callable[[str], Path], name: str, width: int) -> None:
+    browser.open(page(name), width=width)
+    assert browser.evaluate(OVERPRINTED) == []
 
 
 @pytest.mark.parametrize("name", ["hockey-stick", "plateau", "memory", "reinforcement", "healthy", "short", "nan-loss"])

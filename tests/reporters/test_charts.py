@@ -338,6 +338,12 @@ def test_ticks_cover_the_range_and_share_one_notation(numbers: list[float]) -> N
         assert not any("e" in label for _, label in found)
 
 
+def test_a_range_below_the_digits_of_an_axis_is_drawn_flat() -> None:
+    scale = scale_for([1.22425592, 1.22425597, 1.22425594])
+    assert max(len(label) for _, label in scale.ticks()) <= 5
+    assert scale.unit(1.22425597) - scale.unit(1.22425592) < 1e-6
+
+
 def test_zeros_below_a_wide_range_have_a_rail_of_their_own() -> None:
     scale = scale_for([0.0, 0.0, 1e-5, 0.002, 0.2, 0.15])
     assert scale.log

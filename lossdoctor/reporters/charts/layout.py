@@ -37,7 +37,7 @@ MAIN = Size(892, 224, full=True, seen=True)
 NARROW = Size(352, 250, left=48, right=64, full=True, seen=True)
 TWIN = Size(892, 130, rows=False)
 NARROW_TWIN = Size(352, 150, left=48, right=64, rows=False)
-SMALL = Size(284, 164, left=44, right=60)
+SMALL = Size(284, 164, left=48, right=60)
 CROP = Size(332, 190, left=48, right=62, seen=True)
 
 

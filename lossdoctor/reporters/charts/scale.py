@@ -17,6 +17,7 @@ _OUTLIER_REACH = 0.6
 _WORTH_CUTTING = 2.0
 _RAIL = 0.12
 _SAME = 1e-9
+_FLAT = 1e-4  # a range below this share of its values needs more digits than an axis has room for
 _LARGEST, _SMALLEST = 1e250, 1e-200
 
 
@@ -129,7 +130,7 @@ def _robust(ordered: Sequence[float]) -> tuple[float, float]:
 
 
 def _linear_scale(low: float, high: float) -> Scale:
-    if high - low <= 1e-12 * max(abs(low), abs(high)):
+    if high - low <= _FLAT * max(abs(low), abs(high)):
         half = 0.5 * abs(high) or 1.0
         low, high = low - half, high + half
     elif 0 < low <= 0.25 * high:

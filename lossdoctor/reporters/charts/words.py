@@ -71,6 +71,7 @@ def _lowest(c: Canvas, taken: list[Box]) -> None:
 
 
 def _apart(value: float, panel: Panel) -> str:
-    """The lowest value with as many digits as tell it from the last one."""
+    """The lowest value in the axis' power of ten, with as many digits as tell it from the last one."""
     last = next((line.points[-1][1] for line in panel.lines if line.signal == "eval/loss" and line.points), value)
+    value, last = (v / 10.0**panel.scale.exponent for v in (value, last))
     return next((said for n in (3, 4, 5, 6) if (said := number(value, n)) != number(last, n)), number(value, 3))

@@ -110,7 +110,8 @@
 
     const readout = document.createElement("p");
     readout.className = "readout quiet";
-    const hint = figure.classList.contains("main") ? "Point at the chart to read it, drag to zoom." : "";
+    const told = matchMedia("(pointer: coarse)").matches ? "Touch the chart to read it." : "Point at the chart to read it, drag to zoom.";
+    const hint = figure.classList.contains("main") ? told : "";
     readout.textContent = hint;
     const under = document.createElement("div");
     under.className = "under";

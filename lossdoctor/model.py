@@ -346,7 +346,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The result for one run: everything that any report shows."""
+    """The result for one run: everything that any report shows. `unit` names what the axis counts: step, epoch, log call."""
 
     name: str
     path: str

@@ -43,7 +43,7 @@ def _epochs(run: Run) -> Iterator[Mark]:
         return
     named = bool((rows.epochs == np.floor(rows.epochs)).all())
     total = int(rows.epochs[-1])
-    stride = max(1, -(-total // MAX_EPOCHS))
+    stride = next(m * 10**e for e in range(20) for m in (1, 2, 5) if m * 10**e * MAX_EPOCHS >= total)
     for epoch in range(stride, total + 1, stride):
         row = int(np.searchsorted(rows.epochs, epoch))
         if row or rows.epochs[0] == epoch:

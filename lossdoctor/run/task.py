@@ -59,8 +59,10 @@ def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
     if any(name in {"eval/wer", "eval/cer"} for name in names):
         return SPEECH
     kind = " ".join(str(settings[key].value) for key in ("architectures", "model_type", "task_type") if key in settings).lower()
-    if "classification" in kind or _ADAPTED_CLASSES.search(kind) or (
-        "num_labels" in settings and not any(word in kind for word in ("causallm", "lmhead", "conditionalgeneration"))
+    if (
+        "classification" in kind
+        or _ADAPTED_CLASSES.search(kind)
+        or ("num_labels" in settings and not any(word in kind for word in ("causallm", "lmhead", "conditionalgeneration")))
     ):
         return CLASSIFICATION
     if any(word in kind for word in ("causallm", "lmhead", "maskedlm")) or "lora_r" in settings or any(map(_OF_LANGUAGE.search, names)):

@@ -83,7 +83,7 @@ def test_a_bad_one_names_its_findings_but_not_those_that_they_explain() -> None:
 def test_where_the_headline_is_the_finding_the_row_only_leads_to_it() -> None:
     d = plateau()
     d = replace(d, headline=d.findings[0].message)
-    assert strip(render([d], "html"))[1] == "▲ bad learning A: Plateau at a high loss"
+    assert strip(render([d], "html"))[0] == "▲ bad learning A: Plateau at a high loss"
     assert "| **learning** | A. Plateau at a high loss |" in render([d], "md")
     for form in ("text", "md", "html"):
         above = render([d], form).partition("The curves")[0].partition("### Impact")[0]
@@ -93,7 +93,7 @@ def test_where_the_headline_is_the_finding_the_row_only_leads_to_it() -> None:
 def test_a_warning_is_not_shown_as_an_error() -> None:
     assert ("warning", "learning") in [row[:2] for row in rows(plateau())]
     assert "▲ bad      learning" in render([plateau()], "text")
-    assert "▲ bad learning" in strip(render([plateau()], "html"))[1]
+    assert "▲ bad learning" in strip(render([plateau()], "html"))[0]
     assert "| ⚠️ bad | **learning** |" in render([plateau()], "md")
 
 
@@ -171,8 +171,8 @@ def test_a_run_without_a_verdict_says_what_was_seen_what_is_missing_and_how_to_l
     ]
     assert heading(steps) == LOG_NEXT
     assert "### What to log next time" in render([d], "md")
-    page = cell_text(render([d], "html").partition("The curves</h2>")[0])
-    assert page.index("Use checkpoint-50 (whole).") < page.index("Vital signs") < page.index("What to log next time")
+    page = cell_text(render([d], "html").partition("<details><summary><strong>8 vital signs")[0])
+    assert page.index("Use checkpoint-50 (whole).") < page.index("What to log next time") < page.index("Vital signs")
     assert page.count("eval_steps=0.05") == 1
     assert page.count("torch.cuda.memory_allocated()") == 1
 
@@ -217,20 +217,21 @@ def test_a_healthy_run_without_a_checkpoint_is_not_blamed_for_it() -> None:
 def test_the_page_tells_them_by_glyph_word_and_sentence_and_leads_to_the_card() -> None:
     page = render([memory()], "html")
     found = strip(page)
-    assert found[0] == "✓ good finite numbers, plausible level, learning, kept its gains, steady"
-    assert found[2].startswith("✗ bad complete The process died at step 900")
-    assert found[3].endswith("A: CUDA ran out of memory B: Throughput fell to a third")
+    assert found[-1] == "✓ good finite numbers, plausible level, learning, kept its gains, steady"
+    assert [row.split()[1] for row in found] == ["bad", "bad", "unknown", "good"]
+    assert found[0].startswith("✗ bad complete The process died at step 900")
+    assert found[1].endswith("A: CUDA ran out of memory B: Throughput fell to a third")
     section = re.search(r'<section class="vitals".*?</section>', page, re.DOTALL)[0]
     targets = re.findall(r'href="#([^"]+)"', section)
     assert targets == ["out-of-memory", "out-of-memory", "throughput-drop"]
     assert all('<section class="card' in page and f'id="{target}"' in page for target in targets)
 
 
-def test_a_finding_inside_another_card_is_reached_through_it() -> None:
+def test_every_error_and_warning_has_a_card_of_its_own_even_where_another_explains_it() -> None:
     d = nan_loss()
     d = replace(d, vitals=vitals({"finite": (d.findings[0],), "steady": (d.findings[1],)}))
     section = re.search(r'<section class="vitals".*?</section>', render([d], "html"), re.DOTALL)[0]
-    assert re.findall(r'href="#([^"]+)">([AB]):', section) == [("nan-loss", "A"), ("nan-loss", "B")]
+    assert re.findall(r'href="#([^"]+)">([AB]):', section) == [("nan-loss", "A"), ("exploding-gradients", "B")]
 
 
 def test_every_sentence_and_number_is_on_the_page_of_one_run() -> None:

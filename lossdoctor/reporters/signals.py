@@ -28,12 +28,12 @@ _LOOKS = {
     "perf/samples_per_second": Look("throughput", "samples/s"),
     "perf/step_seconds": Look("step time", "s"),
     "perf/mfu": Look("MFU"),
-    "host/memory": Look("host memory", "GB", 1e9),
-    "process/memory": Look("process RAM", "GB", 1e9),
+    "host/memory": Look("host memory", "GiB", float(1 << 30)),
+    "process/memory": Look("process RAM", "GiB", float(1 << 30)),
 }
 _GPU = re.compile(r"gpu/(\d+)/(memory|memory_utilization|utilization|temperature)")
 _GPU_LOOKS = {
-    "memory": Look("memory", "GB", 1e9),
+    "memory": Look("memory", "GiB", float(1 << 30)),
     "memory_utilization": Look("memory use", "%"),
     "utilization": Look("utilization", "%"),
     "temperature": Look("temperature", "°C"),
@@ -58,8 +58,8 @@ def family(signal: str) -> str:
     return f"gpu/{gpu[2]}" if gpu else signal
 
 
-def amount(signal: str, value: float, digits: int = 3) -> str:
-    """A value of a signal in its unit: `41 GB`, `3150 tokens/s`, `0.37`."""
+def amount(signal: str, value: float, digits: int = 4) -> str:
+    """A value of a signal in its unit: `41.2 GiB`, `3150 tokens/s`, `0.37`."""
     shown = look(signal)
     text = number(value / shown.divisor, digits)
     return f"{text} {shown.unit}" if shown.unit else text

@@ -161,7 +161,7 @@ def test_without_scripts_and_under_jenkins_policy_the_report_is_still_read(brows
         shown = " ".join(strings[i] for i in document["layout"]["text"] if i >= 0)
         assert "Overfitting after epoch 1" in shown
         assert "num_train_epochs=1" in shown
-        assert "lowest 1.05 at 400" in shown
+        assert "lowest 1.051 at 400" in shown
         fills = {strings[style[0]] for style in document["layout"]["styles"] if style}
         assert {"rgb(255, 255, 255)", "rgb(31, 35, 40)"} <= fills
 

@@ -121,7 +121,7 @@ def test_charts_share_the_step_axis_and_gpus_share_a_chart() -> None:
     assert [p.key for p in drawn] == ["gpu/memory", "loss", "perf/tokens_per_second"]
     assert {(p.first, p.last) for p in drawn} == {(0, 900)}
     assert [line.title for line in drawn[0].lines] == ["GPU 0 memory", "GPU 1 memory"]
-    assert drawn[0].unit == "GB"
+    assert drawn[0].unit == "GiB"
     assert [p.used for p in drawn] == [800, None, None]
 
 

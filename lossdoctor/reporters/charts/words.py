@@ -31,7 +31,7 @@ def _ends(c: Canvas, taken: list[Box]) -> None:
 
 def _limit_labels(c: Canvas, taken: list[Box]) -> None:
     for name, value in c.limits:
-        words, y = f"{name} {number(value, 3)}", c.y(value)
+        words, y = f"{name} {number(value)}", c.y(value)
         wide = width(words, bold=True) + 6
         tries = [c.room.axis * i / 12 for i in range(12) if c.room.axis * i / 12 + wide < c.room.axis] or [0.0]
         boxes: list[Box] = [(x + 3, y - 7, x + wide, y + 7) for x in tries]
@@ -74,4 +74,4 @@ def _apart(value: float, panel: Panel) -> str:
     """The lowest value in the axis' power of ten, with as many digits as tell it from the last one."""
     last = next((line.points[-1][1] for line in panel.lines if line.signal == "eval/loss" and line.points), value)
     value, last = (v / 10.0**panel.scale.exponent for v in (value, last))
-    return next((said for n in (3, 4, 5, 6) if (said := number(value, n)) != number(last, n)), number(value, 3))
+    return next((said for n in (4, 5, 6) if (said := number(value, n)) != number(last, n)), number(value))

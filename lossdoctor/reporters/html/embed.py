@@ -44,6 +44,6 @@ def _thinned(view: SeriesView, points: int, keep: set[int]) -> SeriesView:
         missing = sorted({missing[0], missing[-1], *(missing[int(i * stride)] for i in range(points // 3))})
     if finite:
         finite = thin(finite, max(points // 2, 4), finite[0][0], max(s for s, _ in finite), keep)
-    chosen = [(s, float(f"{v:.5g}")) for s, v in finite]
+    chosen = [(s, float(f"{v:.7g}")) for s, v in finite]
     rows: list[tuple[int, float | None]] = sorted([*chosen, *((s, None) for s in missing)], key=lambda row: row[0])
     return replace(view, steps=tuple(s for s, _ in rows), values=tuple(v for _, v in rows), nonfinite=tuple(missing))

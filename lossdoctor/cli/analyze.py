@@ -57,7 +57,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Paths analysed at the same time."),
     click.option("--stable", is_flag=True, hidden=True, help="No versions, six digits: for committed reports."),
     click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True),
-    click.option("-q", "--quiet", is_flag=True, help="Only the verdict, the vital signs in a line, and what to use."),
+    click.option("-q", "--quiet", is_flag=True, help="A line for each run that does not pass, and the count."),
     click.option("-v", "--verbose", is_flag=True, help="Also every vital sign in full, what was not evaluated, and how to log it."),
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ from lossdoctor.errors import UsageError
 @click.option("-f", "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What goes to stdout.")
 @click.option("-o", "--output", "outputs", multiple=True, metavar="[FORMAT:]FILE", help="Write a report. Repeatable.")
 @click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True)
-@click.option("-q", "--quiet", is_flag=True, help="Only the verdict, the vital signs in a line, and what to use.")
+@click.option("-q", "--quiet", is_flag=True, help="A line for each run that does not pass, and the count.")
 @click.option("-v", "--verbose", is_flag=True, help="Also every vital sign in full, what was not evaluated, and how to log it.")
 @click.pass_context
 def command(ctx: click.Context, /, *, report: Path, form: str, outputs: tuple[str, ...], color: str, quiet: bool, verbose: bool) -> None:

@@ -9,11 +9,12 @@ from lossdoctor.model import Diagnosis, Loss, State, Verdict
 from lossdoctor.reporters import wording
 from lossdoctor.reporters.advice import DO_NOW, Group, decision, groups, heading, next_steps
 from lossdoctor.reporters.options import Options
+from lossdoctor.reporters.overview import chosen
 from lossdoctor.reporters.prepare import prepare
 from lossdoctor.reporters.signals import look
 from lossdoctor.reporters.signs import Sign, beside, seen, signs
 from lossdoctor.reporters.sparkline import sparkline
-from lossdoctor.reporters.terminal.curves import chosen, ends
+from lossdoctor.reporters.terminal.curves import ends
 from lossdoctor.reporters.timeline import timeline
 from lossdoctor.reporters.wording import sentence
 

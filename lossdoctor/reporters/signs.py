@@ -62,14 +62,6 @@ def beside(rows: tuple[Sign, ...], steps: Iterable[NextStep]) -> tuple[Sign, ...
     return tuple(replace(row, wanted="") if step_title(row.wanted) in said else row for row in rows)
 
 
-def states(diagnosis: Diagnosis) -> str:
-    """All of them in a few words: `bad: generalises; unknown: machine; good: 6 of 8`."""
-    named = [(state, [v.title for v in diagnosis.vitals if v.state is state]) for state in (State.BAD, State.UNKNOWN)]
-    said = [f"{state.value}: {', '.join(titles)}" for state, titles in named if titles]
-    good = sum(vital.state is State.GOOD for vital in diagnosis.vitals)
-    return "; ".join([*said, f"good: {good} of {len(diagnosis.vitals)}"])
-
-
 def seen(diagnosis: Diagnosis) -> str:
     """What a healthy verdict rests on, and what it leaves open."""
     good = sum(vital.state is State.GOOD for vital in diagnosis.vitals)

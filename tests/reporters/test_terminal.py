@@ -68,8 +68,10 @@ def test_what_is_explained_is_grouped_and_not_told_twice() -> None:
 
 def test_quiet_is_the_verdict_and_verbose_says_what_to_log() -> None:
     quiet = render([hockey_stick()], "text", verbosity=-1)
-    assert "FAIL" in quiet
-    assert "train loss" not in quiet
+    assert quiet.splitlines()[0] == "1 run: 1 fail"
+    assert quiet.splitlines()[2].split()[1:4] == ["fail", "llama-7b-lora-v1", "hockey-stick"]
+    assert len(quiet.splitlines()) == 3
+    assert render([ALL["healthy"]()], "text", verbosity=-1) == "1 run: 1 pass\n"
     loud = render([hockey_stick()], "text", verbosity=1)
     assert "max_memory_allocated" in loud
     assert "max_memory_allocated" not in render([hockey_stick()], "text")
@@ -80,10 +82,30 @@ def test_damage_is_named_and_a_healthy_run_is_told_its_limits() -> None:
     assert "Curves cannot show silent bugs" in render([ALL["healthy"]()], "text")
 
 
-def test_many_runs_end_in_a_table_worst_first() -> None:
+def test_many_runs_are_a_table_worst_first() -> None:
     lines = render(many(7), "text").splitlines()
-    at = lines.index("7 runs: 4 fail, 1 inconclusive, 1 warn, 1 pass")
-    assert [line.split()[1] for line in lines[at + 1 :]] == ["fail"] * 4 + ["inconclusive", "warn", "pass"]
+    assert lines[0] == "7 runs: 4 fail, 1 inconclusive, 1 warn, 1 pass"
+    assert lines[1].split() == ["verdict", "run", "findings", "best", "eval", "curve"]
+    assert [line.split()[1] for line in lines[2:9]] == ["fail"] * 4 + ["inconclusive", "warn", "pass"]
+    assert lines[9:] == ["", "Each run in full: -v, or name its path alone."]
+    assert all(cells(line) <= 80 for line in lines)
+
+
+def test_few_runs_and_verbose_ones_are_told_in_full_below_the_table() -> None:
+    for count, verbosity in ((2, 0), (7, 1)):
+        table, rest = render(many(count), "text", verbosity=verbosity).split("\n\n", 1)
+        assert table.startswith(f"{count} runs: ")
+        assert all(run.name in rest for run in many(count))
+        assert "Each run in full" not in rest
+
+
+def test_a_wide_terminal_shows_names_whole_and_the_headline() -> None:
+    long = replace(hockey_stick(), name="run-with-a-very-long-name-that-tells-what-was-tried-in-it")
+    for width, whole in ((80, False), (200, True)):
+        line = render([long, ALL["healthy"]()], "text", width=width).splitlines()[2]
+        assert (long.name in line) is whole
+        assert (long.headline[:40] in line) is whole
+        assert cells(line) <= width
 
 
 def test_concise_is_one_line_a_finding() -> None:
@@ -125,7 +147,7 @@ def test_colour_follows_the_environment(terminal: bool, environ: dict[str, str],
 
 def test_width_and_encoding_follow_the_console() -> None:
     assert detect(Stream(False, "utf-8"), {"COLUMNS": "100"}) == {"width": 100, "colour": False, "unicode": True}
-    assert detect(Stream(False, "UTF8"), {"COLUMNS": "1000000"})["width"] == 120
+    assert detect(Stream(False, "UTF8"), {"COLUMNS": "1000000"})["width"] == 200
     assert detect(Stream(False, "cp1252"), {"COLUMNS": "abc"}) == {"width": 80, "colour": False, "unicode": False}
     assert detect(Stream(False, "ascii"), {"COLUMNS": "5"})["width"] == 40
 

@@ -142,8 +142,8 @@ def test_verbose_tells_every_sentence_and_quiet_a_single_line() -> None:
     assert "torch.cuda.memory_allocated()" in loud
     assert "torch.cuda.memory_allocated()" not in render([hockey_stick()], "text")
     quiet = render([hockey_stick()], "text", verbosity=-1)
-    assert "vital signs  bad: generalises; unknown: machine; good: 6 of 8" in quiet
-    assert "✓ good" not in quiet
+    assert len(quiet.splitlines()) == 3
+    assert "good" not in quiet
 
 
 def test_colour_is_never_the_only_sign() -> None:

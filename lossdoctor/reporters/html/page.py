@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from lossdoctor.model import Diagnosis, Loss, SeriesView
+from lossdoctor.model import Diagnosis, Loss
 from lossdoctor.reporters.advice import NextStep, decision, heading, next_steps, used_step
 from lossdoctor.reporters.charts.layout import MAIN, NARROW, NARROW_TWIN, SMALL, TWIN
 from lossdoctor.reporters.charts.legend import legend
@@ -14,9 +14,9 @@ from lossdoctor.reporters.charts.panels import constant, panels, worth_drawing
 from lossdoctor.reporters.html.budget import Budget
 from lossdoctor.reporters.html.cards import Card, anchors, cards
 from lossdoctor.reporters.html.chart import Chart, chart
+from lossdoctor.reporters.overview import best_eval
 from lossdoctor.reporters.signals import amount
 from lossdoctor.reporters.signs import Sign, beside, signs
-from lossdoctor.reporters.terminal.curves import chosen
 from lossdoctor.reporters.timeline import Moment, timeline
 
 _SECTIONS = (
@@ -111,16 +111,3 @@ def _grave_first(rows: tuple[Sign, ...]) -> tuple[Sign, ...]:
         return tuple(grave)
     together = replace(good[0], vitals=tuple(v for row in good for v in row.vitals), says="", wanted="")
     return (*grave, together)
-
-
-def best_eval(d: Diagnosis) -> str:
-    """The lowest eval loss for the index, a dash where none was logged."""
-    known = [v for view in d.series if view.signal == "eval/loss" for v in view.values if v is not None]
-    return amount("eval/loss", min(known)) if known else "-"
-
-
-def telling(d: Diagnosis) -> SeriesView | None:
-    """The one curve for the index: the first signal of the first loud finding, else the eval loss, else the first of the terminal's."""
-    known = {v.signal: v for v in d.series if v.steps}
-    wanted = [*(s for f in d.loud for s in f.signals), "eval/loss", *(v.signal for v in chosen(d))]
-    return next((known[s] for s in wanted if s in known), None)

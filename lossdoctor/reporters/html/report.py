@@ -18,9 +18,10 @@ from lossdoctor.reporters.advice import setting_code
 from lossdoctor.reporters.charts.palette import DARK, LIGHT
 from lossdoctor.reporters.html.budget import TABLE_ONLY_ABOVE, Budget, budgets_for, most_bytes
 from lossdoctor.reporters.html.embed import embedded
-from lossdoctor.reporters.html.page import best_eval, run_page, telling
+from lossdoctor.reporters.html.page import run_page
 from lossdoctor.reporters.json_report import EMBEDDED_ID
 from lossdoctor.reporters.options import Options
+from lossdoctor.reporters.overview import best_eval, telling
 from lossdoctor.reporters.prepare import prepare
 from lossdoctor.reporters.redact import redact
 from lossdoctor.reporters.safe_text import clean

@@ -10,7 +10,8 @@ from typing import TextIO
 
 from lossdoctor.model import Severity, Verdict
 
-NARROWEST, WIDEST = 40, 120
+NARROWEST, WIDEST = 40, 200
+GLYPHS = {Verdict.FAIL: "✗", Verdict.WARN: "▲", Verdict.PASS: "✓", Verdict.INCONCLUSIVE: "?"}
 
 _COLOURS = {"red": "31", "yellow": "33", "green": "32", "cyan": "36", "bold": "1", "dim": "2"}
 VERDICT_STYLE = {Verdict.FAIL: "red", Verdict.WARN: "yellow", Verdict.PASS: "green", Verdict.INCONCLUSIVE: "cyan"}

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from lossdoctor.model import Diagnosis, SeriesView
 from lossdoctor.reporters.advice import groups
 from lossdoctor.reporters.options import Options
+from lossdoctor.reporters.overview import chosen
 from lossdoctor.reporters.signals import amount, look
 from lossdoctor.reporters.sparkline import carets, sparkline
 from lossdoctor.reporters.terminal.console import ascii_only, cells, paint
 
-MOST_CURVES = 4
 _LABEL = 16
 _NARROWEST = 12
-_OF_A_POLICY = ("reward", "kl")
 
 
 def curves(d: Diagnosis, options: Options) -> Iterator[str]:
@@ -43,15 +42,6 @@ def curves(d: Diagnosis, options: Options) -> Iterator[str]:
     gap = max(width - len(left) - len(right), 1)
     axis = "step".ljust(_LABEL - 2) + left + " " * gap + right
     yield f"  {paint(axis, 'dim', colour=options.colour)}"
-
-
-def chosen(d: Diagnosis) -> tuple[SeriesView, ...]:
-    """Train and eval loss first (in reinforcement learning reward and KL), then the signals of the loud findings; at most four."""
-    known = {view.signal: view for view in d.series if view.steps}
-    first = _OF_A_POLICY if d.task == "rl" and known.keys() & set(_OF_A_POLICY) else ("train/loss", "eval/loss")
-    wanted = [*first, *(signal for f in d.loud for signal in f.signals)]
-    picked = list(dict.fromkeys(signal for signal in wanted if signal in known)) or list(known)[:2]
-    return tuple(known[signal] for signal in picked[:MOST_CURVES])
 
 
 def ends(view: SeriesView, room: int = 60) -> str:

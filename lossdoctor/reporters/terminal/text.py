@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from lossdoctor.model import Diagnosis, Finding, Loss, RuleNote, Severity, Verdict
 from lossdoctor.reporters import wording
 from lossdoctor.reporters.advice import Group, decision, first_fix, groups, next_steps
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.prepare import prepare
-from lossdoctor.reporters.signs import states
-from lossdoctor.reporters.terminal.console import SEVERITY_STYLE, VERDICT_STYLE, ascii_only, cells, fold, paint
+from lossdoctor.reporters.terminal.console import GLYPHS, SEVERITY_STYLE, VERDICT_STYLE, ascii_only, cells, fold, paint
 from lossdoctor.reporters.terminal.curves import curves
+from lossdoctor.reporters.terminal.table import table
 from lossdoctor.reporters.terminal.vitals import vitals
 
-GLYPHS = {Verdict.FAIL: "✗", Verdict.WARN: "▲", Verdict.PASS: "✓", Verdict.INCONCLUSIVE: "?"}
+READABLE, FEW = 120, 3  # columns of a line that is read easily; runs that are told in full
 MARKS = {Severity.ERROR: "✗", Severity.WARNING: "▲", Severity.NOTE: "●"}
 
 
 def text(diagnoses: Sequence[Diagnosis], options: Options) -> str:
-    """All runs below each other; a table of the verdicts at the end where there is more than one."""
+    """One run in full. Of many the table first, then each in full where they are few or the reader wants all; quietly, the table alone,
+    without those that pass."""
     prepared = [prepare(d, stable=options.stable) for d in diagnoses]
-    blocks = ["\n".join(_run(d, options)) for d in prepared]
-    if len(prepared) > 1:
-        blocks.append("\n".join(_summary(prepared, options)))
+    prose = replace(options, width=min(options.width, READABLE))
+    blocks = []
+    if len(prepared) > 1 or options.verbosity < 0:
+        shown = [v for v in wording.VERDICT_ORDER if options.verbosity >= 0 or v is not Verdict.PASS]
+        blocks.append("\n".join(table(prepared, options, shown)))
+    if options.verbosity > 0 or (options.verbosity == 0 and len(prepared) <= FEW):
+        blocks += ["\n".join(_run(d, prose)) for d in prepared]
+    elif options.verbosity == 0:
+        blocks.append("\n".join(_wrapped("Each run in full: -v, or name its path alone.", "", prose)))
     whole = "\n\n".join(blocks) + "\n"
     return whole if options.unicode else ascii_only(whole)
 
@@ -42,10 +49,6 @@ def _run(d: Diagnosis, options: Options) -> Iterator[str]:
         yield from (dim(line) for line in _wrapped(head, "  ", options))
     yield ""
     yield from _verdict(d, options)
-    if options.verbosity < 0:
-        if d.vitals:
-            yield from _labelled("vital signs", states(d), options)
-        return
     if d.vitals:
         yield from ("", *vitals(d, options))
     drawn = list(curves(d, options))
@@ -173,24 +176,6 @@ def _details(d: Diagnosis, options: Options) -> Iterator[str]:
         yield from _labelled("read", says + (f": {note.remark}" if note.remark else ""), options)
     for remark in d.notes:
         yield from _labelled("note", remark, options)
-
-
-def _summary(diagnoses: Sequence[Diagnosis], options: Options) -> Iterator[str]:
-    counts = Counter(d.verdict for d in diagnoses)
-    said = ", ".join(f"{counts[v]} {v.value}" for v in wording.VERDICT_ORDER if counts[v])
-    yield paint(f"{len(diagnoses)} runs: {said}", "bold", colour=options.colour)
-    if options.verbosity < 0:
-        return
-    room = min(max(cells(d.name) for d in diagnoses), 32)
-    ordered = sorted(diagnoses, key=lambda d: wording.VERDICT_ORDER.index(d.verdict))
-    for d in ordered:
-        glyph = paint(f"{GLYPHS[d.verdict]} {d.verdict.value:<12}", VERDICT_STYLE[d.verdict], colour=options.colour)
-        name = d.name if cells(d.name) <= room else d.name[: room - 3] + "..."
-        yield f"{glyph} {name}{' ' * max(room - cells(name), 0)}  {_cut(d.headline, options.width - room - 17)}"
-
-
-def _cut(line: str, room: int) -> str:
-    return line if cells(line) <= room else line[: max(room - 3, 8)].rstrip() + "..."
 
 
 def _labelled(label: str, says: str, options: Options) -> Iterator[str]:

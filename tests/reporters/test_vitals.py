@@ -16,7 +16,7 @@ from lossdoctor.reporters import json_report, render
 from lossdoctor.reporters.advice import DO_NOW, LOG_NEXT, heading, next_steps
 from lossdoctor.reporters.notebook import to_frame, vitals_frame
 from lossdoctor.reporters.prepare import prepare
-from lossdoctor.reporters.signs import beside, seen, signs, states
+from lossdoctor.reporters.signs import beside, seen, signs
 from lossdoctor.reporters.wording import unbroken
 
 from .samples import ALL, HOSTILE, SEEN, TITLES, healthy, hockey_stick, many, memory, nan_loss, no_data, plateau, short, vitals
@@ -351,10 +351,6 @@ def test_the_notebook_has_a_frame_of_the_questions_and_the_findings_name_theirs(
     assert len(empty) == 0
     assert (empty.dtypes == frame.dtypes).all()
 
-
-def test_states_in_a_few_words() -> None:
-    assert states(healthy()) == "unknown: machine; good: 7 of 8"
-    assert states(replace(healthy(), vitals=vitals())) == "good: 8 of 8"
 
 
 def only(hostile: str) -> Diagnosis:

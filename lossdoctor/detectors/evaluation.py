@@ -8,6 +8,7 @@ from lossdoctor.detectors.curve import spoiled
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.run.cadence import eval_every
 from lossdoctor.shapes.curve import loss_curve, named_curve
 from lossdoctor.vitals.change import SURE, metric_changes
 
@@ -65,7 +66,7 @@ def eval_missing(run: Run) -> Evidence | None:
     """No eval loss and no eval metric at all."""
     if _evaluations(run)[1]:
         return None
-    return Evidence({"last_step": run.last_step, "suggested": _suggested(run)}, (), None, (), margin=2)
+    return Evidence({"last_step": run.last_step, "suggested": eval_every(run)}, (), None, (), margin=2)
 
 
 def eval_sparse(run: Run, *, least: int) -> Evidence | Skip | None:
@@ -75,7 +76,7 @@ def eval_sparse(run: Run, *, least: int) -> Evidence | Skip | None:
         return Skip("nothing was evaluated", "eval_strategy='steps', eval_steps=...")
     if evals >= least or run.last_step < 2 * least:
         return None
-    numbers: dict[str, Scalar] = {"evals": evals, "last_step": run.last_step, "suggested": _suggested(run)}
+    numbers: dict[str, Scalar] = {"evals": evals, "last_step": run.last_step, "suggested": eval_every(run)}
     return Evidence(numbers, (told,), margin=least / evals)
 
 
@@ -83,9 +84,3 @@ def _evaluations(run: Run) -> tuple[str, int]:
     """How often the run was evaluated: the signal that was logged at most steps, and how many; how fast evaluations run is none of them."""
     told = [name for name in run.signals if name.startswith("eval/") and not name.endswith(("runtime", "per_second"))]
     return max(((name, len(np.unique(run.signals[name].steps))) for name in told), key=lambda pair: pair[1], default=("", 0))
-
-
-def _suggested(run: Run) -> int:
-    """Every 5-10 % of the steps; 50-100 steps where the run has under 1000."""
-    steps = run.planned_steps or run.last_step
-    return max(1, min(round(steps / 15), 100) if steps < 1000 else round(steps / 15))

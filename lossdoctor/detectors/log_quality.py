@@ -8,6 +8,7 @@ from lossdoctor.detectors.curve import beyond
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
+from lossdoctor.run.cadence import eval_every, log_every
 
 _WANTED = {
     tasks.RL: ("reward", "reward_std", "kl"),
@@ -44,7 +45,7 @@ def sparse_logging(run: Run, *, least: int) -> Evidence | Skip | None:
         return None
     numbers: dict[str, Scalar] = {
         "rows": rows, "every": round(run.last_step / max(rows, 1)), "last_step": run.last_step,
-        "suggested": max(1, round(run.last_step / 200)),
+        "suggested": log_every(run),
     }  # fmt: skip
     return Evidence(numbers, (main.name,), None, (), margin=least / max(rows, 1))
 
@@ -96,7 +97,7 @@ def eval_never(run: Run) -> Evidence | Skip | None:
         return None
     if any(name.startswith("eval/") and len(signal) > 1 for name, signal in run.signals.items()):
         return None
-    numbers: dict[str, Scalar] = {"eval_steps": every, "plan": plan, "suggested": max(1, round(plan / 15))}
+    numbers: dict[str, Scalar] = {"eval_steps": every, "plan": plan, "suggested": eval_every(run)}
     return Evidence(numbers, (), None, (), margin=every / plan)
 
 

@@ -193,6 +193,7 @@ class Fix:
     """One change, computed from this run's own value, and what must change together with it.
 
     `style` is how the run's tool is configured: `python` (keyword arguments), `yaml`, or `words` where no such setting is known.
+    `waits_for` is the title of the finding that decides on the setting first; then nothing is proposed yet.
     """
 
     setting: str
@@ -201,6 +202,7 @@ class Fix:
     why: str
     together: tuple[Change, ...] = ()
     style: str = "python"
+    waits_for: str = ""
 
     @property
     def changes(self) -> tuple[Change, ...]:

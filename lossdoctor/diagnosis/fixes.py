@@ -103,7 +103,7 @@ def _scaled(rule: ChangeRule, current: Scalar, facts: Mapping[str, Scalar]) -> S
     if current is None:
         return f"your value {'/' if rule.operation == 'divide' else 'x'} {number(rule.by)}"
     value = current / rule.by if rule.operation == "divide" else current * rule.by
-    most = facts.get("lr_usual_most") if rule.setting == "learning_rate" and value > current else None
+    most = facts.get("lr_usual_most") if rule.setting == "learning_rate" else None
     return _capped(rule, min(value, most) if isinstance(most, float) else value)
 
 
@@ -145,7 +145,7 @@ def settled(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         fixes = tuple(_after(fix, decided) for fix in finding.fixes)
         done.append(replace(finding, fixes=_once(fixes)))
         for fix in fixes:
-            for change in fix.changes:
+            for change in fix.changes if not fix.waits_for else ():
                 decided.setdefault(_thing(change), (change, finding))
     return tuple(done)
 
@@ -155,15 +155,14 @@ def _after(fix: Fix, decided: Mapping[str, tuple[Change, Finding]]) -> Fix:
         earlier, finding = decided.get(_thing(change), (change, None))
         if finding is not None and earlier != change:
             words = f"decide on it after this is fixed: {finding.title}"
-            return Fix(fix.setting, fix.current, words, "one report, one value; see whether the finding is still there then")
+            return Fix(fix.setting, fix.current, words, "see whether it is still there then", waits_for=finding.title)
     return fix
 
 
 def _once(fixes: Sequence[Fix]) -> tuple[Fix, ...]:
     """Changes that can be made before those that must wait; of the waiting ones, one is enough."""
-    waiting = [fix for fix in fixes if isinstance(fix.proposed, str) and fix.proposed.startswith("decide on it after")]
-    ready = [fix for fix in fixes if fix not in waiting]
-    return tuple(ready or waiting[:1])
+    ready = tuple(fix for fix in fixes if not fix.waits_for)
+    return ready or tuple(fixes[:1])
 
 
 def _thing(change: Change) -> str:

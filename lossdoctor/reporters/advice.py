@@ -145,7 +145,7 @@ def _for_findings(diagnosis: Diagnosis) -> list[NextStep]:
     proposed = {fix.changes[0] for group in loud[:1] if (fix := first_fix(group)) is not None}
     for group in loud[1:]:
         fix = first_fix(group)
-        if fix is not None and fix.changes[0] not in proposed:
+        if fix is not None and not fix.waits_for and fix.changes[0] not in proposed:
             proposed.add(fix.changes[0])
             title = f"After that, in a run of its own: {change(fix.setting, fix.current, fix.proposed, '→')}"
             steps.append(NextStep(title, sentence(f"For {_small(group.finding.title)}: {fix.why}"), setting_code(fix), group.letter))

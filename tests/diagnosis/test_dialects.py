@@ -50,8 +50,8 @@ def test_where_no_tool_is_known_a_fix_is_plain_words():
     assert half.why == "saves memory; together with batches accumulated for each step 1 -> 2"
     epochs = said(Fix("max_steps", 200, 54, ""), "words", unit="epoch")
     assert (epochs.setting, epochs.style) == ("epochs", "words")
-    evals = said(Fix("eval_strategy", None, "steps", ""), "words", eval_steps_suggested=40)
-    assert evals.proposed == "every 40 steps, on data that is not trained on"
+    evals = said(Fix("eval_strategy", None, "steps", "", (Change("eval_steps", 500, 40),)), "words", unit="step")
+    assert (evals.setting, evals.proposed, evals.together) == ("steps between evaluations", 40, ())
 
 
 def test_a_setting_that_the_tool_does_not_have_is_not_proposed():

@@ -170,10 +170,10 @@ def test_the_most_important_finding_decides_on_a_setting():
     first, second, third = settled([finding("a spike", lower), finding("slow", higher, decay), finding("slower", higher)])
     assert first.fixes == (lower,)
     assert second.fixes == (decay,)
-    assert [fix.proposed for fix in third.fixes] == ["decide on it after this is fixed: a spike"]
+    assert [(fix.setting, fix.waits_for) for fix in third.fixes] == [("learning_rate", "a spike")]
 
 
 def test_epochs_and_steps_are_one_decision():
     shorter, longer = Fix("max_steps", 400, 28, ""), Fix("num_train_epochs", 3, 6, "")
-    assert settled([finding("a", shorter), finding("b", longer)])[1].fixes[0].proposed == "decide on it after this is fixed: a"
+    assert settled([finding("a", shorter), finding("b", longer)])[1].fixes[0].waits_for == "a"
     assert settled([finding("a", shorter), finding("b", shorter)])[1].fixes == (shorter,)

@@ -20,6 +20,8 @@ __all__ = ["ALWAYS", "BOTH", "FACTS", "facts"]
 
 _MODULES = (setup, domain, schedule, epochs, evaluation, losses, gradients, oscillation, machine, advice)
 BOTH: Mapping[str, tuple[str, ...]] = {
+    "trainer_evals_at_epochs": ("has_trainer", "evals_at_epochs"),
+    "trainer_labels_text": ("has_trainer", "labels_text"),
     "trainer_reads_text": ("has_trainer", "reads_text"),
     "text_positions_known": ("positions_known", "reads_text"),
     "speaks_from_disk": ("speaks", "has_checkpoint"),

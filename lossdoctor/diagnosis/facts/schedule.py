@@ -27,6 +27,7 @@ FACTS: Mapping[str, str] = {
     "lr_typical": "the nearest usual peak learning rate for this kind of training",
     "lr_vs_typical": "peak learning rate / the nearest usual one (1 within the usual range)",
     "lr_usual_most": "the highest usual peak for this kind of training",
+    "lr_bearable": "the nearest usual peak; where none is known, the most that Adam bears in nearly any training, if the peak lies far above",
     "lr_is_low": "the peak is at most a twentieth of the usual one, or 1e-6 where none is known",
     "lr_is_high": "the peak is at least fifty times the usual one, or 0.03 (SGD: 1) where none is known",
     "plan_is_in_steps": "max_steps decides the length of the run",
@@ -89,7 +90,8 @@ def _far_off(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
         return {}
     low, high = RATES.far if isinstance(ratio, float) else RATES.sgd if _is_sgd(run) else RATES.adam
     found_at = ratio if isinstance(ratio, float) else peak
-    return {"lr_is_low": found_at <= low, "lr_is_high": found_at >= high}
+    bearable = found.get("lr_typical") if isinstance(ratio, float) else None if _is_sgd(run) or found_at < high else RATES.safe
+    return {"lr_is_low": found_at <= low, "lr_is_high": found_at >= high, "lr_bearable": bearable}
 
 
 def _is_sgd(run: Run) -> bool:
@@ -164,18 +166,18 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
         "lr_phase": _phase(rate, row, end),
         "rows_at_this_rate": int((rate.values[:row] >= value).sum()),
         "lr_zero_at_onset": not rate.values[: row + 1].any(),
-        "lr_replanned": _replanned(rate, onset, end or 0),
+        "lr_replanned": _replanned(rate, onset, end or 0, max(peak, run.number("learning_rate") or 0)),
         **_jump(rate, row, end),
     }
 
 
-def _replanned(rate: Signal, onset: int, warm: int) -> bool | None:
+def _replanned(rate: Signal, onset: int, warm: int, peak: float) -> bool | None:
     """Whether up to three rows on each side of a rise lie on one linear or cosine decay, whose end lies further away after it."""
     edge = int(np.searchsorted(rate.steps, onset, side="left"))
     rises = [row for row in range(max(1, edge - 1), min(len(rate), edge + 3)) if rate.values[row] > rate.values[row - 1]]
     if not rises or rate.steps[rises[0] - 1] <= warm:
         return None
-    peak, cut = float(rate.values.max()), rises[0]
+    cut = rises[0]
     sides = slice(max(0, cut - 3), cut), slice(cut, cut + 3)
     for ends in (_linear_ends, _cosine_ends):
         before, after = (ends(rate.steps[side] - warm, rate.values[side] / peak) for side in sides)

@@ -41,9 +41,15 @@ def dialect_of(run: Run) -> str:
     if run.framework == "llamafactory" or any("llamaboard" in name or name == "trainer_log.jsonl" for name in files):
         return "llamafactory"
     if run.framework == "transformers" or run.setting("transformers_version") is not None or any(f in files for f in _TRAINER_FILES):
-        rate = run.settings.get("learning_rate")
-        return "yaml" if rate is not None and rate.source.lower().endswith((".yaml", ".yml")) else "transformers"
+        return "yaml" if _read_from_yaml(run) else "transformers"
     return "lightning" if run.framework == "lightning" or _logged_by_lightning(raw) else "words"
+
+
+def _read_from_yaml(run: Run) -> bool:
+    """Whether the settings came from a YAML file of the user's; the one that WandB writes is a copy."""
+    rate = run.settings.get("learning_rate")
+    copied = any(note.kind.startswith("wandb") for note in run.sources)
+    return rate is not None and rate.source.lower().endswith((".yaml", ".yml")) and not copied
 
 
 def _logged_by_lightning(raw: set[str]) -> bool:

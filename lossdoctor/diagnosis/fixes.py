@@ -65,7 +65,7 @@ def _whole(rule: FixRule, change: Change, facts: Mapping[str, Scalar], run: Run)
 
 def _change(rule: ChangeRule, facts: Mapping[str, Scalar], run: Run) -> Change | None:
     current = current_value(run, rule.setting, facts)
-    proposed = _set(rule, facts) if rule.operation == "set" else _scaled(rule, current, facts)
+    proposed = _usual(rule, _set(rule, facts) if rule.operation == "set" else _scaled(rule, current), facts)
     if proposed is None or _same(current, proposed) or not _right_way(rule, current, proposed):
         return None
     return Change(rule.setting, current, proposed)
@@ -79,7 +79,8 @@ def current_value(run: Run, setting: str, facts: Mapping[str, Scalar]) -> Scalar
         shown = value if isinstance(value, float | int) and not isinstance(value, bool) and value > 0 else peak
         return _tidy(shown) if isinstance(shown, float | int) else None
     if setting == "max_steps":
-        return round(steps) if (steps := run.number("max_steps") or 0) > 0 else run.planned_steps or run.last_step
+        reached = None if facts.get("has_trainer") else run.planned_steps or run.last_step  # what was planned is no setting there
+        return round(steps) if (steps := run.number("max_steps") or 0) > 0 else reached
     if value is not None:
         return value
     if setting == "num_train_epochs":
@@ -96,15 +97,19 @@ def _set(rule: ChangeRule, facts: Mapping[str, Scalar]) -> Scalar:
     return _capped(rule, value) if isinstance(value, float | int) and not isinstance(value, bool) else value
 
 
-def _scaled(rule: ChangeRule, current: Scalar, facts: Mapping[str, Scalar]) -> Scalar:
+def _usual(rule: ChangeRule, proposed: Scalar, facts: Mapping[str, Scalar]) -> Scalar:
+    """No learning rate beyond what the same report calls usual."""
+    most = facts.get("lr_usual_most") if rule.setting == "learning_rate" else None
+    return min(proposed, most) if isinstance(proposed, float | int) and isinstance(most, float) else proposed
+
+
+def _scaled(rule: ChangeRule, current: Scalar) -> Scalar:
     """The current number times or divided by `by`; words where the current value is not known."""
     if rule.by is None or isinstance(current, bool | str):
         return None
     if current is None:
         return f"your value {'/' if rule.operation == 'divide' else 'x'} {number(rule.by)}"
-    value = current / rule.by if rule.operation == "divide" else current * rule.by
-    most = facts.get("lr_usual_most") if rule.setting == "learning_rate" else None
-    return _capped(rule, min(value, most) if isinstance(most, float) else value)
+    return _capped(rule, current / rule.by if rule.operation == "divide" else current * rule.by)
 
 
 def _capped(rule: ChangeRule, value: float) -> float | int | None:

@@ -158,6 +158,9 @@ def test_a_rate_is_not_raised_beyond_the_usual():
     double = FixRule("learning_rate", "multiply", why="", by=3)
     assert proposed(double, settings={"learning_rate": 2e-4}, facts={"lr_usual_most": 5e-4})[0].proposed == 5e-4
     assert proposed(double, settings={"learning_rate": 6e-4}, facts={"lr_usual_most": 5e-4}) == []
+    third = FixRule("learning_rate", "set", why="", to_fact="lr_suggested", only="lower")
+    (lower,) = proposed(third, settings={"learning_rate": 2e-3}, facts={"lr_usual_most": 5e-4, "lr_suggested": 6.7e-4})
+    assert lower.proposed == 5e-4
 
 
 def finding(title: str, *fixes: Fix) -> Finding:

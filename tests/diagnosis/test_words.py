@@ -29,11 +29,12 @@ OUTSIDE = {
 OF_TEXT = {"dpo-not-learning", "completions-clipped"}  # rules that only language models can break
 OF_LANGUAGE = re.compile(r"prompt|token|template|-100|decode|vocabular|completion|input_ids", re.IGNORECASE)
 TEXT = {
-    "reads_text", "trainer_reads_text", "labels_text", "trainer_labels_text", "text_positions_known", "speaks_from_disk", "is_preference", "is_rl_of_text", "is_lora",
-    "text_retries_from_disk", "packs_without_varlen",
+    "reads_text", "trainer_reads_text", "labels_text", "trainer_labels_text", "text_positions_known", "speaks_from_disk", "is_preference",
+    "is_rl_of_text", "is_lora", "packs_without_varlen",
 }  # fmt: skip
 TRAINER = {
-    "has_trainer", "trainer_reads_text", "trainer_labels_text", "positions_known", "text_positions_known", "retries_from_disk", "trainer_left_checkpoint",
+    "has_trainer", "trainer_reads_text", "trainer_labels_text", "positions_known", "text_positions_known", "retries_from_disk",
+    "trainer_left_checkpoint",
 }  # fmt: skip
 rules = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 

@@ -30,7 +30,6 @@ BOTH: Mapping[str, tuple[str, ...]] = {
     "lacks_norm_in_trainer": ("has_trainer", "no_norm"),
     "trainer_left_checkpoint": ("has_trainer", "has_clean_checkpoint"),
     "retries_from_disk": ("has_clean_checkpoint", "positions_known"),
-    "text_retries_from_disk": ("has_clean_checkpoint", "text_positions_known"),
 }
 FACTS: Mapping[str, str] = {
     **{name: said for module in _MODULES for name, said in module.FACTS.items()},

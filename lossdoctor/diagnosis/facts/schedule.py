@@ -27,7 +27,7 @@ FACTS: Mapping[str, str] = {
     "lr_typical": "the nearest usual peak learning rate for this kind of training",
     "lr_vs_typical": "peak learning rate / the nearest usual one (1 within the usual range)",
     "lr_usual_most": "the highest usual peak for this kind of training",
-    "lr_bearable": "the nearest usual peak; where none is known, the most that Adam bears in nearly any training, if the peak lies far above",
+    "lr_bearable": "the nearest usual peak; where none is known, what Adam bears in nearly any training, if the peak lies far above",
     "lr_is_low": "the peak is at most a twentieth of the usual one, or 1e-6 where none is known",
     "lr_is_high": "the peak is at least fifty times the usual one, or 0.03 (SGD: 1) where none is known",
     "plan_is_in_steps": "max_steps decides the length of the run",

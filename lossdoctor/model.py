@@ -222,7 +222,6 @@ class Finding:
     message: str
     numbers: Mapping[str, Scalar]
     signals: tuple[str, ...]
-    claims: Mapping[str, Claim] = field(default_factory=dict)
     onset_step: int | None = None
     span: tuple[int, int] | None = None
     spans: tuple[tuple[int, int], ...] = ()
@@ -237,6 +236,7 @@ class Finding:
     verify: str = ""
     looks_like: str = ""
     samples: str = ""
+    claims: Mapping[str, Claim] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -258,10 +258,10 @@ class Vital:
     state: State
     says: str
     numbers: Mapping[str, Scalar] = field(default_factory=dict)
-    claims: Mapping[str, Claim] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
     wanted: str = ""
     decisive: bool = False
+    claims: Mapping[str, Claim] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +367,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The result for one run: everything that any report shows."""
+    """The result for one run: everything that any report shows. `unit` names what the axis counts: step, epoch, log call."""
 
     name: str
     path: str
@@ -397,6 +397,7 @@ class Diagnosis:
     epochs: float | None = None
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    unit: str = "step"
 
     @property
     def loud(self) -> tuple[Finding, ...]:

@@ -25,8 +25,8 @@ _STATISTIC = re.compile(
 )
 _WINDOW = re.compile(
     r"at the (?P<end>start|end)|in the (?P<span>span)|at the span's (?P<edge>start|end)"
-    r"|in the (?P<side>first|last|tail) (?:1/(?P<part>\d+)|(?P<rows>\d+) rows)(?: from (?P<since>\w+))?"
-    r"|in the (?P<half>second half)"
+    r"|in the (?P<side>first|last|tail) (?:1/(?P<part>\d+)|(?P<rows>\w+) rows)(?: from (?P<since>\w+))?"
+    r"|in the (?P<half>second half)|in the last (?P<third>third)"
     r"|in the (?P<beside>\d+) rows (?P<way>before|from) (?P<place>\w+)"
     r"|around (?P<around>\w+)|at (?P<at>\w+)"
     r"|(?P<open>from|after|before|until) (?P<bound>\w+)(?: to (?P<until>\w+))?"

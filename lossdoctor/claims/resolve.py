@@ -86,10 +86,12 @@ def _steps(window: re.Match[str], steps: Ints, context: Context, least: int) -> 
             return (span[0], span[0]) if edge == "start" else (span[1], span[1])
         case {"half": str()}:
             return int(np.ceil((int(steps[0]) + int(steps[-1])) / 2)), int(steps[-1])
+        case {"third": str()}:
+            return between(n - max(FEWEST, n // 3), n - 1)
         case {"side": str(side), "part": part, "rows": count, "since": since}:
             begin = int(np.searchsorted(steps, at(since))) if since else 0
             whole = n - begin
-            part_rows = int(count) if count else round(whole / int(part)) if side == "tail" else whole // int(part)
+            part_rows = at(count) if count else round(whole / int(part)) if side == "tail" else whole // int(part)
             size = max(FEWEST if side == "tail" else least, part_rows)
             return between(begin, begin + size - 1) if side == "first" else between(n - size, n - 1)
         case {"beside": str(count), "way": way, "place": str(place)}:

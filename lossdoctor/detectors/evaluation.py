@@ -8,7 +8,6 @@ from lossdoctor.detectors.curve import spoiled
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
-from lossdoctor.run.cadence import eval_every
 from lossdoctor.shapes.curve import loss_curve, named_curve
 from lossdoctor.vitals.change import SURE, metric_changes
 
@@ -66,7 +65,7 @@ def eval_missing(run: Run) -> Evidence | None:
     """No eval loss and no eval metric at all."""
     if _evaluations(run)[1]:
         return None
-    return Evidence({"last_step": run.last_step, "suggested": eval_every(run)}, (), None, (), margin=2)
+    return Evidence({"last_step": run.last_step}, (), None, (), margin=2)
 
 
 def eval_sparse(run: Run, *, least: int) -> Evidence | Skip | None:
@@ -76,7 +75,7 @@ def eval_sparse(run: Run, *, least: int) -> Evidence | Skip | None:
         return Skip("nothing was evaluated", "eval_strategy='steps', eval_steps=...")
     if evals >= least or run.last_step < 2 * least:
         return None
-    numbers: dict[str, Scalar] = {"evals": evals, "last_step": run.last_step, "suggested": eval_every(run)}
+    numbers: dict[str, Scalar] = {"evals": evals, "last_step": run.last_step}
     return Evidence(numbers, (told,), margin=least / evals)
 
 

@@ -91,13 +91,14 @@ def exploding_gradients(run: Run, *, factor: float, absolute: float, burst: floa
     if kind is None:
         return None
     ratio = late / reference if kind == "staying" else top / usual if kind == "climbing" else peak / usual
-    hits = np.flatnonzero(values >= (min(factor * reference, late) if kind == "staying" else factor * usual))
+    hits = np.flatnonzero(high if kind == "bursts" else values >= (min(factor * reference, late) if kind == "staying" else factor * usual))
     onset = int(steady.steps[hits[0]]) if len(hits) else int(steady.steps[0])
     numbers: dict[str, Scalar] = {
-        "early": early, "median": median, "late": late, "peak": peak, "ratio": beyond(late, early) if kind == "staying" else beyond(peak, median),
-        "trouble": trouble, "bursts": int(high.sum()), "burst_share_found": float(high.mean()), "kind": kind,
-        "steady_from": int(steady.steps[0]), "burst_from": max(burst * usual, factor * absolute),
-        "rows": len(steady), "grave": int(peak >= factor * burst * usual or (kind == "staying" and late >= factor**2 * reference)),
+        "early": early, "median": median, "late": late, "peak": peak,
+        "ratio": beyond(late, early) if kind == "staying" else beyond(peak, median), "trouble": trouble, "bursts": int(high.sum()),
+        "burst_share_found": float(high.mean()), "kind": kind, "rows": len(steady), "steady_from": int(steady.steps[0]),
+        "burst_from": max(burst * usual, factor * absolute),
+        "grave": int(peak >= factor * burst * usual or (kind == "staying" and late >= factor**2 * reference)),
     }  # fmt: skip
     margin = max(1.0, ratio / factor if kind == "staying" else float(high.mean()) / burst_share)
     return Evidence.between(numbers, ("train/grad_norm",), onset, steady.steps[-1], margin=margin, points=len(steady))
@@ -113,7 +114,7 @@ def _thrown(norm: Curve, burst: float, least: float) -> Evidence | None:
     numbers: dict[str, Scalar] = {
         "early": early, "median": float(np.median(values)), "late": late, "peak": peak, "ratio": late / early, "trouble": 0,
         "steady_from": int(norm.steps[0]), "burst_from": float(values[first:].min()),
-        "bursts": len(values) - first, "burst_share_found": 1 - first / len(values), "kind": "staying", "rows": len(norm), "grave": 1,
+        "bursts": len(values) - first, "kind": "staying", "rows": len(norm), "grave": 1,
     }  # fmt: skip
     return Evidence.between(numbers, ("train/grad_norm",), norm.steps[first], norm.steps[-1], margin=late / early / burst, points=len(norm))
 

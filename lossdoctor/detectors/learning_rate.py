@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossdoctor.detectors.curve import by_plan, lasting, longest, past_its_end, rate_jumps, spoiled
+from lossdoctor.detectors.curve import beyond, by_plan, lasting, longest, past_its_end, rate_jumps, spoiled
 from lossdoctor.measures.level import rolling_median
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
@@ -141,12 +141,12 @@ def no_warmup(run: Run, *, start: float, jump: float, sigmas: float, absurd_rate
     hidden = _thrown_at_once(run, peak, absurd_rate, norm_fall)
     clear = top >= (1 + jump) * first and top - first >= sigmas * max(settled.noise, loss.noise / 5)
     clear &= settled.end.value < (first + 9 * top) / 10  # what never comes back diverges
-    if not hidden and (not clear or _usual(settled, rows, top / first - 1)):
+    if hidden is None and (not clear or _usual(settled, rows, top / first - 1)):
         return None
     at = 1 + int(np.argmax(loss.values[1:rows]))
     numbers = {
-        "first_loss": first, "top": float(loss.values[at]), "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]), "peak": peak,
-        "thrown": bool(hidden),
+        "first_loss": first, "top": float(loss.values[at]), "top_step": int(loss.steps[at]), "first_rate": float(rate.values[0]),
+        "peak": peak, "thrown": hidden is not None, "first_norm": hidden and hidden[0], "norm_ratio": hidden and hidden[1],
     }  # fmt: skip
     span, margin = (int(loss.steps[0]), int(loss.steps[at])), (top / first - 1) / jump if first > 0 else 2.0
     return Evidence(numbers, ("train/loss", "train/learning_rate"), span[0], (span,), margin=margin, points=len(loss))
@@ -160,14 +160,16 @@ def _usual(later: Curve, rows: int, rise: float) -> bool:
     return float(np.percentile(windows.max(axis=1) / windows[:, 0] - 1, 90)) >= rise / 3
 
 
-def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> bool:
-    """Whether a run of Adam's, at `absurd_rate` or more, shows a first gradient norm above 1 and `norm_fall` times the usual one."""
+def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> tuple[float, float] | None:
+    """The first gradient norm of a run of Adam's, at `absurd_rate` or more, that is above 1 and `norm_fall` times the usual one; and how
+    many times."""
     norm = named_curve(run, "train/grad_norm")
     default = "adamw" if run.framework == "transformers" else ""
     optimizer = str(run.setting("optim") or default).lower()
     if peak < absurd_rate or "adam" not in optimizer or len(norm) < 12:
-        return False
-    return float(norm.values[0]) >= max(1.0, norm_fall * float(np.median(norm.values[len(norm) // 4 :])))
+        return None
+    first, usual = float(norm.values[0]), float(np.median(norm.values[len(norm) // 4 :]))
+    return (first, beyond(first, usual)) if first >= max(1.0, norm_fall * usual) else None
 
 
 def _ended_at(rate: Curve, floor: float) -> int | None:

@@ -8,7 +8,6 @@ from lossdoctor.detectors.curve import beyond
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run, Signal
 from lossdoctor.run import task as tasks
-from lossdoctor.run.cadence import eval_every, log_every
 
 _WANTED = {
     tasks.RL: ("reward", "reward_std", "kl"),
@@ -30,7 +29,7 @@ def duplicate_steps(run: Run, *, share: float) -> Evidence | Skip | None:
     low, high = int(steps.min()), int(steps.max())
     numbers: dict[str, Scalar] = {
         "doubled": len(doubled), "extra_rows": extra, "rows": len(loss), "from_step": low, "to_step": high,
-        "restarts": int(loss.segments[-1]), "most": int(counts.max()), "redone": int(loss.segments[-1] > 0),
+        "restarts": int(loss.segments[-1]), "most": int(counts.max()),
     }  # fmt: skip
     return Evidence.between(numbers, ("train/loss",), low, high, margin=beyond(extra, share * len(loss)), points=len(loss))
 
@@ -45,7 +44,6 @@ def sparse_logging(run: Run, *, least: int) -> Evidence | Skip | None:
         return None
     numbers: dict[str, Scalar] = {
         "rows": rows, "every": round(run.last_step / max(rows, 1)), "last_step": run.last_step,
-        "suggested": log_every(run),
     }  # fmt: skip
     return Evidence(numbers, (main.name,), None, (), margin=least / max(rows, 1))
 
@@ -97,7 +95,7 @@ def eval_never(run: Run) -> Evidence | Skip | None:
         return None
     if any(name.startswith("eval/") and len(signal) > 1 for name, signal in run.signals.items()):
         return None
-    numbers: dict[str, Scalar] = {"eval_steps": every, "plan": plan, "suggested": eval_every(run)}
+    numbers: dict[str, Scalar] = {"eval_steps": every, "plan": plan}
     return Evidence(numbers, (), None, (), margin=every / plan)
 
 

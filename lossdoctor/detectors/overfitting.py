@@ -24,7 +24,7 @@ class Turn:
     """Where an eval curve bottoms and what it ends at. `lowest`: the lowest eval as logged, at `step`; `minimum`: the smoothed one;
     `sigmas`: the rise in standard errors; `later_above`: the least of the later evals, `later_low`, over the lowest; `trend`: Mann-Kendall
     z since the minimum; `ordered`: five evals or more that all fall one by one, then all rise one by one; `since`: from where it is no
-    better; `final_from`: the first of the evals whose median is `final`."""
+    better; `final`: the median of the last `final_rows` evals."""
 
     signal: str
     step: int
@@ -41,7 +41,7 @@ class Turn:
     trend: float
     ordered: bool
     since: int
-    final_from: int
+    final_rows: int
 
 
 def overfitting(run: Run, *, rise: float, sigmas: float, early_share: float, gap: float) -> Evidence | Skip | None:
@@ -112,7 +112,7 @@ def turn_of(signal: Signal) -> Turn | None:
         (float(later) - float(values[best]) - each.sigma) / floor if best < n - 1 else 0.0, n, int(curve.steps[-1]),
         curve.between(int(curve.steps[low]), np.inf).trend()[1],
         ordered,
-        int(curve.steps[best]), int(curve.steps[-last]),
+        int(curve.steps[best]), last,
     )  # fmt: skip
 
 
@@ -164,10 +164,10 @@ def _evidence(run: Run, turn: Turn, rise: float, wider: float = 0.0) -> Evidence
     risen = (turn.final - turn.lowest) / (abs(turn.lowest) or 1.0)
     numbers: dict[str, Scalar] = {
         "minimum": turn.lowest, "final": turn.final, "rise_found": risen, "best_step": turn.step, "since": turn.since,
-        "evals": turn.rows, "later_evals": turn.later, "closest": turn.later_low, "final_from": turn.final_from, "train_end": train_end,
+        "evals": turn.rows, "later_evals": turn.later, "closest": turn.later_low, "final_rows": turn.final_rows, "train_end": train_end,
         "train_fall": (train_then - train_end) / abs(train_then) if train_then and train_end is not None else None,
-        "beside": "while train keeps falling" if train_end is not None else "(train was not logged)",
-        "kind": "gap" if wider else "rise", "apart": turn.final / train_end if train_end else None,
+        "train_falls": int(_train_since(run, turn) < 0) if len(train) else None, "kind": "gap" if wider else "rise",
+        "apart": turn.final / train_end if train_end else None,
     }  # fmt: skip
     signals = (turn.signal, "train/loss") if len(train) else (turn.signal,)
     return Evidence.between(numbers, signals, turn.since, turn.last_step, margin=wider or turn.rise / rise, points=turn.rows * 3)

@@ -299,8 +299,8 @@ def _evidence(stand: Stand, reason: str) -> Evidence:
     words = stand.run.task == tasks.LANGUAGE_MODEL or "language model" in reason
     numbers: dict[str, Scalar] = {
         "level": stand.level, "start": curve.start.value, "flat_share_found": 1 - since, "drift_found": abs(stand.late_drift),
-        "fall_found": stand.change.gain, "chance": chance.value if chance else None, "chance_name": chance.name if chance else "",
-        "log_vocabulary": vocabulary,
+        "fall_found": stand.change.gain, "fell": int(stand.change.gain > 0), "chance": chance.value if chance else None,
+        "chance_name": chance.name if chance else "", "log_vocabulary": vocabulary,
         "like_untrained": int(words and stand.level >= stand.limits.untrained), "rows": len(curve), "reason": reason,
         "known": int(reason != NOTHING), "what": "eval" if stand.change.signal.startswith("eval") else "training",
     }  # fmt: skip

@@ -57,8 +57,8 @@ def _lost_at_once(name: str, curve: Curve) -> Evidence | None:
     first, last = int(curve.steps[0]), int(curve.steps[-1])
     fell = change.first - change.last
     numbers: dict[str, Scalar] = {
-        "best": change.first, "best_step": first, "end": change.last, "fell": fell, "fell_share": 1.0, "begins_step": first,
-        "below_start": 1, "signal": name, "rows": len(curve),
+        "best": change.first, "best_step": first, "end": change.last, "fell": fell, "begins_step": first,
+        "fell_share": fell / (float(np.ptp(curve.values)) or 1.0), "below_start": 1, "signal": name, "rows": len(curve),
     }  # fmt: skip
     return Evidence.between(numbers, (name,), first, last, margin=beyond(-change.gain, change.error), points=len(curve))
 

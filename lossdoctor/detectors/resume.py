@@ -83,7 +83,7 @@ def _rate_break(run: Run, sigmas: float, jump: float, rate_move: float) -> Evide
         later = float(values[at : at + SOON].max())
         if values[at] <= values[at - 1] / 2 and later > 2 * values[at] and values[at - 1] > unit * highest[at - 1]:
             steps = int(rate.steps[at]), int(rate.steps[at - 1])
-            return _evidence(run, "the learning rate warms up again", *steps, len(drops), names, margin=3)
+            return _evidence(run, "the learning rate drops and rises again", *steps, len(drops), names, margin=3)
     rises = [int(i) + 1 for i in np.flatnonzero((moves > unit) & (highest - values[:-1] > unit * highest))]
     # A burst that is over within a few rows is no new schedule.
     rises = [at for at in rises if float(np.median(values[at : at + SIDE])) > values[at - 1] + unit / 2 * highest[at - 1]]

@@ -87,7 +87,7 @@ def slow_convergence(
     if half < enough or fifth < last_fifth or not still_falls:
         return None
     numbers: dict[str, Scalar] = {
-        "half_share_found": half, "last_fifth_found": fifth, "latest": enough, "little": 0,
+        "half_share_found": half, "last_fifth_found": fifth, "latest": enough, "little": 0, "patient": int(patient),
     }  # fmt: skip
     return _evidence(curve, name, start, end, half / enough, numbers)
 
@@ -121,7 +121,7 @@ def _evidence(curve: Curve, name: str, start: float, end: float, margin: float, 
     whole: dict[str, Scalar] = {
         "start": start, "end": end, "drop": start - end, "fall": (start - end) / abs(start), "rows": len(curve), "signal": name,
     }  # fmt: skip
-    return Evidence.between(whole | numbers, (name,), curve.steps[0], curve.steps[-1], margin=margin, points=len(curve))
+    return Evidence(whole | numbers, (name,), None, ((int(curve.steps[0]), int(curve.steps[-1])),), margin=margin, points=len(curve))
 
 
 def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> Evidence | Skip | None:

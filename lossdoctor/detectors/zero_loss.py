@@ -28,8 +28,8 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
     any of `FEWEST` x 4 rows gets here as well: that part of its loss is exactly 0.
     """
     curve, norm = loss_curve(run), named_curve(run, "train/grad_norm")
-    no_gradient = bool(len(norm)) and float(np.median(norm.values)) == 0.0
-    told = no_gradient or (len(curve) > 0 and not curve.values.any() and _wrong_all_the_same(run, 0.0))
+    usual = float(np.median(norm.values)) if len(norm) else None
+    told = usual == 0 or (len(curve) > 0 and not curve.values.any() and _wrong_all_the_same(run, 0.0))
     if len(curve) < (1 if told else THIRD):
         return None
     if (part := _without_boxes(run)) is not None:
@@ -56,8 +56,8 @@ def zero_loss(run: Run, *, zero: float, too_good: float, early_share: float, ear
         return None  # a NaN that the trainer hid
     numbers: dict[str, Scalar] = {
         "what": "The loss", "level": end, "reached_step": at, "reached_share": share,
-        "exact": int(bound <= end + 2 * curve.quantum), "norm_median": float(np.median(norm.values)) if len(norm) else None,
-        "zero_with_norm": int(float(tail.max()) == 0 and len(norm) > 0 and 2 * norm.end.value >= float(np.median(norm.values)) > 0),
+        "exact": int(bound <= end + 2 * curve.quantum) * (1 + int(not np.ptp(tail))), "norm_median": usual,
+        "zero_with_norm": int(float(tail.max()) == 0 and usual is not None and 2 * norm.end.value >= usual > 0),
     }  # fmt: skip
     signals = ("train/loss", "train/grad_norm") if len(norm) else ("train/loss",)
     return Evidence.between(numbers, signals, at, curve.steps[-1], margin=3 if end == 0 else 2, points=len(curve))
@@ -71,7 +71,7 @@ def _without_boxes(run: Run) -> Evidence | None:
         return None
     numbers: dict[str, Scalar] = {
         "what": empty[0].raw_name, "level": 0.0, "reached_step": int(empty[0].steps[0]), "reached_share": 0.0, "norm_median": None,
-        "exact": 1,
+        "exact": 2,
     }  # fmt: skip
     return Evidence.between(numbers, (empty[0].name,), empty[0].steps[0], empty[0].steps[-1], margin=3, points=len(empty[0]))
 

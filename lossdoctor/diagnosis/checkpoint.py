@@ -79,7 +79,11 @@ def advise(run: Run, findings: Sequence[Finding]) -> CheckpointAdvice:
     if empty is not None:
         return CheckpointAdvice(reason=f"no checkpoint of this run is known to be worth more than its start: see {empty.rule}")
     if best is None:
-        return _last(newest, run, "no finite eval loss" if next(run.eval_losses(), None) is not None else "no eval loss")
+        missing = "no finite eval loss" if next(run.eval_losses(), None) is not None else "no eval loss"
+        return _last(newest, run, missing, "was logged to choose by")
+    rows = evals_of(run, findings, spoiled)
+    if rows is not None and len(rows) > 1 and float(np.ptp(rows.values)) == 0:
+        return _last(newest, run, f"the eval loss is {number(float(rows.values[0]))} in all {len(rows)} evals, so it", "cannot choose")
     if newest is not None and any(f.rule == "eval-flat" and f.severity is not Severity.NOTE for f in findings):
         reason = f"the eval loss does not follow the training, so it cannot choose: the {_newest(newest)}"
         return _on_disk(newest, newest.step, reason, resume=False)
@@ -91,7 +95,8 @@ def _resume(run: Run, newest: Checkpoint | None, best: int | None, spoiled: int 
         return CheckpointAdvice(best, _found_none(run), reason=f"{_none_usable(run, spoiled)}: start again from the beginning")
     newer = sum(c.step > newest.step for c in run.checkpoints)
     left = f"; {newer} newer {'one is' if newer == 1 else 'ones are'} damaged or from after it" if newer else ""
-    trouble = f"the trouble, which begins after step {spoiled - 1}" if spoiled is not None else f"the end at step {run.last_step}"
+    end = f"the end at {run.unit} {run.last_step}"
+    trouble = end if spoiled is None else f"the trouble, which begins after {run.unit} {spoiled - 1}"
     return _on_disk(newest, newest.step, f"the {_newest(newest)} from before {trouble}{left}", resume=True)
 
 
@@ -107,7 +112,7 @@ def _none_usable(run: Run, spoiled: int | None) -> str:
         return "no checkpoint with weights was found"
     if spoiled is not None and all(c.step >= spoiled for c in with_weights):
         every = "the only checkpoint here was" if count == 1 else f"{'both' if count == 2 else f'all {count}'} checkpoints here were"
-        return f"{every} saved after the trouble had begun (after step {spoiled - 1})"
+        return f"{every} saved after the trouble had begun (after {run.unit} {spoiled - 1})"
     if count == 1:
         return "the only checkpoint here is damaged"
     return f"none of the {count} checkpoints here is both whole and from before the trouble"
@@ -130,9 +135,9 @@ def _use_best(run: Run, rows: Signal | None, usable: Sequence[Checkpoint], best:
     near = min(usable, key=lambda c: (abs(c.step - best), c.step))
     loss = run.signal("train/loss")
     if near.step >= best and run.best_step is None and loss is not None and near.step - best <= row_interval(loss):
-        reason = f"the eval loss is lowest at step {best}{_among(rows, best)}, this checkpoint was saved right after{_unchecked(near)}"
-        return _on_disk(near, best, reason, resume=False)
-    return _second_best(rows, usable, near, best)
+        where = f"the eval loss is lowest at {run.unit} {best}{_among(rows, best)}"
+        return _on_disk(near, best, f"{where}, this checkpoint was saved right after{_unchecked(near)}", resume=False)
+    return _second_best(run.unit, rows, usable, near, best)
 
 
 def _among(rows: Signal | None, step: int) -> str:
@@ -147,43 +152,43 @@ def _unchecked(checkpoint: Checkpoint) -> str:
     return "" if checkpoint.weights_finite is not None else "; its weights were not checked for NaN (--check-weights does that)"
 
 
-def _second_best(rows: Signal | None, usable: Sequence[Checkpoint], near: Checkpoint, best: int) -> CheckpointAdvice:
+def _second_best(unit: str, rows: Signal | None, usable: Sequence[Checkpoint], near: Checkpoint, best: int) -> CheckpointAdvice:
     """The kept checkpoint with the lowest eval loss; no advice to use it where that is more than 2 % above the lowest, or where it was
     saved between two evals."""
     lowest = float(rows.values.min()) if rows is not None else 0.0
     known = {} if rows is None else dict(zip(rows.steps.tolist(), rows.values.tolist(), strict=True))
     losses = [(known[c.step], abs(c.step - best), c) for c in usable if c.step in known]
     if lowest <= 0 or not losses:
-        reason = f"no checkpoint of step {best} is here, where the eval loss is lowest{_among(rows, best)}; the nearest is of step {near.step}"
-        beside = _beside(rows, near.step)
-        return CheckpointAdvice(best, False, near.step, near.path, near.whole, near.resumable, reason=f"{reason}{beside}{_unchecked(near)}")
+        missing = f"no checkpoint of {unit} {best} is here, where the eval loss is lowest{_among(rows, best)}"
+        reason = f"{missing}; the nearest is of {unit} {near.step}{_beside(unit, rows, near.step)}{_unchecked(near)}"
+        return CheckpointAdvice(best, False, near.step, near.path, near.whole, near.resumable, reason=reason)
     loss, _, kept = min(losses, key=lambda found: found[:2])
     above = loss / lowest - 1
-    gap = f"{number(loss)} is {percent(above)} above the lowest, {number(lowest)} at step {best}"
+    gap = f"{number(loss)} is {percent(above)} above the lowest, {number(lowest)} at {unit} {best}"
     if above <= GOOD_ENOUGH:
         reason = f"its eval loss of {gap}, of which no checkpoint is here{_unchecked(kept)}"
         return CheckpointAdvice(best, False, kept.step, kept.path, kept.whole, kept.resumable, reason=reason)
     reason = (
-        f"the best one left is that of step {kept.step}, whose eval loss of {gap}; for a better one train again with a save at every eval "
-        "and load_best_model_at_end"
+        f"the best one left is that of {unit} {kept.step}, whose eval loss of {gap}; for a better one train again with a save at "
+        "every eval and load_best_model_at_end"
     )
     return CheckpointAdvice(best, False, kept.step, None, kept.whole, kept.resumable, reason=reason)
 
 
-def _beside(rows: Signal | None, step: int) -> str:
+def _beside(unit: str, rows: Signal | None, step: int) -> str:
     """The evals before and after a step that was not evaluated itself."""
     if rows is None:
         return ""
     after = int(np.searchsorted(rows.steps, step))
-    told = [f"{number(float(rows.values[i]))} at step {int(rows.steps[i])}" for i in (after - 1, after) if 0 <= i < len(rows)]
+    told = [f"{number(float(rows.values[i]))} at {unit} {int(rows.steps[i])}" for i in (after - 1, after) if 0 <= i < len(rows)]
     return f", not evaluated itself (beside it the eval loss is {' and '.join(told)})" if told else ""
 
 
-def _last(newest: Checkpoint | None, run: Run, missing: str) -> CheckpointAdvice:
+def _last(newest: Checkpoint | None, run: Run, subject: str, verb: str) -> CheckpointAdvice:
     if newest is None:
         damaged = any(c.has_weights is not False for c in run.checkpoints)
-        return CheckpointAdvice(reason=f"{missing} was logged to choose by, and those found are damaged" if damaged else "")
-    return _on_disk(newest, newest.step, f"{missing} was logged to choose by: the {_newest(newest)}", resume=False)
+        return CheckpointAdvice(reason=f"{subject} {verb}, and those found are damaged" if damaged else "")
+    return _on_disk(newest, newest.step, f"{subject} {verb}: the {_newest(newest)}{_unchecked(newest)}", resume=False)
 
 
 def _on_disk(found: Checkpoint, best: int, reason: str, *, resume: bool) -> CheckpointAdvice:

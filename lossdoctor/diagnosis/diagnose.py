@@ -53,7 +53,7 @@ def _complete(
     known = facts.facts(run, evidence, spoiled)
     ranked = causes.rank(rule, known)
     detectable = None
-    if options.lead_time and finding.severity is not Severity.NOTE and run.points:
+    if options.lead_time and finding.severity is not Severity.NOTE and run.points and finding.onset_step is not None:
         detectable = lead.detectable_step(
             run,
             lambda prefix: fires(prefix, rule, detector, options.limits),
@@ -61,8 +61,7 @@ def _complete(
             onset=finding.onset_step,
             spans=finding.spans,
         )
-    if detectable is not None and finding.onset_step is not None:
-        detectable = max(detectable, finding.onset_step)  # nothing can be seen before it begins
+        detectable = None if detectable is None else max(detectable, finding.onset_step)  # nothing can be seen before it begins
     window = samples.window(run, finding.onset_step) if finding.onset_step is not None and rule.name in {"loss-spike", "nan-loss"} else ""
     return replace(finding, causes=ranked, fixes=fixes.propose(rule, known, ranked, run), detectable_step=detectable, samples=window)
 
@@ -93,6 +92,7 @@ def _assemble(
         series=series.views(run, {m.step for m in moments} | {s for f in findings for span in f.spans for s in span}), task=run.task,
         steps=run.last_step, planned_steps=run.planned_steps,
         epochs=max((e for s in run.signals.values() if (e := _last_finite(s.epochs)) is not None), default=None), notes=run.notes,
+        unit=run.unit,
     )  # fmt: skip
 
 

@@ -10,8 +10,6 @@ from lossdoctor.model import Evidence, Finding, Scalar, Severity
 from lossdoctor.rulebook import Phrase, Rule, fill
 from lossdoctor.run import Run
 
-UNITS = {"epoch": "epoch", "call": "log call"}
-
 
 def judge(run: Run, rule: Rule, evidence: Evidence) -> Finding:
     """Turn what was measured into a finding with the rule's words; causes and fixes come later."""
@@ -21,11 +19,12 @@ def judge(run: Run, rule: Rule, evidence: Evidence) -> Finding:
             "last_step": run.last_step,
             "planned_steps": run.planned_steps,
             "onset_step": evidence.onset_step,
-            "unit": UNITS.get(run.step_is, "step"),
+            "unit": run.unit,
         }
     )
     values.update(evidence.numbers)
-    values.update({name: _in_words(phrase, values) for name, phrase in rule.phrases.items()})
+    for name, phrase in rule.phrases.items():  # a phrase may hold those before it
+        values[name] = _in_words(phrase, values)
     return Finding(
         rule=rule.name,
         code=rule.code,

@@ -108,13 +108,14 @@ def _bisect(steps: list[int], fired: Callable[[int], bool], budget: int) -> int:
 
 
 def _looks(run: Run, last: int) -> list[int]:
-    """The evals (thinned) and even prefixes up to `last`, rising."""
-    even = np.linspace(0, last, PREFIXES + 1)[1:].round().astype(np.int64)
+    """The evals (thinned) and the last rows of even prefixes up to `last`, rising: at no other moment a monitor learns anything."""
+    rows = np.array(_rows_between(run, None, last), dtype=np.int64)
+    even = rows[np.searchsorted(rows, np.linspace(int(rows[0]), last, PREFIXES + 1), side="right") - 1]
     evals = next(run.eval_losses(), None)
     steps = evals.steps[evals.steps <= last] if evals is not None else even[:0]
     if len(steps) > PREFIXES:
         steps = steps[np.linspace(0, len(steps) - 1, PREFIXES).astype(int)]
-    return [int(step) for step in np.unique(np.concatenate((even, steps, [last]))) if step >= run.first_step]
+    return [int(step) for step in np.unique(np.concatenate((even, steps)))]
 
 
 def _rows_between(run: Run, after: int | None, until: int) -> list[int]:

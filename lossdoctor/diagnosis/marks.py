@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lossdoctor.diagnosis.checkpoint import best_eval_step, spoiled_from
+from lossdoctor.diagnosis.checkpoint import best_eval_step, evals_of, spoiled_from
 from lossdoctor.diagnosis.progress import resume_steps, warmup_end
 from lossdoctor.model import CheckpointAdvice, Finding, Mark
 from lossdoctor.run import Run
@@ -26,12 +26,13 @@ def _course(run: Run, findings: Sequence[Finding]) -> Iterator[Mark]:
         yield Mark("warmup-end", warm, "end of warmup")
     yield from _epochs(run)
     for step in resume_steps(run):
-        yield Mark("resume", step, f"resumed at {step}")
-    if run.signal("eval/loss") is not None and (best := best_eval_step(run, findings, spoiled_from(run, findings))) is not None:
-        yield Mark("best-eval", best, f"lowest eval loss, step {best}")
-    yield Mark("end", run.last_step, "early stop" if run.early_stopped else f"end, step {run.last_step}")
+        yield Mark("resume", step, f"resumed at {run.unit} {step}")
+    rows, best = evals_of(run, findings), best_eval_step(run, findings, spoiled_from(run, findings))
+    if rows is not None and best is not None and np.ptp(rows.values) > 0:
+        yield Mark("best-eval", best, f"lowest eval loss, {run.unit} {best}")
+    yield Mark("end", run.last_step, "early stop" if run.early_stopped else f"end, {run.unit} {run.last_step}")
     if run.planned_steps is not None and run.planned_steps > run.last_step:
-        yield Mark("planned-end", run.planned_steps, f"planned end, step {run.planned_steps}")
+        yield Mark("planned-end", run.planned_steps, f"planned end, {run.unit} {run.planned_steps}")
 
 
 def _epochs(run: Run) -> Iterator[Mark]:
@@ -42,7 +43,7 @@ def _epochs(run: Run) -> Iterator[Mark]:
         return
     named = bool((rows.epochs == np.floor(rows.epochs)).all())
     total = int(rows.epochs[-1])
-    stride = max(1, -(-total // MAX_EPOCHS))
+    stride = next(m * 10**e for e in range(20) for m in (1, 2, 5) if m * 10**e * MAX_EPOCHS >= total)
     for epoch in range(stride, total + 1, stride):
         row = int(np.searchsorted(rows.epochs, epoch))
         if row or rows.epochs[0] == epoch:

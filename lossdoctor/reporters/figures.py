@@ -8,7 +8,7 @@ from pathlib import Path
 from lossdoctor.errors import ReportError
 from lossdoctor.model import Diagnosis
 from lossdoctor.reporters import write
-from lossdoctor.reporters.html.page import slug
+from lossdoctor.reporters.html.cards import slug
 from lossdoctor.reporters.prepare import prepare
 
 _COLUMNS = 600
@@ -20,8 +20,8 @@ def write_figures(diagnoses: Sequence[Diagnosis], directory: Path, *, stable: bo
     The directory is made if its parent exists. Raises ReportError where a file cannot be written or a chart cannot be drawn.
     """
     from lossdoctor.reporters.charts.draw import png, svg
-    from lossdoctor.reporters.charts.layout import MAIN, SMALL
-    from lossdoctor.reporters.charts.panel import panels
+    from lossdoctor.reporters.charts.layout import MAIN, SMALL, TWIN
+    from lossdoctor.reporters.charts.panels import panels
 
     try:
         directory.mkdir(exist_ok=True)
@@ -30,8 +30,9 @@ def write_figures(diagnoses: Sequence[Diagnosis], directory: Path, *, stable: bo
     written: list[Path] = []
     for diagnosis in diagnoses:
         for index, panel in enumerate(panels(prepare(diagnosis, stable=stable), _COLUMNS)):
-            size = MAIN if index == 0 else SMALL
-            stem = _free(f"{slug(diagnosis.name)}-{slug(panel.key)}", written, directory)
+            size = MAIN if index == 0 else TWIN if panel.twin else SMALL
+            name = panel.lines[0].signal if panel.twin else panel.key
+            stem = _free(f"{slug(diagnosis.name)}-{slug(name)}", written, directory)
             for suffix, draw in (("svg", svg), ("png", png)):
                 path = directory / f"{stem}.{suffix}"
                 try:

@@ -50,8 +50,12 @@ def to_dict(diagnosis: Diagnosis, options: Options) -> dict[str, Any]:
     gate = raw.pop("gate")
     if not options.series:
         raw.pop("series")
+    for part in (*raw["findings"], *raw["vitals"]):
+        told = part["claims"].items()
+        part["claims"] = {name: {key: held for key, held in claim.items() if held not in (None, "")} for name, claim in told}
     if options.stable:
         raw.pop("versions")
+        raw = _map(raw, lambda v: float(f"{v:.6g}") if isinstance(v, float) else v)
     ordered = {
         "schema_version": SCHEMA_VERSION,
         **raw,

@@ -74,9 +74,9 @@ def _run(d: Diagnosis) -> Iterator[str]:
         yield from ("", "### Impact", *(f"- {escape(line)}" for line in wording.bill(d)))
     loud = [g for g in groups(d) if g.finding in d.loud]
     if loud:
-        yield from _causes(loud)
-        yield from _trigger(loud)
-        yield from _detection(loud)
+        yield from _causes(loud, d.unit)
+        yield from _trigger(loud, d.unit)
+        yield from _detection(loud, d.unit)
     if d.baseline is not None:
         yield from ("", f"### Against the baseline {escape(', '.join(d.baseline.names))}")
         yield from (f"- {escape(said)}" for said in wording.against(d.baseline))
@@ -117,16 +117,16 @@ def _curves(d: Diagnosis) -> Iterator[str]:
         yield from ("", block("\n".join(lines), "text"))
 
 
-def _causes(loud: Sequence[Group]) -> Iterator[str]:
+def _causes(loud: Sequence[Group], unit: str) -> Iterator[str]:
     yield from ("", "### Root causes")
     for group in loud:
         f = group.finding
-        where = f", {wording.steps_of(f)}" if wording.steps_of(f) else ""
+        where = f", {steps}" if (steps := wording.steps_of(f, unit)) else ""
         head = f"({code(f.rule)} {escape(f.code)}, {f.severity.value}, confidence {f.confidence:.2f}{where})"
         yield f"\n**{group.letter}. {escape(f.title)}** {head}\n"
         yield escape(f.message)
         if f.found:
-            yield f"\nFound {escape(f.found)}; limit {escape(f.limit)}."
+            yield f"\nFound: {escape(f.found)}. Limit: {escape(f.limit)}."
         for index, cause in enumerate(f.causes, 1):
             says = "".join(
                 [
@@ -139,19 +139,19 @@ def _causes(loud: Sequence[Group]) -> Iterator[str]:
             yield f"\nFollows from it: {mark}. {escape(inner.title)} ({code(inner.rule)}). {escape(inner.message)}"
 
 
-def _trigger(loud: Sequence[Group]) -> Iterator[str]:
+def _trigger(loud: Sequence[Group], unit: str) -> Iterator[str]:
     begun = [g for g in loud if g.finding.onset_step is not None]
     if begun:
         yield from ("", "### Trigger")
-        yield from (f"- {g.letter} began at step {g.finding.onset_step}." for g in begun)
+        yield from (f"- {g.letter} began at {unit} {g.finding.onset_step}." for g in begun)
 
 
-def _detection(loud: Sequence[Group]) -> Iterator[str]:
+def _detection(loud: Sequence[Group], unit: str) -> Iterator[str]:
     seen = [g for g in loud if g.finding.detectable_step is not None]
     if seen:
         yield from ("", "### Detection")
         yield from (
-            f"- {g.letter} could have been reported by a monitor at step {g.finding.detectable_step} ({code(g.finding.rule)})."
+            f"- {g.letter} could have been reported by a monitor at {unit} {g.finding.detectable_step} ({code(g.finding.rule)})."
             for g in seen
         )
 

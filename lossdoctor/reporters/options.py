@@ -14,10 +14,10 @@ def _ignore(problem: str) -> None:
 class Options:
     """Choices that every format understands or ignores.
 
-    `stable` leaves out versions, writes floats with 6 significant digits and makes paths relative, so that a committed report changes only
-    when the diagnosis does. `series` adds the decimated signals to JSON (report files need them, standard output does not). `verbosity` is
-    -1 (quiet), 0 or 1. `width` (columns), `colour` and `unicode` describe the terminal. `command` is the command line to reproduce the
-    report, where known. `complain` is told, in a sentence, what a report had to leave out because drawing it failed.
+    `stable` leaves out versions, writes the floats of JSON with 6 significant digits and makes paths relative, so that a committed report
+    changes only when the diagnosis does. `series` adds the decimated signals to JSON (report files need them, standard output does not).
+    `verbosity` is -1 (quiet), 0 or 1. `width` (columns), `colour` and `unicode` describe the terminal. `command` is the command line to
+    reproduce the report, where known. `complain` is told, in a sentence, what a report had to leave out because drawing it failed.
     """
 
     stable: bool = False

@@ -6,7 +6,6 @@ Redaction comes first (a secret cut in half would no longer be recognised), then
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import PurePath
@@ -29,23 +28,18 @@ _SENTENCE_CHARS = 1_000
 
 
 def prepare(diagnosis: Diagnosis, *, stable: bool = False) -> Diagnosis:
-    """Return a copy that is safe to show; with `stable` also without versions, with rounded floats and relative paths."""
+    """Return a copy that is safe to show; with `stable` also without versions and with relative paths.
+
+    No number is rounded here: a sentence rounds it once, from the value itself.
+    """
     bases = _bases(diagnosis) if stable else ()
-    prepared = _walk(diagnosis, "", _rewriter(bases), _round if stable else _same)
+    prepared = _walk(diagnosis, "", _rewriter(bases))
     return dataclasses.replace(prepared, versions={}) if stable else prepared
 
 
-def inert(value: T, *, stable: bool = False) -> T:
+def inert(value: T) -> T:
     """The same for any tree of frozen dataclasses, tuples and mappings, such as a comparison."""
-    return _walk(value, "", _rewriter(()), _round if stable else _same)
-
-
-def _same(value: float) -> float:
-    return value
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.6g}") if math.isfinite(value) else value
+    return _walk(value, "", _rewriter(()))
 
 
 def _rewriter(bases: tuple[str, ...]) -> Callable[[str, str], str]:
@@ -74,41 +68,39 @@ def _parent(path: str) -> str:
     return parent if parent.endswith("/") else parent + "/"
 
 
-def _walk(value: T, field: str, rewrite: Callable[[str, str], str], number: Callable[[float], float]) -> T:
+def _walk(value: T, field: str, rewrite: Callable[[str, str], str]) -> T:
     result: Any = value
     if isinstance(value, Enum) or value is None:
         return value
     if isinstance(value, str):
         result = rewrite(value, field)
     elif isinstance(value, np.generic):  # numpy's scalars look like Python's but cannot be written as JSON
-        result = _walk(value.item(), field, rewrite, number)
-    elif isinstance(value, float):
-        result = number(value)
+        result = _walk(value.item(), field, rewrite)
     elif isinstance(value, SeriesView):
-        result = _series(value, rewrite, number)
+        result = _series(value, rewrite)
     elif isinstance(value, Setting) and is_secret_name(value.name) and value.value is not None:
         hidden = dataclasses.replace(value, value=REDACTED, conflicts=())
-        result = _fields(hidden, rewrite, number)
+        result = _fields(hidden, rewrite)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        result = _fields(value, rewrite, number)
+        result = _fields(value, rewrite)
     elif isinstance(value, tuple):
-        result = tuple(_walk(item, field, rewrite, number) for item in value)
+        result = tuple(_walk(item, field, rewrite) for item in value)
     elif isinstance(value, Mapping):
-        result = {rewrite(str(key), ""): _walk(item, field, rewrite, number) for key, item in value.items()}
+        result = {rewrite(str(key), ""): _walk(item, field, rewrite) for key, item in value.items()}
     return cast("T", result)
 
 
-def _fields(value: Any, rewrite: Callable[[str, str], str], number: Callable[[float], float]) -> Any:
-    walked = {f.name: _walk(getattr(value, f.name), f.name, rewrite, number) for f in dataclasses.fields(value)}
+def _fields(value: Any, rewrite: Callable[[str, str], str]) -> Any:
+    walked = {f.name: _walk(getattr(value, f.name), f.name, rewrite) for f in dataclasses.fields(value)}
     return type(value)(**walked)
 
 
-def _series(view: SeriesView, rewrite: Callable[[str, str], str], number: Callable[[float], float]) -> SeriesView:
+def _series(view: SeriesView, rewrite: Callable[[str, str], str]) -> SeriesView:
     return SeriesView(
         signal=rewrite(view.signal, ""),
         raw_name=rewrite(view.raw_name, ""),
         steps=tuple(map(int, view.steps)),
-        values=tuple(None if v is None else number(float(v)) for v in view.values),
+        values=tuple(None if v is None else float(v) for v in view.values),
         nonfinite=tuple(map(int, view.nonfinite)),
         points=int(view.points),
     )

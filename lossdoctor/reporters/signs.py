@@ -13,7 +13,7 @@ from lossdoctor.model import Diagnosis, Finding, Severity, State, Verdict, Vital
 from lossdoctor.reporters.advice import NextStep, letter, step_title
 from lossdoctor.reporters.wording import says_the_same
 
-SAID = "as said above"
+SAID = "see the headline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ def _row(d: Diagnosis, vital: Vital, every: bool) -> Sign:
         return _bad(d, vital)
     sober = d.verdict in {Verdict.PASS, Verdict.INCONCLUSIVE}
     told = every or vital.state is State.UNKNOWN or (vital.decisive and sober)
-    says = "" if not told else SAID if says_the_same(d.headline, vital.says) else vital.says
+    again = says_the_same(d.headline, vital.says)
+    says = "" if not told or (again and vital.state is State.GOOD) else SAID if again else vital.says
     needs = vital.wanted if (every or sober) and vital.wanted and not says_the_same(d.headline, vital.wanted) else ""
     return Sign(vital.state.value, (vital,), says, needs)
 

@@ -21,12 +21,12 @@ def likelihood(share: float) -> str:
 
 
 def hours(value: float) -> str:
-    """Wall hours as people say them: 45 s, 12 min, 2 h 41 min, 3 d 4 h."""
+    """Wall hours as people say them: 9.5 s, 45 s, 12 min, 2 h 41 min, 3 d 4 h."""
     if not math.isfinite(value):
         return "unknown time"
-    seconds = round(value * 3600)
+    seconds = value * 3600
     if seconds < 90:
-        return f"{seconds} s"
+        return f"{number(seconds, 2)} s"
     minutes = round(seconds / 60)
     if minutes < 60:
         return f"{minutes} min"
@@ -50,12 +50,12 @@ def counted(count: int, one: str, many: str | None = None) -> str:
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def steps_of(finding: Finding) -> str:
+def steps_of(finding: Finding, unit: str = "step") -> str:
     """Where a finding is: `steps 400-1200`, `from step 400`, or nothing for a finding about the whole run."""
     span = finding.span or (finding.spans[0] if finding.spans else None)
     if span is not None:
-        return f"step {span[0]}" if span[0] == span[1] else f"steps {span[0]}-{span[1]}"
-    return f"from step {finding.onset_step}" if finding.onset_step is not None else ""
+        return f"{unit} {span[0]}" if span[0] == span[1] else f"{unit}s {span[0]}-{span[1]}"
+    return f"from {unit} {finding.onset_step}" if finding.onset_step is not None else ""
 
 
 def facts(diagnosis: Diagnosis) -> tuple[str, ...]:
@@ -63,8 +63,7 @@ def facts(diagnosis: Diagnosis) -> tuple[str, ...]:
     found: list[str] = []
     done, planned = diagnosis.steps, diagnosis.planned_steps
     if done is not None:
-        unit = "epoch" if diagnosis.epochs == done else "step"
-        found.append(f"{done} of {planned} {unit}s" if planned and planned != done else counted(done, unit))
+        found.append(f"{done} of {planned} {diagnosis.unit}s" if planned and planned != done else counted(done, diagnosis.unit))
     if diagnosis.epochs is not None and diagnosis.epochs != done:
         found.append(f"{(epochs := number(diagnosis.epochs, 3))} epoch{'' if epochs == '1' else 's'}")
     if diagnosis.cost.hours is not None:

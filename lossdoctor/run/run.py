@@ -188,6 +188,11 @@ class Run:
         )
         return max(logged, self.reached_step or 0)
 
+    @property
+    def unit(self) -> str:
+        """What the x axis counts, in words."""
+        return "log call" if self.step_is == "call" else self.step_is
+
     @cached_property
     def points(self) -> int:
         return sum(len(s) for s in self.signals.values())

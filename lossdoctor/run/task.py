@@ -42,6 +42,9 @@ _RL_SIGNALS = (
 _OF_LANGUAGE = re.compile(r"^num_tokens$|^perf/mfu$|(?:^|[/_ ])(?:ppl|perplexity|bpc|bits_per_(?:char|byte))$", re.IGNORECASE)
 
 
+_ADAPTED_CLASSES = re.compile(r"\b(?:seq|token)_cls\b")  # PEFT's words
+
+
 def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
     """Return one of rl, preference, gan, speech, classification, language-model, unknown."""
     names = tuple(signals)
@@ -55,9 +58,11 @@ def task_of(signals: Iterable[str], settings: Mapping[str, Setting]) -> str:
         return GAN
     if any(name in {"eval/wer", "eval/cer"} for name in names):
         return SPEECH
-    kind = " ".join(str(settings[key].value) for key in ("architectures", "model_type") if key in settings).lower()
-    if "classification" in kind or (
-        "num_labels" in settings and not any(word in kind for word in ("causallm", "lmhead", "conditionalgeneration"))
+    kind = " ".join(str(settings[key].value) for key in ("architectures", "model_type", "task_type") if key in settings).lower()
+    if (
+        "classification" in kind
+        or _ADAPTED_CLASSES.search(kind)
+        or ("num_labels" in settings and not any(word in kind for word in ("causallm", "lmhead", "conditionalgeneration")))
     ):
         return CLASSIFICATION
     if any(word in kind for word in ("causallm", "lmhead", "maskedlm")) or "lora_r" in settings or any(map(_OF_LANGUAGE.search, names)):

@@ -17,9 +17,9 @@ QUESTIONS: Mapping[str, tuple[str, Callable[[Run], Answer], bool]] = {
     "finite": ("finite numbers", values.finite, True),
     "level": ("plausible level", values.level, True),
     "learning": ("learning", progress.learning, True),
-    "kept": ("kept what it won", progress.kept, True),
+    "kept": ("kept its gains", progress.kept, True),
     "steady": ("steady", course.steady, False),
-    "generalises": ("generalises", course.generalises, False),
+    "generalises": ("generalizes", course.generalises, False),
     "complete": ("complete", course.complete, False),
     "machine": ("machine", course.machine, False),
 }
@@ -67,5 +67,5 @@ def assess(run: Run) -> tuple[Vital, ...]:
         with np.errstate(all="ignore"):  # losses may be as large as a float holds
             answer = question(run)
         known = resolve(run, CLAIMS.get(name, {}), answer.numbers)
-        found.append(Vital(name, title, answer.state, answer.says, answer.numbers, known, wanted=answer.wanted, decisive=decisive))
+        found.append(Vital(name, title, answer.state, answer.says, answer.numbers, wanted=answer.wanted, decisive=decisive, claims=known))
     return tuple(found)

@@ -9,10 +9,9 @@ from lossdoctor.numerals import number, percent
 from lossdoctor.run import Run
 from lossdoctor.shapes.curve import curve_of, loss_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
-from lossdoctor.vitals.progress import settled
+from lossdoctor.vitals.progress import ENOUGH, OFTEN, settled
 from lossdoctor.vitals.words import of_rows
 
-STEADY = 12  # rows that show a spike or a wave
 EVALS = 3  # that show a turn
 ABOVE = 0.25  # of the lowest eval loss: an end so far above it is not good, whether or not it is overfitting
 MACHINE = ("perf/", "gpu/")
@@ -22,10 +21,10 @@ def steady(run: Run) -> Answer:
     rows = len(loss_curve(run))
     if not rows:
         return unknown("No training loss was logged that could show a spike or a wave.", "Log the training loss every few steps.")
-    if rows < STEADY:
+    if rows < ENOUGH:
         return unknown(
             f"{of_rows(rows)} of the training loss cannot show a spike or a wave.",
-            f"Log more often: {STEADY} rows of the loss would do.",
+            OFTEN,
             {"rows": rows},
         )
     return good(f"No lasting disturbance in {of_rows(rows)}.", {"rows": rows})
@@ -42,12 +41,12 @@ def generalises(run: Run) -> Answer:
     if len(evals) < EVALS:
         return unknown(
             f"{'1 eval' if len(evals) == 1 else f'{len(evals)} evals'} (the last {number(last)}) are too few to show a turn.",
-            f"Evaluate every 5-10% of the steps: {EVALS} evals would do.",
+            "Evaluate every 5-10% of the steps.",
         )
     moved = f"The eval loss went from {number(first)} to {number(last)}"
     if low == len(evals) - 1:
         return good(f"{moved}, its lowest.", numbers)
-    lowest = f"its lowest was {number(float(evals.values[low]))}, at {_unit(run)} {int(evals.steps[low])}"
+    lowest = f"its lowest was {number(float(evals.values[low]))}, at {run.unit} {int(evals.steps[low])}"
     if last - float(evals.values[low]) > ABOVE * abs(float(evals.values[low])):
         return unknown(f"{moved}; {lowest}. That is too far apart to call it good, and too unsteady to call it overfitting.", "", numbers)
     return good(f"{moved}; {lowest}.", numbers)
@@ -55,18 +54,18 @@ def generalises(run: Run) -> Answer:
 
 def complete(run: Run) -> Answer:
     if run.early_stopped:
-        return good(f"It was stopped early on purpose, at {_unit(run)} {run.last_step}.")
+        return good(f"It was stopped early on purpose, at {run.unit} {run.last_step}.")
     if run.planned_steps is None:
         return (
-            good(f"It says that it finished, at {_unit(run)} {run.last_step}.")
+            good(f"It says that it finished, at {run.unit} {run.last_step}.")
             if run.finished
             else _by_epochs(run)
         )
     share = run.last_step / run.planned_steps
     if run.finished or settled(run):
-        return good(f"{run.last_step} of {run.planned_steps} planned {_unit(run)}s were run.", {"share": share})
+        return good(f"{run.last_step} of {run.planned_steps} planned {run.unit}s were run.", {"share": share})
     return unknown(
-        f"The log ends at {_unit(run)} {run.last_step} of {run.planned_steps} ({percent(share)}); it may be a checkpoint of a longer run.",
+        f"The log ends at {run.unit} {run.last_step} of {run.planned_steps} ({percent(share)}); it may be a checkpoint of a longer run.",
         "",
         {"share": share},
     )
@@ -77,10 +76,9 @@ def _by_epochs(run: Run) -> Answer:
     epochs = max((float(np.nanmax(s.epochs)) for s in run.signals.values() if np.isfinite(s.epochs).any()), default=None)
     if run.planned_epochs is None:
         return unknown("The planned length is unknown.", "Keep the run's settings beside the log, or say --set max_steps=N.")
-    reached = f"the log ends at {_unit(run)} {run.last_step}" if epochs is None else f"the log ends in epoch {number(epochs, 3)}"
-    return unknown(
-        f"The settings ask for {number(run.planned_epochs)} epochs; {reached}, and nothing says why.", "", {"planned_epochs": run.planned_epochs}
-    )
+    reached = f"the log ends at {run.unit} {run.last_step}" if epochs is None else f"the log ends in epoch {number(epochs, 3)}"
+    says = f"The settings ask for {number(run.planned_epochs)} epochs; {reached}, and nothing says why."
+    return unknown(says, "", {"planned_epochs": run.planned_epochs})
 
 
 def machine(run: Run) -> Answer:
@@ -91,7 +89,3 @@ def machine(run: Run) -> Answer:
         )
     names = ", ".join(logged[:3]) + (f" and {len(logged) - 3} more" if len(logged) > 3 else "")
     return good(f"No rule found a fault in what was logged of the machine ({names}).", {"signals": len(logged)})
-
-
-def _unit(run: Run) -> str:
-    return run.step_is if run.step_is != "call" else "log call"

@@ -8,13 +8,14 @@ from lossdoctor.model import Scalar
 from lossdoctor.numerals import number, percent
 from lossdoctor.run import Run
 from lossdoctor.run import task as tasks
-from lossdoctor.shapes.curve import EIGHTHS, Curve, curve_of, loss_curve, named_curve
+from lossdoctor.shapes.curve import EIGHTHS, Curve, Level, curve_of, loss_curve, named_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
 from lossdoctor.vitals.change import SURE, Change, eval_change, loss_change, metric_changes, reward_change
 from lossdoctor.vitals.words import of_rows, said, sentence
 
 LEAST = 0.03  # of the first level: less is no progress that a reader would sign
 FEW = 8  # rows of a loss; below it the end of the curve is a row or two
+ENOUGH = 12  # rows that show all there is to see of a short run
 FEWEST = 5  # rows, even where the plan was carried out
 PLAN = 0.9  # of the plan: as good as all of it
 SETTLED_RATE = 0.1  # of its peak: a schedule that came to its end
@@ -22,7 +23,8 @@ TENTH = 10  # rows that have a beginning
 TWENTIETH = 20  # of the rows, at most `FEWEST`: the very beginning
 MANY = 20  # times as many rows: more than that nobody will log
 LOST = 0.1  # of the best level: what ends so far above it has not kept it, whatever the reason
-OFTEN = f"Log more often: {FEW} rows of the loss would do."
+QUIETER = "Evaluate on the same rows before, during and after training: an eval loss has less noise."
+OFTEN = f"Log the loss more often: {ENOUGH} rows would do."
 
 
 def learning(run: Run) -> Answer:
@@ -32,18 +34,31 @@ def learning(run: Run) -> Answer:
     seen, loss = _seen(run), loss_change(run)
     best = max((c for c in seen if c.seen and c.gain >= LEAST), key=lambda c: (c == loss, c.rows), default=None)
     if best is not None and (began := _began_lower(run, best)) is not None:
-        says = f"The training loss came down to about {number(best.last)}, but began at about {number(began)}: it is no better than at first."
-        return unknown(says, "Evaluate on the same rows before, during and after training: an eval loss has less noise.", _numbers(run, best))
+        came = f"The training loss came down to about {number(best.last)}, but began at about {number(began)}"
+        return unknown(f"{came}: it is no better than at first.", QUIETER, _numbers(run, best))
     if best is not None:
         return good(sentence(_moved(run, best)), _numbers(run, best))
     first = max(seen, key=lambda c: c.rows, default=None)
     if first is None:
         return unknown("No loss was logged often enough to compare its start with its end.", "Log the training loss every few steps.")
+    if (lost := _lost_again(run, first)) is not None:
+        moved = sentence(_moved(run, first)).rstrip(".")
+        return unknown(f"{moved}, after a level of {number(lost.value)} around {run.unit} {lost.step}.", "", _numbers(run, first))
     if first.excludes(LEAST) and first.rows >= FEWEST:
         wanted = "Evaluate the model before and after training on the same rows: that tells whether it had converged."
         return unknown(f"No learning is visible: {_moved(run, first)}", wanted, _numbers(run, first))
     doubt = "Too few rows to be sure that it learns" if abs(first.gain) > 2 * first.error else "Learning cannot be told from noise"
     return unknown(f"{doubt}: {_moved(run, first)}", _wanted(first), _numbers(run, first))
+
+
+def _lost_again(run: Run, change: Change) -> Level | None:
+    """The best level of a loss that was far below its first one, beyond noise, and far below its last."""
+    curve = named_curve(run, change.signal)
+    if not change.signal.endswith("loss") or len(curve) < TENTH:
+        return None
+    best, ends = curve.best, min(change.first, change.last)
+    clear = ends - best.value > max(LOST * abs(ends), SURE * hypot(best.error, curve.start.error))
+    return best if clear else None
 
 
 def _began_lower(run: Run, change: Change) -> float | None:
@@ -84,10 +99,11 @@ def kept(run: Run) -> Answer:
     if above > max(SURE * hypot(best.error, end.error), LOST * abs(best.value)) and above > LOST * abs(curve.start.value - best.value):
         if (held := _held_out_gained(run, best.step)) is not None:
             return good(
-                f"{stands}, above the {number(best.value)} around step {best.step}, on harder rows: the eval loss fell on to {number(held)}.",
+                f"{stands}, above the {number(best.value)} around {run.unit} {best.step}, on harder rows: the eval loss fell on to "
+                f"{number(held)}.",
                 numbers,
             )
-        return unknown(f"{stands}; around step {best.step} it was {number(best.value)}.", "", numbers)
+        return unknown(f"{stands}; around {run.unit} {best.step} it was {number(best.value)}.", "", numbers)
     return good(f"{stands}, its best within the noise.", {"signal": name, "end": end.value})
 
 
@@ -158,5 +174,5 @@ def _wanted(change: Change) -> str:
     """What would tell: as many rows as make twice the error of the change LEAST (it falls with the square root of the rows), or an eval."""
     rows = FEW if change.error >= 1 else max(FEW, round(change.rows * (2 * change.error / LEAST) ** 2))
     if change.rows < rows <= MANY * max(change.rows, FEW):
-        return f"Log more often: {rows} rows of the loss would do."
-    return "Evaluate on the same rows before, during and after training: an eval loss has less noise."
+        return f"Log the loss more often: {max(rows, ENOUGH)} rows would do."
+    return QUIETER

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 import numpy as np
 
 from lossdoctor.numerals import number
@@ -39,7 +41,7 @@ def _nothing(run: Run) -> tuple[str, str]:
     if not names:
         return "No loss was found here.", "Log the training loss, or name its column: --metric train/loss=COLUMN."
     listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-    return f"No column is known as the training loss; it may be {listed}.", f"Say which: --metric train/loss={names[0]}."
+    return f"No column is known as the training loss; it may be {listed}.", f"Say which: --metric {quote(f'train/loss={names[0]}')}."
 
 
 def level(run: Run) -> Answer:
@@ -64,13 +66,12 @@ def level(run: Run) -> Answer:
     curve = curve_of(main) if main is not None else loss_curve(run)
     if main is not None and run.assumed_loss:
         says = f"{main.raw_name} was taken for the training loss: no other column can be it, but nothing says what it measures."
-        return unknown(says, f"If that is right, say so: --metric train/loss={main.raw_name}.")
+        return unknown(says, f"If that is right, say so: --metric {quote(f'train/loss={main.raw_name}')}.")
     if not len(curve):
         return unknown("There is no loss whose level could be judged.", "Log the training loss.")
     if curve.end.value > LARGEST_SUM:
-        return unknown(
-            f"The loss ends at {number(float(curve.values[-1]))}: nothing says whether that is its natural scale.", "Log its mean, not its sum."
-        )
+        says = f"The loss ends at {number(float(curve.values[-1]))}: nothing says whether that is its natural scale."
+        return unknown(says, "Log its mean, not its sum.")
     if (guess := _guess(run, curve)) is not None:
         first, last = number(curve.start.value), number(curve.end.value)
         says = f"The loss began at about {first} and ends at about {last}; a guess among {guess.choices} scores {number(guess.value)}."

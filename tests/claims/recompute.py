@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lossdoctor.model import Claim, Finding
+from lossdoctor.model import Claim, Finding, State, Vital
 from lossdoctor.run import Run
 
 # Numbers that a claim may say without a row to look them up in.
@@ -49,7 +49,7 @@ def wrong(finding: Finding, history: History) -> Iterator[str]:
             yield f"{finding.rule}.{name} = {value!r} is said to be {claim}: {problem}"
 
 
-def check(claim: Claim, value: float, finding: Finding, history: History) -> str:
+def check(claim: Claim, value: float, finding: Finding | None, history: History) -> str:
     """Why a number is not what it claims to be; empty where it is."""
     kind = claim.statistic
     if kind in ELSEWHERE:
@@ -84,7 +84,7 @@ def _statistic(kind: str, rows: pd.Series, limit: float | None) -> float:
     statistic, _, side = kind.partition(" ")
     if statistic in ("rows", "share"):
         held = {
-            "": lambda: rows.notna(),
+            "": rows.notna,
             "above": lambda: (rows > limit) & ~((rows - limit).abs() <= 1e-5 * abs(limit)),
             "below": lambda: rows < limit,
             "at most": lambda: rows <= limit,
@@ -105,7 +105,7 @@ def _counted(kind: str, raw: pd.DataFrame, claim: Claim) -> float | None:
     times = raw["step"].value_counts()
     counts = {
         "all rows": lambda: len(raw),
-        "logged steps": lambda: raw["step"].nunique(),
+        "logged steps": raw["step"].nunique,
         "repeated steps": lambda: int((times > 1).sum()),
         "extra rows": lambda: len(raw) - raw["step"].nunique(),
         "most rows of a step": lambda: int(times.max()),
@@ -116,7 +116,8 @@ def _counted(kind: str, raw: pd.DataFrame, claim: Claim) -> float | None:
     return counts[kind]() if kind in counts else None
 
 
-def _formula(text: str, value: float, finding: Finding, history: History) -> str:
+def _formula(text: str, value: float, finding: Finding | None, history: History) -> str:
+    assert finding is not None
     known: dict[str, object] = {name: number for name, number in finding.numbers.items() if number is not None}
     known |= {"last_step": history.last_step, "planned_steps": history.planned_steps or 0}
     for index, signal in enumerate(finding.signals):
@@ -135,3 +136,15 @@ def _equal(value: float, expected: float | None, within: float = EXACT) -> str:
     if expected is None or (math.isinf(value) and math.isinf(expected)) or (value >= 1e6 and expected > value):
         return ""
     return "" if math.isclose(value, expected, rel_tol=within, abs_tol=1e-12) else f"it is {expected}"
+
+
+def wrong_vital(vital: Vital, history: History) -> Iterator[str]:
+    """Every claim of a vital sign that the history does not bear out; a sentence taken over from a finding is that finding's matter."""
+    if vital.state is State.BAD:
+        return
+    for name, claim in vital.claims.items():
+        value = vital.numbers.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            problem = check(claim, float(value), None, history)
+            if problem:
+                yield f"{vital.name}.{name} = {value!r} is said to be {claim}: {problem}"

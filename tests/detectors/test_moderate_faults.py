@@ -233,4 +233,4 @@ def test_of_a_rare_class_the_loss_must_weigh_more():
     run = make({"loss": falling(30, 0.6, 0.05), "val/dice": np.zeros(30)})
     (finding,) = [one for one in diagnose(run, list(RULES.values()), BOUND).findings if one.rule == "underfitting"]
     assert finding.causes[0].name == "rare-class"
-    assert "nothing of what it counts was ever found" in finding.message
+    assert "nothing that it counts was ever found" in finding.message

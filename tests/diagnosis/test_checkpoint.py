@@ -75,13 +75,33 @@ def test_a_checkpoint_without_optimizer_state_gets_no_resume_command():
     assert "no optimizer state" in advice.reason
 
 
-def test_one_lucky_eval_in_a_noisy_curve_does_not_win():
+def test_the_lowest_eval_is_the_lowest_row():
     noise = np.array([0.05, -0.04, 0.03, -0.05, 0.04, -0.03] * 5)
     trend = np.abs(np.linspace(-1, 1, 30)) * 0.1 + 2.0
     values = trend + noise
     values[27] = values.min() - 0.001
-    assert best_eval_step(run({"eval_loss": (range(30), values)})) < 25
+    assert best_eval_step(run({"eval_loss": (range(30), values)})) == 27
     assert best_eval_step(run({"eval_loss": (range(30), trend)})) in {14, 15}
+
+
+def test_a_state_without_weights_is_no_checkpoint_to_use():
+    kept = (Checkpoint(200, "out", has_weights=False),)
+    advice = advise(run({"eval_loss": EVALS}, checkpoints=kept), [])
+    assert (advice.best_step, advice.exists, advice.path) == (200, None, None)
+    assert "no checkpoint with weights was found here" in advice.reason
+
+
+def test_what_was_not_checked_for_nan_is_said_to_be_unchecked():
+    asked = "not checked for NaN (--check-weights does that)"
+    assert asked in advise(run({"eval_loss": EVALS}, checkpoints=KEPT), []).reason
+    scanned = tuple(replace(kept, weights_finite=True) for kept in KEPT)
+    assert asked not in advise(run({"eval_loss": EVALS}, checkpoints=scanned), []).reason
+
+
+def test_a_checkpoint_between_two_evals_is_said_to_be_one():
+    advice = advise(run({"eval_loss": EVALS}, checkpoints=(Checkpoint(250, "out/checkpoint-250"),)), [])
+    assert (advice.best_step, advice.nearest_kept) == (200, 250)
+    assert "not evaluated itself (beside it the eval loss is" in advice.reason
 
 
 def test_without_an_eval_the_newest_whole_one_is_named():
@@ -98,7 +118,7 @@ def test_a_warning_of_exploding_gradients_spoils_no_weights():
 def test_a_kept_checkpoint_that_is_clearly_worse_than_the_best_step_is_named_but_not_advised():
     advice = advise(run({"eval_loss": EVALS}, checkpoints=KEPT[1:]), [])
     assert (advice.nearest_kept, advice.path) == (300, None)
-    assert "checkpoint-300, with an eval loss 18.2% above the lowest" in advice.reason
+    assert "that of step 300, whose eval loss of 1.3 is 18% above the lowest, 1.1 at step 200" in advice.reason
 
 
 def test_of_the_kept_ones_the_lowest_eval_loss_wins_not_the_nearest_step():
@@ -106,13 +126,13 @@ def test_of_the_kept_ones_the_lowest_eval_loss_wins_not_the_nearest_step():
     kept = tuple(Checkpoint(step, f"out/checkpoint-{step}") for step in (300, 500))
     advice = advise(run({"eval_loss": evals}, checkpoints=kept), [])
     assert (advice.best_step, advice.exists, advice.path) == (200, False, "out/checkpoint-500")
-    assert "within 0.9% of the lowest" in advice.reason
+    assert "its eval loss of 1.11 is 0.9% above the lowest, 1.1 at step 200, of which no checkpoint is here" in advice.reason
 
 
 def test_a_run_that_learned_nothing_has_no_checkpoint_to_use():
     advice = advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("plateau", 10)])
     assert (advice.best_step, advice.path) == (None, None)
-    assert "learned nothing (plateau)" in advice.reason
+    assert "see plateau" in advice.reason
     assert advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [finding("plateau", 10, Severity.WARNING)]).best_step == 200
 
 
@@ -135,6 +155,7 @@ def test_whole_is_said_only_where_the_files_were_checked():
     assert "newest checkpoint" in advise(run({"loss": (range(410), np.ones(410))}, checkpoints=kept), []).reason
 
 
-def test_advice_follows_the_step_at_which_the_rule_saw_the_turn():
-    turned = replace(finding("overfitting", 300, Severity.WARNING), numbers={"best_step": 300})
-    assert advise(run({"eval_loss": EVALS}, checkpoints=KEPT), [turned]).best_step == 300
+def test_of_several_eval_sets_the_one_that_overfits_chooses():
+    other = ([100, 200, 300, 400], [1.4, 1.3, 1.2, 1.5])
+    turned = replace(finding("overfitting", 300, Severity.WARNING), signals=("eval/other/loss", "train/loss"))
+    assert advise(run({"eval_loss": EVALS, "eval_other_loss": other}, checkpoints=KEPT), [turned]).best_step == 300

@@ -43,7 +43,8 @@ def test_a_log_by_epochs_is_told_in_epochs():
 @pytest.mark.parametrize(
     ("value", "spec", "words"),
     [
-        (12190.0, ".3g", "12200"),
+        (12190.0, ".3g", "12190"),
+        (0.997, ".0%", "99.7%"),
         (5e-5, ".2g", "5e-5"),
         (4.167e22, ".3g", "4.17e22"),
         (0.0, ".3g", "0"),

@@ -51,7 +51,7 @@ def test_a_fall_back_of_the_steps_is_a_resume():
         (np.full(101, 1e-3), None),
         (RATE[::-1], 900),
         (np.linspace(1, 0, 101), None),
-        (np.linspace(0, 1, 101), 1000),
+        (np.linspace(0, 1, 101), None),  # still rising where the log ends
         (np.where(STEPS < 50, STEPS, 50), 50),
     ],
 )
@@ -76,3 +76,10 @@ def test_rounded_epochs_give_way_to_the_plan():
 def test_unknown_factors_of_the_batch_are_named():
     one = batch(run({}, settings={"per_device_train_batch_size": 4, "world_size": 8}))
     assert (one.samples, one.unknown) == (32, ("gradient_accumulation_steps",))
+
+
+@pytest.mark.parametrize(("per_epoch", "first"), [(50, 1), (40, 2), (20, 5), (5, 10)])
+def test_epochs_that_are_left_out_leave_round_ones(per_epoch: int, first: int):
+    found = marks(run({"loss": (STEPS, np.ones(101))}, per_epoch=per_epoch), [], CheckpointAdvice())
+    labels = [mark.label for mark in found if mark.kind == "epoch"]
+    assert labels[0] == f"epoch {first}"

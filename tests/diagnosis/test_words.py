@@ -127,9 +127,15 @@ def test_every_rule_has_its_page(rule: Rule):
 def test_the_message_can_be_filled(rule: Rule):
     message = rule.message
     asked = set().union(*(placeholders(text) for text in (message.headline, message.found, message.limit)))
-    assert set(rule.phrases) <= asked, "a phrase that no sentence uses"
     inside = [text for phrase in rule.phrases.values() for text in (phrase.otherwise, *phrase.when.values())]
-    asked = asked.difference(rule.phrases).union(*(placeholders(text) for text in inside), (p.number for p in rule.phrases.values()))
+    asked = asked.union(*(placeholders(text) for text in inside))
+    assert set(rule.phrases) <= asked, "a phrase that no sentence uses"
+    known: set[str] = set()
+    for name, phrase in rule.phrases.items():
+        nested = set().union(*(placeholders(text) for text in (phrase.otherwise, *phrase.when.values()))) & set(rule.phrases)
+        assert nested <= known, "a phrase may hold those before it only"
+        known.add(name)
+    asked = asked.difference(rule.phrases).union(p.number for p in rule.phrases.values())
     given = {"last_step", "planned_steps", "onset_step", "unit"} | set(rule.thresholds) | measured(DETECTORS[rule.detector].__module__)
     assert asked <= given, asked - given
     assert {grade.number for grade in rule.grades} <= given

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from difflib import unified_diff
 from itertools import islice
 
@@ -44,3 +46,11 @@ def test_reports_name_no_machine_and_no_version(made: dict[str, str]) -> None:
 
 def test_the_html_reports_are_small(made: dict[str, str]) -> None:
     assert all(len(made[f"{name}.html"].encode()) < 250_000 for name in SHOWN)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in REPORTS.glob("*.txt"))[::9])
+def test_a_committed_text_is_what_the_command_prints(name: str) -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "lossdoctor", "analyze", f"fixtures/{name}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert printed.stdout == (REPORTS / f"{name}.txt").read_text(encoding="utf-8")

@@ -77,7 +77,7 @@ SETTINGS = (
 
 
 TITLES = {
-    "finite": "finite numbers", "level": "plausible level", "learning": "learning", "kept": "kept what it won",
+    "finite": "finite numbers", "level": "plausible level", "learning": "learning", "kept": "kept its gains",
     "steady": "steady", "generalises": "generalises", "complete": "complete", "machine": "machine",
 }  # fmt: skip
 DECISIVE = ("finite", "level", "learning", "kept")

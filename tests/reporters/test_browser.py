@@ -47,6 +47,20 @@ CONTRAST = """
 """
 
 
+OVERPRINTED = """
+[...document.querySelectorAll("svg.chart")].filter((s) => s.getBoundingClientRect().width > 0).flatMap((svg) => {
+  const edge = svg.getBoundingClientRect();
+  const texts = [...svg.querySelectorAll("text")].filter((t) => t.textContent.trim());
+  const boxes = texts.map((t) => { const b = t.getBoundingClientRect(), trim = b.height * 0.2;
+    return {words: t.textContent, left: b.left, right: b.right, top: b.top + trim, bottom: b.bottom - trim}; });
+  const outside = boxes.filter((b) => b.left < edge.left - 1 || b.right > edge.right + 1 || b.top < edge.top || b.bottom > edge.bottom);
+  const over = boxes.flatMap((a, i) => boxes.slice(i + 1)
+    .filter((b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom).map((b) => `${a.words} / ${b.words}`));
+  return [...outside.map((b) => `outside: ${b.words}`), ...over].map((w) => `${svg.querySelector("title").textContent}: ${w}`);
+})
+"""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chromium]:
     program = find()
@@ -130,7 +144,7 @@ def test_every_id_is_unique_and_every_reference_hits(browser: Chromium, page: Ca
         " a.name === 'aria-labelledby' ? a.value.split(' ') : a.name === 'href' ? [a.value.slice(1)]"
         " : [...a.value.matchAll(/url\\(#([^)]+)\\)/g)].map((m) => m[1]))"
     )
-    assert len(wanted) > 3
+    assert len(wanted) >= 3
     missing = set(wanted) - set(ids)
     assert missing == set()
 
@@ -147,7 +161,7 @@ def test_without_scripts_and_under_jenkins_policy_the_report_is_still_read(brows
         shown = " ".join(strings[i] for i in document["layout"]["text"] if i >= 0)
         assert "Overfitting after epoch 1" in shown
         assert "num_train_epochs=1" in shown
-        assert "best 1.05 at 400" in shown
+        assert "lowest 1.05 at 400" in shown
         fills = {strings[style[0]] for style in document["layout"]["styles"] if style}
         assert {"rgb(255, 255, 255)", "rgb(31, 35, 40)"} <= fills
 
@@ -180,4 +194,99 @@ def test_the_pointer_reads_values_off_the_curve(browser: Chromium, page: Callabl
     )
     browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + box[2] * 0.4, y=box[1] + box[3] * 0.5)
     said = browser.evaluate("document.querySelector('figure.main .readout').textContent")
-    assert re.fullmatch(r"train/loss [\d.]+ at step \d+, eval/loss [\d.]+ at step \d+", said)
+    assert re.fullmatch(r"step \d+: train loss [\d.]+, eval loss [\d.]+( \(at \d+\))?", said)
+    step = int(re.match(r"step (\d+)", said)[1])
+    train, evals = samples.hockey_stick().series[:2]
+    assert step in {*train.steps, *evals.steps}
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=5, y=5)
+    assert browser.evaluate("document.querySelector('figure.main .readout').textContent").startswith("Point at the chart")
+
+
+def drag(browser: Chromium, start: float, end: float) -> None:
+    """Over the main chart, from one share of its width to another one."""
+    browser.evaluate("document.querySelector('figure.main').scrollIntoView()")
+    x, y, width, height = browser.evaluate(
+        "(({x, y, width, height}) => [x, y, width, height])(document.querySelector('figure.main .wide svg').getBoundingClientRect())"
+    )
+    for kind, at in (("mousePressed", start), ("mouseMoved", (start + end) / 2), ("mouseMoved", end), ("mouseReleased", end)):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x + width * at, y=y + height / 2, button="left", buttons=1, clickCount=1)
+
+
+def press(browser: Chromium, words: str) -> None:
+    browser.evaluate(f"[...document.querySelectorAll('.main .wide .bar button')].find((b) => b.textContent === '{words}').click()")
+
+
+def test_a_stretch_is_zoomed_by_dragging_and_the_first_drawing_comes_back(browser: Chromium, page: Callable[[str], Path]) -> None:
+    browser.open(page("hockey-stick"))
+    shown = "document.querySelector('figure.main .wide svg')"
+    before = browser.evaluate(f"{shown}.outerHTML.length")
+    height = browser.evaluate("document.documentElement.scrollHeight")
+    drag(browser, 0.3, 0.6)
+    assert browser.evaluate(f"{shown}.classList.contains('explored')")
+    ticks = [float(t) for t in browser.evaluate(f"[...{shown}.querySelectorAll('text[text-anchor=middle]')].map((t) => t.textContent)")]
+    assert 250 < min(ticks) < max(ticks) < 800
+    assert browser.evaluate("document.documentElement.scrollHeight") == height
+    press(browser, "Reset zoom")
+    assert not browser.evaluate(f"{shown}.classList.contains('explored')")
+    assert browser.evaluate(f"{shown}.outerHTML.length") >= before
+    assert browser.complaints() == []
+
+
+def test_scale_and_unit_of_the_axis_are_switched(browser: Chromium, page: Callable[[str], Path]) -> None:
+    browser.open(page("hockey-stick"))
+    shown = "[...document.querySelectorAll('figure.main .wide svg text')].map((t) => t.textContent)"
+    press(browser, "Linear scale")
+    assert "loss" in browser.evaluate(shown)
+    assert "0.5" in browser.evaluate(shown)
+    press(browser, "Log scale")
+    assert "loss, log scale" in browser.evaluate(shown)
+    for button, unit, last in (("Over epochs", "epoch", "3"), ("Over hours", "hour", "2.5")):
+        press(browser, button)
+        assert {unit, last} <= set(browser.evaluate(shown))
+    press(browser, "Over steps")
+    assert not browser.evaluate("document.querySelector('.explored')")
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("name", ["hockey-stick", "nan-loss", "memory"])
+@pytest.mark.parametrize("width", [360, 390, 720, 800, 940, 1000, 1280])
+def test_no_text_of_a_chart_is_smaller_than_eleven_pixels(browser: Chromium, page: Callable[[str], Path], name: str, width: int) -> None:
+    browser.open(page(name), width=width)
+    sizes = browser.evaluate(
+        "[...document.querySelectorAll('svg.chart')].filter((s) => s.getBoundingClientRect().width > 0).flatMap((s) => {"
+        " const scale = s.getBoundingClientRect().width / s.viewBox.baseVal.width;"
+        " return [...s.querySelectorAll('text')].map((t) => parseFloat(getComputedStyle(t).fontSize) * scale); })"
+    )
+    assert len(sizes) > 20
+    assert min(sizes) >= (11 if width > 380 else 10)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", [n for n in SHOWN if n not in {"extremes", "hostile"}])
+def test_no_text_of_a_chart_overprints_another_or_leaves_it(browser: Chromium, page: Callable[[str], Path], name: str, width: int) -> None:
+    browser.open(page(name), width=width)
+    assert browser.evaluate(OVERPRINTED) == []
+
+
+@pytest.mark.parametrize("name", ["hockey-stick", "plateau", "memory", "reinforcement", "healthy", "short", "nan-loss"])
+def test_the_main_chart_is_on_the_first_screen(browser: Chromium, page: Callable[[str], Path], name: str) -> None:
+    browser.open(page(name), width=1280)
+    assert browser.evaluate("document.querySelector('figure.main .wide svg').getBoundingClientRect().bottom") <= 900
+
+
+def test_a_link_to_a_note_opens_it(browser: Chromium, page: Callable[[str], Path]) -> None:
+    browser.open(page("hockey-stick"))
+    note = "document.querySelector('details.card.note')"
+    assert not browser.evaluate(f"{note}.open")
+    browser.evaluate(f"location.hash = {note}.id; new Promise((done) => setTimeout(done, 50))")
+    assert browser.evaluate(f"{note}.open")
+
+
+@pytest.mark.parametrize("name", ["hockey-stick", "nan-loss"])
+def test_the_print_has_no_heading_with_nothing_below(browser: Chromium, page: Callable[[str], Path], name: str) -> None:
+    browser.open(page(name), media="print")
+    bare = (
+        "[...document.querySelectorAll('main details:not([open])')].filter((d) => d.getBoundingClientRect().height > 0"
+        " && d.getBoundingClientRect().height < d.querySelector('summary').getBoundingClientRect().height + 8).map((d) => d.textContent)"
+    )
+    assert [text[:60] for text in browser.evaluate(bare)] == []

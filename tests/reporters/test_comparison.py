@@ -122,3 +122,9 @@ def test_wrong_calls_are_refused() -> None:
         compare([Side(healthy())])
     with pytest.raises(UsageError, match="not all of these runs tell their tokens; all tell: step"):
         compare([Side(healthy()), Side(healthy())], Axis.TOKENS)
+
+
+def test_the_learning_rate_is_not_logarithmic_and_the_axis_begins_at_zero() -> None:
+    text = render(pair(), "html")
+    assert "learning rate over steps 0 to 1200." in text
+    assert "centred rolling median" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossdoctor.errors import UsageError
-from lossdoctor.model import Cost, Diagnosis, Finding, Setting, Severity, Verdict
+from lossdoctor.model import Claim, Cost, Diagnosis, Finding, Setting, Severity, Verdict
 from lossdoctor.reporters import json_report, render
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.prepare import prepare
@@ -181,3 +182,22 @@ def test_numbers_from_numpy_become_plain_ones() -> None:
     assert row["findings"][0]["numbers"] == {"a": 0.5, "b": 3, "c": 2, "d": True}
     assert row["series"][0]["values"] == list(base.series[0].values)
     assert render([odd], "html")
+
+
+def test_a_stable_report_has_short_floats() -> None:
+    def floats(value: object) -> Iterator[float]:
+        if isinstance(value, float):
+            yield value
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            yield from floats(inner)
+
+    assert all(value == float(f"{value:.6g}") for value in floats(json_report.to_dict(hockey_stick(), Options(stable=True, series=True))))
+
+
+def test_what_a_number_claims_is_told_and_comes_back() -> None:
+    claim = Claim("lowest", "eval/loss", 15, 240)
+    d = hockey_stick()
+    told = replace(d, findings=(replace(d.findings[0], claims={"minimum": claim}), *d.findings[1:]))
+    row = json_report.to_dict(told, Options())
+    assert row["findings"][0]["claims"] == {"minimum": {"statistic": "lowest", "signal": "eval/loss", "first": 15, "last": 240}}
+    assert json_report.load(json_report.encode(row))[0].findings[0].claims == {"minimum": claim}

@@ -118,7 +118,7 @@ def test_preparing_reaches_every_string_and_is_a_fixed_point() -> None:
     assert HOSTILE[0] in everything
 
 
-def test_a_stable_diagnosis_has_no_versions_short_floats_and_relative_paths() -> None:
+def test_a_stable_diagnosis_has_no_versions_and_relative_paths() -> None:
     d = hockey_stick()
     fields = _fields() | {
         "path": "/data/u/runs/x/trainer_state.json",
@@ -129,9 +129,4 @@ def test_a_stable_diagnosis_has_no_versions_short_floats_and_relative_paths() ->
     assert shown.versions == {}
     assert shown.path == "x/trainer_state.json".removeprefix("x/")
     assert "/data" not in repr(shown)
-    assert all(
-        len(f"{v:.10g}".replace("-", "").replace(".", "").lstrip("0").rstrip("0").partition("e")[0]) <= 6
-        for s in shown.series
-        for v in s.values
-        if v
-    )
+    assert [view.values for view in shown.series] == [view.values for view in d.series]  # rounded once, where they are written

@@ -195,6 +195,6 @@ def test_in_reinforcement_learning_the_reward_is_the_curve_and_a_loss_near_zero_
 
 
 def test_a_log_by_epochs_is_measured_in_epochs() -> None:
-    assert facts(replace(healthy(), steps=16, planned_steps=19, epochs=16.0))[0] == "16 of 19 epochs"
-    assert facts(replace(healthy(), steps=1, planned_steps=None, epochs=1.0))[0] == "1 epoch"
+    assert facts(replace(healthy(), steps=16, planned_steps=19, epochs=16.0, unit="epoch"))[0] == "16 of 19 epochs"
+    assert facts(replace(healthy(), steps=1, planned_steps=None, epochs=1.0, unit="epoch"))[0] == "1 epoch"
     assert facts(replace(healthy(), steps=500, planned_steps=None, epochs=1.0))[:2] == ("500 steps", "1 epoch")

@@ -91,7 +91,7 @@ def test_an_output_directory_gives_its_checkpoints_by_step(tmp_path: Path) -> No
 
 
 def test_one_checkpoint_given_directly(checkpoint: Path) -> None:
-    assert only(checkpoint) == Checkpoint(500, str(checkpoint), whole=True, resumable=True)
+    assert only(checkpoint) == Checkpoint(500, str(checkpoint), whole=True, resumable=True, has_weights=True)
 
 
 def test_weights_beside_checkpoints_are_no_checkpoint_unless_a_state_dates_them(tmp_path: Path) -> None:

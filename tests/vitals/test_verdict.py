@@ -73,7 +73,7 @@ def states(run: object) -> dict[str, str]:
 def test_a_run_that_learned_and_ended_at_its_best_passes() -> None:
     d = judged(make({"loss": learned(), "learning_rate": cosine()}))
     assert d.verdict is Verdict.PASS
-    assert "fell from" in d.headline
+    assert "went from 3.003 to 1.539 over 200 rows (-42%" in d.headline
 
 
 @pytest.mark.parametrize(

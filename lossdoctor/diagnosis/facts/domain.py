@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 
 from lossdoctor.diagnosis.dialects import OF_TRANSFORMERS, dialect_of
-from lossdoctor.diagnosis.judge import UNITS
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run
 from lossdoctor.run.task import LANGUAGE_MODEL, PREFERENCE, RL
@@ -49,7 +48,7 @@ def whole(run: Run) -> dict[str, Scalar]:
         "is_classic_rl": run.task == RL and not completions,
         "speaks": text and run.setting("base_model") is not None and (vocabulary is None or vocabulary >= _BIG),
         "has_base_model": run.setting("base_model") is not None or None,
-        "unit": UNITS.get(run.step_is, "step"),
+        "unit": run.unit,
         "step_is_epoch": run.step_is == "epoch" or None,
         "optimizer_steps": run.last_step if run.step_is == "step" else None,
     }

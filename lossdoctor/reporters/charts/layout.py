@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-from lossdoctor.model import Mark
-from lossdoctor.reporters.charts.panel import Panel, Shade
+from lossdoctor.reporters.charts.axis import not_run
+from lossdoctor.reporters.charts.panel import Panel
+from lossdoctor.reporters.charts.width import width
 
-ROW = 15.0
-MOST_ROWS = 3
-CHARACTER = 6.3
-_LABELLED = {"warmup-end": "warmup ends", "resume": "resumed", "epoch": "", "best-eval": "", "detectable": "detectable"}
+ROW = 16.0
+TITLE = 20.0
+GAP = 10.0
+MOST_EPOCH_LINES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The size of a figure and the margins of its axes, all in pixels (1/72 inch for matplotlib)."""
+    """The size of a chart without its lanes and the margins of its axes, in pixels (1/72 inch for matplotlib).
+
+    A `full` chart has words on its lanes, the marks of the run's course and the checkpoints; `seen` shows when a monitor could have seen
+    a finding; one without `rows` has tints instead of lanes.
+    """
 
     width: float
     height: float
-    left: float = 54
-    right: float = 92
-    bottom: float = 36
+    left: float = 52
+    right: float = 100
+    bottom: float = 24
+    full: bool = False
+    seen: bool = False
+    rows: bool = True
 
 
-MAIN = Size(860, 330)
-NARROW = Size(352, 300, left=44, right=66)
-SMALL = Size(424, 210, right=70)
-CROP = Size(424, 190, right=70)
+MAIN = Size(892, 224, full=True, seen=True)
+NARROW = Size(352, 250, left=48, right=64, full=True, seen=True)
+TWIN = Size(892, 130, rows=False)
+NARROW_TWIN = Size(352, 150, left=48, right=64, rows=False)
+SMALL = Size(284, 164, left=48, right=60)
+CROP = Size(332, 190, left=48, right=62, seen=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,101 +48,81 @@ class Placed:
     text: str
     x: float
     left: bool = False
+    role: str = "muted"
 
 
-def share(panel: Panel, step: float) -> float:
-    """The place of a step on the axis, 0..1, clamped."""
-    if panel.last <= panel.first:
-        return 0.5
-    return min(max((step - panel.first) / (panel.last - panel.first), 0.0), 1.0)
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A chart's size with all rows that it needs, and the room of the plot."""
+
+    width: float
+    height: float
+    top: float
+    axis: float
+    plot: float
+    labels: tuple[Placed, ...]
+    epochs: tuple[tuple[int, int], ...]
+    saved: tuple[int, ...]
 
 
-def bracket_rows(shades: Sequence[Shade], panel: Panel, axis: float) -> list[list[Shade]]:
-    """The spans in as few rows as keep them apart (at least a letter's width each); spans beyond three rows are shaded, not bracketed."""
-    rows: list[list[Shade]] = []
-    for shade in sorted(shades, key=lambda s: (s.letter, s.first)):
-        start, end = _reach(shade, panel, axis)
-        for row in rows:
-            if all(end < a or start > b for a, b in (_reach(other, panel, axis) for other in row)):
-                row.append(shade)
-                break
-        else:
-            if len(rows) < MOST_ROWS:
-                rows.append([shade])
-    return rows
+def frame(panel: Panel, size: Size) -> Frame:
+    """Rows from the top: title, one lane a finding, checkpoints, labels of marks; below the axis the epochs where they are many."""
+    axis = size.width - size.left - size.right
+    labels = tuple(mark_labels(panel, axis)) if size.full else tuple(broken_labels(panel, axis))
+    saved = tuple(sorted({*panel.steps("checkpoint"), *((panel.used,) if panel.used is not None else ())})) if size.full else ()
+    epochs = _epochs(panel) if size.full and len(panel.steps("epoch")) > MOST_EPOCH_LINES else ()
+    rows = (len(panel.lanes) if size.rows else 0) + bool(saved) + bool(labels)
+    below = ROW * bool(epochs)
+    height = size.height + ROW * max(rows - 1, 0) + below
+    top = TITLE + ROW * rows + GAP
+    return Frame(size.width, height, top, axis, height - top - size.bottom - below, labels, epochs, saved)
 
 
-def _reach(shade: Shade, panel: Panel, axis: float) -> tuple[float, float]:
-    start, end = share(panel, shade.first) * axis, share(panel, shade.last) * axis
-    return start - 2, max(end, start + 14) + 2
+def broken_labels(panel: Panel, axis: float) -> list[Placed]:
+    """Which steps have no finite value: `NaN/Inf at 3`, `NaN/Inf 3-7`, `NaN/Inf from 1472` where none follows; the first ones that fit."""
+    runs = sorted({(a, b, b >= max((s for s, _ in line.points), default=b)) for line in panel.lines for a, b in line.nonfinite})
+    texts = [(a, f"NaN/Inf at {a}" if a == b else f"NaN/Inf from {a}" if last else f"NaN/Inf {a}-{b}") for a, b, last in runs]
+    return _fitting(panel, axis, [(0, step, text, "error") for step, text in texts])
 
 
-def mark_labels(marks: Sequence[Mark], panel: Panel, axis: float, *, full: bool = True) -> list[Placed]:
-    """The labels of the marks that fit on one line, the rarer kinds first (small charts only those); the marks themselves are all drawn."""
-    order = ["resume", "warmup-end", *(["detectable", "epoch"] if full else [])]
-    wanted = [(order.index(m.kind), m) for m in marks if m.kind in order]
+def mark_labels(panel: Panel, axis: float) -> list[Placed]:
+    """The labels of the marks that fit on one line, the rarer kinds first; the marks themselves are all drawn."""
+    wanted = [(0, p.x, p.text, p.role) for p in broken_labels(panel, axis)]
+    named = [(0, panel.first + p * (panel.last - panel.first), text, role) for _, p, text, role in wanted]
+    if said := not_run(panel):
+        middle = (panel.end + panel.last) / 2
+        named.append((1, middle if panel.share(middle) * axis + width(said) < axis + 40 else panel.last, said, "muted"))
+    named += [(2, step, "resumed", "muted") for step in panel.steps("resume")]
+    named += [(3, step, "warmup ends", "muted") for step in panel.steps("warmup-end")]
+    epochs = [m for m in panel.marks if m.kind == "epoch"]
+    named += [(4, m.step, m.label[:24], "muted") for m in epochs if len(epochs) <= MOST_EPOCH_LINES]
+    return _fitting(panel, axis, named)
+
+
+def _fitting(panel: Panel, axis: float, wanted: Sequence[tuple[int, float, str, str]]) -> list[Placed]:
     taken: list[tuple[float, float]] = []
     placed: list[Placed] = []
-    for _, mark in sorted(wanted, key=lambda pair: (pair[0], pair[1].step)):
-        text = (_LABELLED[mark.kind] or mark.label)[:24]
-        x = share(panel, mark.step) * axis
-        width = len(text) * CHARACTER
-        left = x + width > axis + 30
-        start = x - width if left else x
-        if all(start + width + 6 < a or start > b + 6 for a, b in taken):
-            taken.append((start, start + width))
-            placed.append(Placed(text, x / axis, left))
+    for _, step, text, role in sorted(wanted, key=lambda w: (w[0], w[1])):
+        x = panel.share(step) * axis
+        wide = width(text, bold=role == "error")
+        for left in (False, True):
+            start = x - wide if left else x
+            free = all(start + wide + 6 < a or start > b + 6 for a, b in taken)
+            if free and start >= 0 and start + wide <= axis + 30:
+                taken.append((start, start + wide))
+                placed.append(Placed(text, x / axis, left, role))
+                break
     return placed
 
 
-def clear_place(panel: Panel, x: float, y: float, size: tuple[float, float]) -> tuple[float, float]:
-    """Left end and middle height (in shares of the axes, like `size`) of a label near the point x, y that covers least of the lines."""
-    width, height = size
-    tries = [
-        (left, y + rise * height)
-        for rise in (-1.2, 1.2, -2.4, 2.4, -3.6, 3.6)
-        for left in (x + 0.2 * height, x - width - 0.2 * height, x - width / 2)
-        if left >= 0 and left + width <= 1 and height <= y + rise * height <= 1 - height
-    ]
-    return min(tries, key=lambda place: _covered(panel, place, size), default=(min(x, max(1 - width, 0)), y + 1.2 * height))
+def _epochs(panel: Panel) -> tuple[tuple[int, int], ...]:
+    """The step of each epoch's end with the epoch's number."""
+    named = ((m.step, m.label.rpartition(" ")[2]) for m in panel.marks if m.kind == "epoch" and panel.first <= m.step <= panel.last)
+    return tuple((step, int(name)) for step, name in named if name.isdecimal())
 
 
-def _covered(panel: Panel, place: tuple[float, float], size: tuple[float, float]) -> int:
-    """How many of 24 columns under a label a line runs through."""
-    left, middle = place
-    columns = [left + size[0] * (i + 0.5) / 24 for i in range(24)]
-    hidden = 0
-    for line in panel.lines:
-        for piece in line.pieces:
-            places = [(share(panel, s), panel.scale.unit(v)) for s, v in piece]
-            for (x0, y0), (x1, y1) in pairwise(places):
-                if x1 >= left and x0 <= left + size[0]:
-                    low, high = min(y0, y1), max(y0, y1)
-                    for column in columns:
-                        if x0 <= column <= x1:
-                            at = y0 + (y1 - y0) * (column - x0) / (x1 - x0) if x1 > x0 else low
-                            hidden += abs(at - middle) < size[1] * 0.7 or (high - low > size[1] and low < middle < high)
-    return hidden
-
-
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move labels apart to at least `gap`, as little as may be, keeping their order."""
-    order = sorted(range(len(heights)), key=lambda i: heights[i])
-    moved = list(heights)
-    for below, above in pairwise(order):
-        moved[above] = max(moved[above], moved[below] + gap)
-    excess = max((moved[i] for i in order), default=0) - 1
-    if excess > 0:
-        for i in order:
-            moved[i] -= excess
-        for below, above in pairwise(order):
-            moved[above] = max(moved[above], moved[below] + gap)
-    return moved
-
-
-def step_label(step: float) -> str:
-    if abs(step) >= 1e9:
-        return f"{step:.3g}"
-    if abs(step) >= 1e6:
-        return f"{step / 1e6:g}M"
-    return f"{step / 1e3:g}k" if abs(step) >= 1e4 else f"{step:g}"
+def epoch_stride(panel: Panel, epochs: Sequence[tuple[int, int]], axis: float) -> int:
+    """The round number of epochs between two that are written out, so that these are not too close."""
+    (first, one), (last, other) = epochs[0], epochs[-1]
+    apart = (panel.share(last) - panel.share(first)) * axis / max(other - one, 1)
+    return next((m * 10**e for e in range(6) for m in (1, 2, 5) if m * 10**e * apart >= 36), 10**6)

@@ -1,8 +1,8 @@
-"""The few strokes that a chart is made of, on the unit square of a matplotlib axes, in colours named by role."""
+"""The few strokes that a chart is made of, on a matplotlib axes whose data coordinates are pixels of the plot, in colours named by role."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lossdoctor.model import Severity
@@ -11,33 +11,43 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HATCHES = {Severity.ERROR: "//", Severity.WARNING: "\\\\", Severity.NOTE: "-"}
-FONT, SMALL = 11.5, 10.5
+FONT = 12.0
+HALO = "halo"
 
 
 class Pen:
-    """Draws on an axes of `width` x `height` pixels whose data coordinates run from 0 to 1."""
+    """`effects` draws halos itself; without it they are only named (`HALO`), for SVG that keeps its text as text."""
 
-    def __init__(self, axes: Axes, colours: Mapping[str, str], width: float, height: float) -> None:
-        self.axes, self.colours, self.width, self.height = axes, colours, width, height
+    def __init__(self, axes: Axes, colours: Mapping[str, str], *, effects: bool) -> None:
+        self.axes, self.colours, self.effects = axes, colours, effects
 
     def text(
-        self, x: float, y: float, words: str, role: str, *, small: bool = False, bold: bool = False, ha: str = "left", va: str = "center"
-    ) -> None:
-        """Text as it is: no mathtext, whatever a signal is called."""
-        self.axes.text(
+        self, x: float, y: float, words: str, role: str, *, bold: bool = False, ha: str = "left", va: str = "center", halo: bool = False,
+        href: str = "", size: float = FONT,
+    ) -> None:  # fmt: skip
+        """Text as it is: no mathtext, whatever a signal is called. `halo` keeps it apart from the lines that it lies on."""
+        drawn = self.axes.text(
             x,
             y,
             words,
             color=self.colours[role],
-            fontsize=SMALL if small else FONT,
+            fontsize=size,
             weight="bold" if bold else "normal",
             ha=ha,
             va=va,
             parse_math=False,
             clip_on=False,
         )
+        if halo:
+            drawn.set_gid(HALO)
+        if halo and self.effects:
+            from matplotlib.patheffects import withStroke
 
-    def line(self, xs: list[float], ys: list[float], role: str, width: float = 1.0, *, style: Any = "-", clip: bool = True) -> None:
+            drawn.set_path_effects([withStroke(linewidth=3, foreground=self.colours["background"])])
+        if href:
+            drawn.set_url(href)
+
+    def line(self, xs: Sequence[float], ys: Sequence[float], role: str, width: float = 1.0, *, style: Any = "-", clip: bool = True) -> None:
         self.axes.plot(
             xs,
             ys,
@@ -45,12 +55,14 @@ class Pen:
             linewidth=width,
             linestyle=style,
             solid_joinstyle="round",
-            solid_capstyle="round",
+            solid_capstyle="round" if clip else "butt",
             clip_on=clip,
         )
 
-    def dots(self, xs: list[float], ys: list[float], role: str, shape: str, size: float, *, hollow: bool = False) -> None:
-        self.axes.plot(
+    def dots(
+        self, xs: Sequence[float], ys: Sequence[float], role: str, shape: str, size: float, *, hollow: bool = False, name: str = ""
+    ) -> None:
+        drawn = self.axes.plot(
             xs,
             ys,
             linestyle="none",
@@ -61,13 +73,24 @@ class Pen:
             markeredgewidth=1.4,
             clip_on=False,
         )
+        if name:
+            drawn[0].set_gid(name)
 
-    def box(self, left: float, right: float, severity: Severity) -> None:
-        """A span over the whole height: tinted and hatched, so that it can be told without colour."""
+    def box(
+        self, left: float, bottom: float, width: float, height: float, role: str, *, alpha: float = 1.0, hatch: str = "", clip: bool = True
+    ) -> None:
+        """A filled box; with a hatch only that, in lines that can be told without colour."""
         from matplotlib.patches import Rectangle
 
-        colour = self.colours[severity.value]
-        width = max(right - left, 1.5 / self.width)
-        self.axes.add_patch(Rectangle((left, 0), width, 1, facecolor=colour, edgecolor="none", linewidth=0, alpha=0.08))
-        hatch = HATCHES[severity]
-        self.axes.add_patch(Rectangle((left, 0), width, 1, facecolor="none", edgecolor=colour, linewidth=0, hatch=hatch, alpha=0.42))
+        colour = self.colours[role]
+        look: dict[str, Any] = {"facecolor": "none", "edgecolor": colour, "hatch": hatch} if hatch else {"facecolor": colour}
+        self.axes.add_patch(
+            Rectangle((left, bottom), width, height, linewidth=0, alpha=alpha, clip_on=clip, zorder=1 if clip else 3, **look)
+        )
+
+    def frame(self, left: float, bottom: float, width: float, height: float, role: str) -> None:
+        """An outlined box on the background."""
+        from matplotlib.patches import Rectangle
+
+        face, edge = self.colours["background"], self.colours[role]
+        self.axes.add_patch(Rectangle((left, bottom), width, height, facecolor=face, edgecolor=edge, linewidth=1.2, clip_on=False))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from lossdoctor.numerals import number
+from lossdoctor.reporters.charts.axis import not_run
 from lossdoctor.reporters.charts.panel import Line, Panel
+from lossdoctor.reporters.charts.thin import Point
 
 
 def describe(panel: Panel) -> str:
@@ -20,24 +22,43 @@ def describe(panel: Panel) -> str:
                 f" {number(points[-1][1])} at {panel.axis} {_place(panel, points[-1][0])},"
                 f" lowest {number(low[1])} at {_place(panel, low[0])}, highest {number(high[1])} at {_place(panel, high[0])}."
             )
-        said += [f"{line.title} is not finite from step {a} to {b}." for a, b in line.nonfinite[:3]]
-    said += [f"Span {s.letter} ({s.severity.value}): steps {s.first} to {s.last}." for s in panel.shades[:12]]
+        said += [f"{line.title} is not finite {_span(panel, a, b)}." for a, b in line.nonfinite[:3]]
+    for lane in panel.lanes:
+        many = f", {len(lane.spans)} spans" if len(lane.spans) > 1 else ""
+        said.append(f"Finding {lane.letter} ({lane.severity.value}): {_span(panel, *lane.reach)}{many}.")
+    if beyond := not_run(panel):
+        said.append(f"{beyond.removesuffix(' →').capitalize()} {panel.axis}s.")
     said += [f"{name} = {number(value)}." for name, value in panel.limits]
-    said += [f"Off the scale: {number(o.value)} at step {o.step}." for o in panel.off_scale]
+    said += [f"Off the scale: {number(o.value)} at {panel.axis} {_place(panel, o.step)}." for o in panel.off_scale]
     return " ".join(said)
 
 
+NOTHING = "\u2013"
+
+
 def table(panel: Panel, rows: int = 12) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """Header and rows of the chart's values at about `rows` steps, each the nearest logged point at or before that step."""
+    """Header and about `rows` rows. A cell has a value only where that signal was logged at that very step.
+
+    The steps are those of the signal that was logged least often, so that evals are among them, with the first, the last and the lowest.
+    """
     head = (panel.axis, *(line.title for line in panel.lines))
-    steps = sorted(
-        {s for line in panel.lines for piece in line.pieces for s, _ in piece}
-        | {s for line in panel.lines for run in line.nonfinite for s in run}
-    )
-    if not steps:
+    logged = [sorted({s for s, _ in _rows(line)} | {s for run in line.nonfinite for s in run}) for line in panel.lines]
+    known = [steps for steps in logged if steps]
+    if not known:
         return head, ()
-    picked = sorted({steps[round(i * (len(steps) - 1) / max(rows - 1, 1))] for i in range(rows)})
-    return head, tuple((_place(panel, step), *(_value_at(line, step) for line in panel.lines)) for step in picked)
+    ends = {min(s[0] for s in known), max(s[-1] for s in known)} | ({panel.lowest[0]} if panel.lowest else set())
+    rare = min((s for s in known if len(s) > 1), key=len, default=known[0])
+    count = max(rows - len(ends - set(rare)), 2)
+    picked = ends | {rare[round(i * (len(rare) - 1) / (count - 1))] for i in range(count)}
+    return head, tuple((_place(panel, step), *(_value_at(line, step) for line in panel.lines)) for step in sorted(picked))
+
+
+def _rows(line: Line) -> tuple[Point, ...]:
+    return line.rows or line.points
+
+
+def _span(panel: Panel, first: int, last: int) -> str:
+    return f"at {panel.axis} {_place(panel, first)}" if first == last else f"{panel.axis}s {_place(panel, first)} to {_place(panel, last)}"
 
 
 def _place(panel: Panel, step: int) -> str:
@@ -47,5 +68,4 @@ def _place(panel: Panel, step: int) -> str:
 def _value_at(line: Line, step: int) -> str:
     if any(a <= step <= b for a, b in line.nonfinite):
         return "not finite"
-    before = [v for piece in line.pieces for s, v in piece if s <= step]
-    return number(before[-1]) if before else "-"
+    return next((number(v) for s, v in reversed(_rows(line)) if s == step), NOTHING)

@@ -7,14 +7,18 @@ theme. Ids get a prefix, since matplotlib repeats its own from chart to chart.
 
 from __future__ import annotations
 
+import json
 import re
 from xml.etree import ElementTree as ET
 
 from lossdoctor.reporters.charts.draw import svg as drawn
-from lossdoctor.reporters.charts.layout import Size
+from lossdoctor.reporters.charts.layout import Size, frame
 from lossdoctor.reporters.charts.palette import LIGHT
 from lossdoctor.reporters.charts.panel import Panel
+from lossdoctor.reporters.charts.pen import HALO
+from lossdoctor.reporters.charts.rows import SEEN
 from lossdoctor.reporters.charts.say import describe
+from lossdoctor.reporters.signals import look
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _ROLES = {colour: role for role, colour in LIGHT.items()}
@@ -38,6 +42,7 @@ def inline(panel: Panel, size: Size, prefix: str) -> str:
         for child in list(parent):
             if child.tag in {f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"} or (child.tag == f"{{{_SVG}}}defs" and not len(child)):
                 parent.remove(child)
+    _explain(root, panel)
     _flatten(root)
     _prefix(root, prefix)
     for element in root.iter():
@@ -58,16 +63,21 @@ def inline(panel: Panel, size: Size, prefix: str) -> str:
 
 
 def _root(panel: Panel, size: Size, labelled: str) -> dict[str, str]:
+    room = frame(panel, size)
     return {
-        "viewBox": f"0 0 {size.width:g} {size.height:g}",
-        "width": f"{size.width:g}",
-        "height": f"{size.height:g}",
-        "role": "img",
+        "viewBox": f"0 0 {room.width:g} {room.height:g}",
+        "width": f"{room.width:g}",
+        "height": f"{room.height:g}",
+        # What has the role of an image may not hold links.
+        "role": "graphics-document" if any(lane.href for lane in panel.lanes) else "img",
         "aria-labelledby": labelled,
         "font-family": "system-ui, 'DejaVu Sans', sans-serif",
         "class": "chart",
-        "data-axis": f"{size.left:g} {size.width - size.right:g} {panel.first} {panel.last}",
-        "data-signals": "\n".join(line.signal for line in panel.lines),
+        "data-plot": f"{size.left:g} {room.top:g} {room.axis:g} {room.plot:g}",
+        "data-axis": f"{panel.first} {panel.last} {panel.axis_unit}",
+        "data-scale": "log" if panel.scale.log else "linear",
+        "data-unit": panel.axis,
+        "data-lines": json.dumps([[line.signal, line.title, line.role, look(line.signal).divisor] for line in panel.lines]),
     }
 
 
@@ -86,20 +96,38 @@ def _flatten(root: ET.Element) -> None:
                     break
 
 
+def _explain(root: ET.Element, panel: Panel) -> None:
+    """Give texts on lines their halo, letters the name of their finding, and triangles the words that a pointer shows."""
+    titles = {lane.letter: f"Finding {lane.letter}: {lane.title}" for lane in panel.lanes}
+    seen = {f"{SEEN}-{lane.letter}": f"{lane.letter} could be seen at {panel.axis} {lane.seen}" for lane in panel.lanes}
+    for element in root.iter():
+        name = element.get("id", "")
+        if name == HALO:
+            element.attrib.update({"style": f"stroke: {LIGHT['background']}", "stroke-width": "3.5", "stroke-linejoin": "round"})
+            element.set("paint-order", "stroke")
+        elif name in seen:
+            title = ET.SubElement(element, f"{{{_SVG}}}title")
+            title.text = seen[name]
+        elif element.tag == f"{{{_SVG}}}a":
+            letter = "".join(element.itertext()).strip()
+            element.set("aria-label", titles.get(letter, letter))
+
+
 def _prefix(root: ET.Element, prefix: str) -> None:
     """Shorten and prefix the ids that something refers to, drop the others."""
     text = ET.tostring(root, encoding="unicode")
-    used = list(dict.fromkeys(re.findall(r'(?:href="|url\()#([^")]+)', text)))
+    own = {element.get("id") for element in root.iter()}
+    used = [name for name in dict.fromkeys(re.findall(r'(?:href="|url\()#([^")]+)', text)) if name in own]
     names = {old: f"{prefix}-{i}" for i, old in enumerate(used)}
     for element in root.iter():
         old = element.attrib.pop("id", None)
         if old in names:
             element.set("id", names[old])
         for key, value in list(element.attrib.items()):
-            if "#" in value and not value.startswith("fill:"):
-                element.set(key, re.sub(r"#([\w-]+)", lambda m: f"#{names.get(m[1], m[1])}", value))
+            if value.startswith("#"):
+                element.set(key, f"#{names.get(value[1:], value[1:])}")
             elif "url(#" in value:
-                element.set(key, re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{names[m[1]]})", value))
+                element.set(key, re.sub(r"url\(#([^)]+)\)", lambda m: f"url(#{names.get(m[1], m[1])})", value))
 
 
 def _attributes(element: ET.Element) -> None:

@@ -25,7 +25,7 @@ def render(comparison: Comparison, format: str, **options: Any) -> str:  # noqa:
         raise UsageError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
     module, name = FORMATS[format].split(":")
     chosen = Options(**options)
-    safe = inert(replace(comparison, runs=()), stable=chosen.stable)
+    safe = inert(replace(comparison, runs=()))
     runs = tuple(prepare(run, stable=chosen.stable) for run in comparison.runs)
     text: str = getattr(import_module(module), name)(replace(safe, runs=runs), chosen)
     return text

@@ -8,13 +8,16 @@ from dataclasses import replace
 from lossdoctor.compare import Axis, Comparison
 from lossdoctor.compare.model import Curves
 from lossdoctor.model import SeriesView
+from lossdoctor.reporters.charts.axis import beginning
 from lossdoctor.reporters.charts.layout import MAIN, NARROW
+from lossdoctor.reporters.charts.legend import legend
 from lossdoctor.reporters.charts.palette import LINES
 from lossdoctor.reporters.charts.panel import Line, Panel
+from lossdoctor.reporters.charts.panels import may_be_log
 from lossdoctor.reporters.charts.scale import scale_for
 from lossdoctor.reporters.charts.thin import pieces, smooth, thin
 from lossdoctor.reporters.comparison import words
-from lossdoctor.reporters.html.chart import Chart, chart
+from lossdoctor.reporters.html.chart import chart
 from lossdoctor.reporters.html.report import content_policy, environment, style_sheet
 from lossdoctor.reporters.options import Options
 from lossdoctor.reporters.signals import look
@@ -26,11 +29,13 @@ SPARSE = 40
 def html(comparison: Comparison, options: Options) -> str:
     """The page. Charts show the base and the first three runs that can be compared with it."""
     style = style_sheet()
+    drawn = _panels(comparison)
     template = environment().get_template("comparison.html.j2")
     page: str = template.render(
         c=comparison,
         names=words.names(comparison),
-        charts=_charts(comparison, options),
+        charts=[chart(panel, f"v{i}", options.complain, MAIN, NARROW) for i, panel in enumerate(drawn)],
+        legend=legend(drawn) if drawn else (),
         style=style,
         policy=content_policy(style, ""),
         headline=words.headline,
@@ -44,9 +49,9 @@ def html(comparison: Comparison, options: Options) -> str:
     return page + "\n"
 
 
-def _charts(c: Comparison, options: Options) -> list[Chart]:
+def _panels(c: Comparison) -> list[Panel]:
     made = (_panel(c, curves.signal) if c.axis is Axis.STEP else _laid(c, curves) for curves in c.curves)
-    return [chart(panel, f"v{i}", options.complain, MAIN, NARROW) for i, panel in enumerate(made) if panel is not None]
+    return [panel for panel in made if panel is not None]
 
 
 def _panel(c: Comparison, signal: str) -> Panel | None:
@@ -66,7 +71,8 @@ def _panel(c: Comparison, signal: str) -> Panel | None:
     values = [v for line in lines for piece in (line.smooth or line.pieces) for _, v in piece]
     shown = look(signal)
     left_out = f", {len(views) - len(lines)} more runs not drawn" if len(views) > len(lines) else ""
-    return Panel(f"versus {signal}", f"{shown.title}{left_out}", shown.unit, lines, scale_for(values), first, last)
+    scale = scale_for(values, log=may_be_log(signal))
+    return Panel(f"versus {signal}", f"{shown.title}{left_out}", shown.unit, lines, scale, beginning(first, last), last)
 
 
 def _laid(c: Comparison, curves: Curves) -> Panel | None:
@@ -83,7 +89,7 @@ def _laid(c: Comparison, curves: Curves) -> Panel | None:
     if len(lines) < 2:
         return None
     shown = look(curves.signal)
-    scale = scale_for([v for line in lines for piece in line.pieces for _, v in piece])
+    scale = scale_for([v for line in lines for _, v in line.points], log=may_be_log(curves.signal))
     return Panel(
         f"versus {curves.signal}", shown.title, shown.unit, lines, scale, places[0], places[-1], axis=words.AXES[c.axis], axis_unit=unit
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lossdoctor.model import Diagnosis, SeriesView
-from lossdoctor.reporters.charts.panel import panels, worth_drawing
+from lossdoctor.reporters.charts.panels import panels, worth_drawing
 from lossdoctor.reporters.charts.thin import thin
 from lossdoctor.reporters.html.budget import TABLE_ONLY_ABOVE, Budget
 from lossdoctor.reporters.json_report import SCHEMA_VERSION, encode, pack, to_dict

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from lossdoctor.model import Diagnosis, Finding, Fix, Loss, SeriesView
-from lossdoctor.reporters.advice import Group, NextStep, decision, first_fix, groups, heading, next_steps, used_step
-from lossdoctor.reporters.charts.layout import CROP, MAIN, NARROW, SMALL
-from lossdoctor.reporters.charts.panel import Panel, panels, worth_drawing, zoom
+from lossdoctor.model import Diagnosis, Loss, SeriesView
+from lossdoctor.reporters.advice import NextStep, decision, heading, next_steps, used_step
+from lossdoctor.reporters.charts.layout import MAIN, NARROW, NARROW_TWIN, SMALL, TWIN
+from lossdoctor.reporters.charts.legend import legend
+from lossdoctor.reporters.charts.panel import Panel, linked
+from lossdoctor.reporters.charts.panels import constant, panels, worth_drawing
 from lossdoctor.reporters.html.budget import Budget
+from lossdoctor.reporters.html.cards import Card, anchors, cards
 from lossdoctor.reporters.html.chart import Chart, chart
 from lossdoctor.reporters.signals import amount
 from lossdoctor.reporters.signs import Sign, beside, signs
 from lossdoctor.reporters.terminal.curves import chosen
 from lossdoctor.reporters.timeline import Moment, timeline
 
-_WORTH_ZOOMING = 0.5
-_FEWEST_POINTS = 6
 _SECTIONS = (
     "top",
     "vitals",
@@ -38,21 +38,11 @@ _SECTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """A finding and all that its card shows."""
-
-    letter: str
-    finding: Finding
-    anchor: str
-    fix: Fix | None
-    more: tuple[Fix, ...]
-    crop: Chart | None
-    explained: tuple[tuple[str, Finding], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class RunPage:
-    """One run's section. `decision` is the checkpoint where it is none of the steps, `anchors` the card of each finding's letter."""
+    """One run's section. `decision` is the checkpoint where it is none of the steps, `anchors` the card of each finding's letter.
+
+    `main` are the charts on top (two where one scale cannot hold the losses), `constants` the signals that never moved, `legend` the marks.
+    """
 
     d: Diagnosis
     anchor: str
@@ -61,8 +51,10 @@ class RunPage:
     ledger: tuple[Sign, ...]
     heading: str
     steps: tuple[NextStep, ...]
-    main: Chart | None
+    main: tuple[Chart, ...]
     charts: tuple[Chart, ...]
+    constants: tuple[str, ...]
+    legend: tuple[tuple[str, str], ...]
     cards: tuple[Card, ...]
     timeline: tuple[Moment, ...]
     damaged: bool
@@ -75,31 +67,50 @@ class RunPage:
 def run_page(d: Diagnosis, index: int, runs: int, budget: Budget, complain: Callable[[str], None]) -> RunPage:
     """Draw and collect everything for one run's section; `index` counts from 0 and makes anchors unique where there are several runs."""
     anchor = "" if runs == 1 else f"run-{index + 1}-"
-    drawn = [p for p in panels(d, budget.columns) if worth_drawing(p, d)]
     key = f"c{index}"
+    addresses = anchors(d, anchor, _SECTIONS)
+    drawn = [linked(p, addresses) for p in panels(d, budget.columns) if worth_drawing(p, d)]
+    main = drawn[: 1 + (len(drawn) > 1 and drawn[1].twin)]
+    rest = [p for p in drawn[len(main) :] if constant(p) is None]
     used = {s for f in d.findings for s in f.signals}
-    others = [p for p in drawn[1:] if used & {line.signal for line in p.lines}]
-    others += [p for p in drawn[1:] if p not in others]
-    cards = _cards(d, drawn, (anchor, key), budget, complain)
+    others = sorted(rest, key=lambda p: not used & {line.signal for line in p.lines})
     steps, use = next_steps(d), decision(d)
     return RunPage(
         d=d,
         anchor=anchor,
         decision=use if use not in steps else None,
-        signs=beside(signs(d), steps),
+        signs=_grave_first(beside(signs(d), steps)),
         ledger=signs(d, every=True),
         heading=heading(steps),
         steps=steps,
-        main=chart(drawn[0], f"{key}m", complain, MAIN, NARROW if budget.narrow else None) if drawn else None,
+        main=tuple(_main(p, f"{key}m{i}", budget, complain) for i, p in enumerate(main)),
         charts=tuple(chart(p, f"{key}s{i}", complain, SMALL) for i, p in enumerate(others[: budget.charts])),
-        cards=cards,
+        constants=tuple(f"{p.title} {amount(p.lines[0].signal, v)}" for p in drawn if p not in main and (v := constant(p)) is not None),
+        legend=legend(main, others[: budget.charts]) if main else (),
+        cards=cards(d, drawn, addresses, key, budget.crops, budget.columns, complain),
         timeline=timeline(d),
         damaged=any(f.loss is not Loss.BENIGN for f in d.faults),
         best=best_eval(d),
         used=used_step(d.checkpoint),
-        anchors={mark: card.anchor for card in cards for mark in (card.letter, *(mark for mark, _ in card.explained))},
+        anchors=addresses,
         left_out=max(len(others) - budget.charts, 0),
     )
+
+
+def _main(panel: Panel, prefix: str, budget: Budget, complain: Callable[[str], None]) -> Chart:
+    wide, narrow = (TWIN, NARROW_TWIN) if panel.twin else (MAIN, NARROW)
+    return chart(panel, prefix, complain, wide, narrow if budget.narrow else None)
+
+
+def _grave_first(rows: tuple[Sign, ...]) -> tuple[Sign, ...]:
+    """Bad ones, unknown ones, then all good ones in one row, with what the decisive ones of a healthy run say."""
+    order = ("error", "warning", "unknown")
+    grave = sorted((row for row in rows if row.tone in order), key=lambda row: order.index(row.tone))
+    good = [row for row in rows if row.tone not in order]
+    if not good:
+        return tuple(grave)
+    together = replace(good[0], vitals=tuple(v for row in good for v in row.vitals), says="", wanted="")
+    return (*grave, together)
 
 
 def best_eval(d: Diagnosis) -> str:
@@ -113,49 +124,3 @@ def telling(d: Diagnosis) -> SeriesView | None:
     known = {v.signal: v for v in d.series if v.steps}
     wanted = [*(s for f in d.loud for s in f.signals), "eval/loss", *(v.signal for v in chosen(d))]
     return next((known[s] for s in wanted if s in known), None)
-
-
-def slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60] or "finding"
-
-
-def _cards(
-    d: Diagnosis, drawn: Sequence[Panel], names: tuple[str, str], budget: Budget, complain: Callable[[str], None]
-) -> tuple[Card, ...]:
-    anchor, key = names
-    cards: list[Card] = []
-    taken = {anchor + name for name in _SECTIONS}
-    for group in groups(d):
-        name = anchor + slug(group.finding.rule)
-        while name in taken:
-            name += "-again"
-        taken |= {name, f"{name}-h"}
-        fix = first_fix(group)
-        more = tuple(f for f in group.finding.fixes if f != fix)
-        zoomed = _zoomed(group, drawn, budget) if len(cards) < budget.crops else None
-        crop = chart(zoomed, f"{key}z{len(cards)}", complain, CROP) if zoomed is not None else None
-        cards.append(Card(group.letter, group.finding, name, fix, more, crop, group.explained))
-    return tuple(cards)
-
-
-def _zoomed(group: Group, drawn: Sequence[Panel], budget: Budget) -> Panel | None:
-    """The chart of the finding's first drawn signal around its span; None where the span is most of the run, which the main chart shows.
-
-    Where values stop being finite, what led there is worth seeing, not the void after it.
-    """
-    f = group.finding
-    span = f.span or (f.spans[0] if f.spans else None)
-    panel = next((p for s in f.signals for p in drawn if s in {line.signal for line in p.lines}), None)
-    if span is None or panel is None:
-        return None
-    broken = [a for line in panel.lines for a, b in line.nonfinite if a <= span[1] and b >= span[0]]
-    if broken:
-        run = panel.last - panel.first
-        span = (max(broken[0] - run // 8, panel.first), min(broken[0] + run // 16, panel.last))
-    room = max((span[1] - span[0]) * 0.6, (panel.last - panel.first) * 0.12, 2)
-    first, last = max(int(span[0] - room), panel.first), min(int(span[1] + room), panel.last)
-    if last - first > _WORTH_ZOOMING * (panel.last - panel.first):
-        return None
-    own = replace(panel, shades=tuple(s for s in panel.shades if s.letter == group.letter))
-    near = zoom(own, first, last, budget.columns)
-    return near if sum(len(piece) for line in near.lines for piece in line.pieces) >= _FEWEST_POINTS else None

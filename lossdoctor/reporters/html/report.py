@@ -123,6 +123,7 @@ def environment() -> Environment:
         same=wording.says_the_same,
         glyphs=GLYPHS,
         counted=wording.counted,
+        alike=wording.alike,
         silent=wording.silent,
         seen=seen,
     )

@@ -21,7 +21,7 @@ def concise(diagnoses: Sequence[Diagnosis], options: Options) -> str:
         d = prepare(raw, stable=options.stable)
         shown = d.findings if options.verbosity > 0 else d.loud
         for f in shown:
-            where = steps_of(f)
+            where = steps_of(f, d.unit)
             lines.append(f"{d.path}: {f.severity.value} {f.rule} {f.code}{' ' + where if where else ''}: {f.message}")
         lines += [f"{d.path}: damage {f.kind} {f.where}: {f.detail}" for f in d.faults if f.loss is not Loss.BENIGN]
         if not shown:

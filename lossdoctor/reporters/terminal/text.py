@@ -55,7 +55,7 @@ def _run(d: Diagnosis, options: Options) -> Iterator[str]:
     for index, group in enumerate(groups(d)):
         if index == 0 or group.finding.severity is not Severity.NOTE:
             yield ""
-        yield from _finding(group, d.headline, options)
+        yield from _finding(group, d, options)
     yield from _damage(d, options)
     if d.baseline is not None:
         yield from ("", *(line for said in wording.against(d.baseline) for line in _labelled("baseline", said, options)))
@@ -86,19 +86,19 @@ def _verdict(d: Diagnosis, options: Options) -> Iterator[str]:
         yield from _labelled("gate failed", "; ".join(d.gate.reasons) or "by the policy", options)
 
 
-def _finding(group: Group, headline: str, options: Options) -> Iterator[str]:
+def _finding(group: Group, d: Diagnosis, options: Options) -> Iterator[str]:
     f = group.finding
     glyph = paint(f"{MARKS[f.severity]} {wording.SEVERITY_WORDS[f.severity]:<7}", SEVERITY_STYLE[f.severity], colour=options.colour)
     head = f"{glyph}  {group.letter}  {paint(f'{f.rule} ({f.code})', 'bold', colour=options.colour)}"
     used = 13 + len(group.letter) + cells(f"{f.rule} ({f.code})")
-    for part in (wording.steps_of(f), f"confidence {f.confidence:.2f}", f.baseline or ""):
+    for part in (wording.steps_of(f, d.unit), f"confidence {f.confidence:.2f}", f.baseline or ""):
         if part and used + 3 + cells(part) > options.width:
             yield head
             head, used = f"    {part}", 4 + cells(part)
         elif part:
             head, used = f"{head}   {part}", used + 3 + cells(part)
     yield head
-    if not wording.says_the_same(headline, f.message):
+    if not wording.says_the_same(d.headline, f.message):
         yield from _wrapped(f.message, "    ", options)
     if f.severity is Severity.NOTE and options.verbosity <= 0:
         return
@@ -109,9 +109,9 @@ def _finding(group: Group, headline: str, options: Options) -> Iterator[str]:
         yield from _labelled("test first", f.causes[0].test, options)
     yield from _causes(f, options)
     if f.verify:
-        yield from _labelled("look at", f.verify, options)
+        yield from _labelled("fixed if", f.verify, options)
     if f.detectable_step is not None:
-        yield from _labelled("seen by", f"step {f.detectable_step}: a monitor could have reported it there", options)
+        yield from _labelled("seen by", f"{d.unit} {f.detectable_step}: a monitor could have reported it there", options)
     if group.explained:
         below = ", ".join(f"{mark} {g.rule} ({g.code})" for mark, g in group.explained)
         yield from _labelled("explains", below, options)

@@ -33,8 +33,10 @@ def model(raw: Mapping[str, Any], source: str) -> tuple[Setting, ...]:
 
 
 def adapter(raw: Mapping[str, Any], source: str) -> tuple[Setting, ...]:
-    """The settings in PEFT's adapter_config.json: lora_r, lora_alpha, lora_dropout, target modules (their number), base model."""
-    return keep({_ADAPTER.get(key, key): value for key, value in raw.items()}, source)
+    """The settings in PEFT's adapter_config.json: lora_r, lora_alpha, lora_dropout, target modules (their number), base model and class."""
+    mapped = raw.get("auto_mapping")
+    base = {"architectures": mapped["base_model_class"]} if isinstance(mapped, Mapping) and "base_model_class" in mapped else {}
+    return keep({**base, **{_ADAPTER.get(key, key): value for key, value in raw.items()}}, source)
 
 
 def general(raw: Mapping[str, Any], source: str) -> tuple[Setting, ...]:

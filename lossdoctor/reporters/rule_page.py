@@ -122,7 +122,7 @@ def _cause(cause: CauseRule) -> Iterator[Section]:
     yield Section(f"Cause: {cause.title}", test, tuple(items), textwrap.dedent(_blank(cause.snippet)).strip())
     for words in cause.instead:
         said = [_blank(text) for text in (words.title, words.test) if text]
-        yield Section(f"{cause.title}: where {words.when} holds", tuple(said), code=_blank(words.snippet).strip())
+        yield Section(f"Cause: {cause.title} ({words.when})", tuple(said), code=_blank(words.snippet).strip())
 
 
 def _condition(condition: Condition) -> str:

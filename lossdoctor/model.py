@@ -180,13 +180,34 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One setting under the name that the run's own tool has for it; `current` is None where the log does not tell it."""
+
+    setting: str
+    current: Scalar
+    proposed: Scalar
+
+
+@dataclass(frozen=True, slots=True)
 class Fix:
-    """One change to a setting, computed from this run's own value; `current` is None where the log does not tell it."""
+    """One change, computed from this run's own value, and what must change together with it.
+
+    `style` is how the run's tool is configured: `python` (keyword arguments), `yaml`, or `words` where no such setting is known.
+    `waits_for` is the title of the finding that decides on the setting first; then nothing is proposed yet.
+    """
 
     setting: str
     current: Scalar
     proposed: Scalar
     why: str
+    together: tuple[Change, ...] = ()
+    style: str = "python"
+    waits_for: str = ""
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All of it, the setting that names the fix first."""
+        return (Change(self.setting, self.current, self.proposed), *self.together)
 
 
 @dataclass(frozen=True, slots=True)

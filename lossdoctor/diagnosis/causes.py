@@ -13,6 +13,7 @@ from lossdoctor.rulebook import CauseRule, Condition, Rule, fill
 LEAST = 0.03  # a cause below this is noise on the page
 MOST = 5
 CLOSE = 0.5  # the second is close to the first from this ratio on
+EVEN = 9  # tenths of the first's likelihood: from there on the second is as likely
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +70,26 @@ def _equal(value: Scalar, wanted: Scalar) -> bool:
 
 def _cause(weighed: _Weighed, likelihood: float, facts: Mapping[str, Scalar]) -> Cause:
     rule = weighed.rule
+    fitting = [words for words in rule.instead if facts.get(words.when)]
     return Cause(
         rule.name,
-        fill(rule.title, facts),
+        fill(next((w.title for w in fitting if w.title), rule.title), facts),
         math.floor(likelihood * 1000) / 1000,  # never adds up to more than 1
         weighed.speaks_for,
         weighed.against,
-        fill(rule.test, facts),
-        fill(rule.snippet, facts).strip("\n"),
+        fill(next((w.test for w in fitting if w.test), rule.test), facts),
+        fill(next((w.snippet for w in fitting if w.snippet), rule.snippet), facts).strip("\n"),
     )
 
 
+def even(causes: Sequence[Cause]) -> bool:
+    """Whether the second cause is as likely as the first: then the test decides, not a change."""
+    return len(causes) > 1 and 10 * causes[1].likelihood >= EVEN * causes[0].likelihood
+
+
 def _separate(causes: Sequence[Cause]) -> list[Cause]:
-    """Where the first two stay close, say so in the first one's test."""
+    """Where the first two stay close, say so behind the first one's test."""
     if len(causes) < 2 or causes[1].likelihood < CLOSE * causes[0].likelihood or not causes[0].test:
         return list(causes)
-    words = f"This log does not settle whether it is '{causes[0].title}' or '{causes[1].title}'. {causes[0].test}"
+    words = f"{causes[0].test} The log alone does not tell it from this: {causes[1].title}."
     return [replace(causes[0], test=words), *causes[1:]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lossdoctor.diagnosis import causes, checkpoint, cost, facts, fixes, lead, marks, samples, series
+from lossdoctor.diagnosis import causes, checkpoint, cost, dialects, facts, fixes, lead, marks, samples, series
 from lossdoctor.diagnosis.examine import Detector, Outcome, examine, fires
 from lossdoctor.diagnosis.explain import explain
 from lossdoctor.diagnosis.judge import judge
@@ -42,6 +42,7 @@ def diagnose(
         _complete(run, finding, by_name[finding.rule], measured[finding.rule], detectors[finding.rule], options, spoiled)
         for finding in findings
     )
+    findings = tuple(_spoken(run, finding) for finding in fixes.settled(findings))
     return _assemble(run, findings, outcomes, by_name, argument, options)
 
 
@@ -63,6 +64,13 @@ def _complete(
         detectable = None if detectable is None else max(detectable, finding.onset_step)  # nothing can be seen before it begins
     window = samples.window(run, finding.onset_step) if finding.onset_step is not None and rule.name in {"loss-spike", "nan-loss"} else ""
     return replace(finding, causes=ranked, fixes=fixes.propose(rule, known, ranked, run), detectable_step=detectable, samples=window)
+
+
+def _spoken(run: Run, finding: Finding) -> Finding:
+    """With its fixes in the words of the tool that the run was made with."""
+    known = facts.facts(run, Evidence({}, ()))
+    said = (dialects.spoken(fix, known) for fix in finding.fixes)
+    return replace(finding, fixes=tuple(fix for fix in said if fix is not None))
 
 
 def _assemble(

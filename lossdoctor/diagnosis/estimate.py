@@ -151,9 +151,9 @@ def savings(run: Run) -> dict[str, Scalar]:
     now = of_run(run)
     if now is None or now.total < LEAST_SAID:
         return {
-            "saving_half_batch": "half of the activations, an unknown amount here",
+            "saving_half_batch": "half of what the activations take, an amount that this log does not tell",
             "saving_checkpointing": "usually 30-40 % of the memory, for about 20 % more time",
-            "saving_half_length": "half of the activations and three quarters of the attention matrices, an unknown amount here",
+            "saving_half_length": "half of what the activations take, and more of the attention; this log does not tell how much that is",
         }
     moving = now.activations + now.logits
     return {

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from lossdoctor.model import CheckpointAdvice, Diagnosis, Finding, Fix, Loss, State, Verdict, Vital
+from lossdoctor.model import Cause, Change, CheckpointAdvice, Diagnosis, Finding, Fix, Loss, State, Verdict, Vital
 from lossdoctor.numerals import number
 from lossdoctor.reporters.wording import change, in_words, sentence
 
 MOST_STEPS = 3
+AS_LIKELY = 0.9  # of the likeliest cause: then the test is for both, and decides
 DO_NOW, LOG_NEXT = "What to do now", "What to log next time"
 _ANSWERS = "That would answer:"
 
@@ -108,7 +109,7 @@ def next_steps(diagnosis: Diagnosis) -> tuple[NextStep, ...]:
     """
     steps: list[NextStep] = []
     chosen = decision(diagnosis)
-    if chosen is not None and diagnosis.checkpoint.best_step is not None and diagnosis.verdict in {Verdict.FAIL, Verdict.WARN}:
+    if chosen is not None and used_step(diagnosis.checkpoint) is not None and diagnosis.verdict in {Verdict.FAIL, Verdict.WARN}:
         steps.append(chosen)
     steps += _for_findings(diagnosis)
     if len(steps) < MOST_STEPS and diagnosis.verdict is Verdict.INCONCLUSIVE:
@@ -131,31 +132,30 @@ def _for_findings(diagnosis: Diagnosis) -> list[NextStep]:
     loud = [g for g in groups(diagnosis) if g.finding in diagnosis.loud]
     steps: list[NextStep] = []
     for group in loud[:1]:
-        fix = first_fix(group)
+        fix, causes = first_fix(group), group.finding.causes
         if fix is not None:
+            start = "Do" if in_words(fix.proposed) else "Change"
             steps.append(
-                NextStep(
-                    f"{'Do' if in_words(fix.proposed) else 'Change'} one thing: {change(fix.setting, fix.current, fix.proposed, '→')}",
-                    sentence(fix.why),
-                    setting_code(fix),
-                )
+                NextStep(f"{start} one thing: {change(fix.setting, fix.current, fix.proposed, '→')}", sentence(fix.why), setting_code(fix))
             )
-        for cause in group.finding.causes[:1]:
-            if cause.test or cause.snippet:
-                title = (
-                    f"Check first whether it is this: {_small(cause.title)}"
-                    if fix is None
-                    else f"Test the likeliest cause: {_small(cause.title)}"
-                )
-                steps.append(NextStep(title, cause.test, cause.snippet, group.letter))
+        if causes and (causes[0].test or causes[0].snippet):
+            steps.append(NextStep(_test_title(causes, alone=fix is None), causes[0].test, causes[0].snippet, group.letter))
         if not steps and group.finding.verify:
             steps.append(NextStep(f"Look into: {_small(group.finding.title)}", group.finding.verify))
+    proposed = {fix.changes[0] for group in loud[:1] if (fix := first_fix(group)) is not None}
     for group in loud[1:]:
         fix = first_fix(group)
-        if fix is not None:
+        if fix is not None and not fix.waits_for and fix.changes[0] not in proposed:
+            proposed.add(fix.changes[0])
             title = f"After that, in a run of its own: {change(fix.setting, fix.current, fix.proposed, '→')}"
             steps.append(NextStep(title, sentence(f"For {_small(group.finding.title)}: {fix.why}"), setting_code(fix), group.letter))
     return steps
+
+
+def _test_title(causes: Sequence[Cause], *, alone: bool) -> str:
+    if len(causes) > 1 and causes[1].likelihood >= AS_LIKELY * causes[0].likelihood:
+        return f"Find out which it is: {_small(causes[0].title)}; or: {_small(causes[1].title)}"
+    return f"{'Check first whether it is this' if alone else 'Test the likeliest cause'}: {_small(causes[0].title)}"
 
 
 def _for_missing(diagnosis: Diagnosis) -> list[NextStep]:
@@ -186,11 +186,32 @@ def _answers(vitals: Iterable[Vital]) -> str:
 
 
 def setting_code(fix: Fix) -> str:
-    """The change as a line of TrainingArguments to copy; empty for advice in words."""
-    if in_words(fix.proposed):
+    """The change with all that belongs to it, as lines to copy into the configuration of the run's tool; empty for advice in words."""
+    if fix.style == "words" or in_words(fix.proposed):
         return ""
-    proposed = repr(fix.proposed) if isinstance(fix.proposed, str) else number(fix.proposed, 6)
-    return f"{fix.setting}={proposed}" + ("" if fix.current is None else f"  # was {number(fix.current, 6)}")
+    line = _yaml_line if fix.style == "yaml" else _python_line
+    return "\n".join(f"# and {c.setting}: {c.proposed}" if in_words(c.proposed) else line(c) for c in fix.changes)
+
+
+def _python_line(change: Change) -> str:
+    """A keyword argument; what is a literal already stays one."""
+    value = change.proposed
+    literal = repr(value) if isinstance(value, str) and not value.startswith("{") else number(value, 6)
+    return f"{change.setting}={literal},{_was(change)}"
+
+
+def _yaml_line(change: Change) -> str:
+    """YAML reads a number such as 1e-5 as a word: only 1.0e-5 is one."""
+    value = change.proposed
+    text = str(value).lower() if isinstance(value, bool) else number(value, 6)
+    head, e, power = text.partition("e")
+    if isinstance(value, float) and e and "." not in head:
+        text = f"{head}.0e{power}"
+    return f"{change.setting}: {text}{_was(change)}"
+
+
+def _was(change: Change) -> str:
+    return "" if change.current is None else f"  # was {number(change.current, 6)}"
 
 
 def _small(title: str) -> str:

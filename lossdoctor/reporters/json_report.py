@@ -26,7 +26,7 @@ EMBEDDED_ID = "lossdoctor-report"
 
 _WIRE = {"speaks_for": "for", "current": "from", "proposed": "to"}
 _MODEL = {wire: name for name, wire in _WIRE.items()}
-_RENAMED_IN = {"causes", "fixes"}
+_RENAMED_IN = {"causes", "fixes", "together"}
 _NONFINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _NUMERIC = frozenset({"numbers", "value", "conflicts", "current", "proposed", "cost", "confidence", "likelihood", "epochs", "deltas"})
 
@@ -158,7 +158,7 @@ def schema() -> dict[str, Any]:
 def _schema() -> dict[str, Any]:
     made: dict[str, Any] = msgspec.json.schema(Diagnosis)
     definitions: dict[str, Any] = made["$defs"]
-    for name in ("Cause", "Fix"):
+    for name in ("Cause", "Fix", "Change"):
         part = definitions[name]
         part["properties"] = {_WIRE.get(key, key): value for key, value in part["properties"].items()}
         part["required"] = [_WIRE.get(key, key) for key in part["required"]]

@@ -120,6 +120,9 @@ def _cause(cause: CauseRule) -> Iterator[Section]:
     items = [f"for: {_condition(c)}" for c in cause.speaks_for] + [f"against: {_condition(c)}" for c in cause.against]
     test = (f"Test: {_blank(cause.test)}",) if cause.test else ()
     yield Section(f"Cause: {cause.title}", test, tuple(items), textwrap.dedent(_blank(cause.snippet)).strip())
+    for words in cause.instead:
+        said = [_blank(text) for text in (words.title, words.test) if text]
+        yield Section(f"Cause: {cause.title} ({words.when})", tuple(said), code=_blank(words.snippet).strip())
 
 
 def _condition(condition: Condition) -> str:

@@ -44,8 +44,20 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: Strength = "fair"
 
 
+class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Other words for a cause where the fact `when` holds; what is empty here is looked for further on."""
+
+    when: str
+    title: str = ""
+    test: str = ""
+    snippet: str = ""
+
+
 class CauseRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A possible cause: how common it is before the evidence (`prior`), what speaks for and against it, and the test that settles it."""
+    """A possible cause: how common it is before the evidence (`prior`), what speaks for and against it, and the test that settles it.
+
+    Title, test and snippet are true of any run; `instead` has others for some kinds of runs: of each, the first that fits is taken.
+    """
 
     name: str
     title: str
@@ -54,29 +66,35 @@ class CauseRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     against: tuple[Condition, ...] = ()
     test: str = ""
     snippet: str = ""
+    instead: tuple[Words, ...] = ()
 
 
-class FixRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ChangeRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A change to one setting, computed from the run's own value.
 
-    `operation`: divide or multiply (by `by`), set (to `to`, or to the fact named by `to_fact`). The result stays within min and max.
-    `unless`: a setting or fact that makes the fix pointless when it is true, `when`: one that must be true. `cause`: apply only when that
-    cause ranks first. `only`: the direction the setting may move in, where a target might already be passed.
+    `operation`: divide or multiply (by `by`), set (to `to`, or to the fact named by `to_fact`). The result stays within min and max, and
+    is rounded where the setting is `whole`. `unless`: a setting or fact that makes the change pointless when it is true, `when`: one that
+    must be true. `only`: the direction the setting may move in, where a target might already be passed.
     """
 
     setting: str
     operation: Literal["divide", "multiply", "set"]
-    why: str
     by: Number | None = None
     to: bool | str | Number | None = None
     to_fact: str | None = None
     minimum: Number | None = msgspec.field(default=None, name="min")
     maximum: Number | None = msgspec.field(default=None, name="max")
-    cause: str | None = None
     unless: str | None = None
     when: str | None = None
     only: Literal["raise", "lower"] | None = None
     whole: bool = False
+
+
+class FixRule(ChangeRule, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A change worth a try, and why. `cause`: only when that cause ranks first."""
+
+    why: str
+    cause: str | None = None
 
 
 class Grade(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

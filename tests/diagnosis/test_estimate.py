@@ -62,4 +62,4 @@ def test_savings_of_a_known_run_are_numbers_and_of_an_unknown_one_words():
     assert after is not None
     assert f"{(before.total - after.total) / GB:.1f} GB" in str(savings(known)["saving_half_batch"])
     assert of_run(run({"loss": ([1], [1])})) is None
-    assert "unknown" in str(savings(run({"loss": ([1], [1])}))["saving_half_batch"])
+    assert "does not tell" in str(savings(run({"loss": ([1], [1])}))["saving_half_batch"])

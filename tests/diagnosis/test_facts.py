@@ -251,3 +251,106 @@ def test_no_sentence_names_a_checkpoint_that_another_finding_spoils():
     assert seen_alone["checkpoint_said"] == "checkpoint-200"
     assert facts(made, Evidence({}, (), onset_step=220), spoiled=191)["checkpoint_said"] == "checkpoint-100"
     assert facts(made, Evidence({}, (), onset_step=50))["checkpoint_said"] == "the beginning"
+
+
+def resumed(rates: list[float]) -> dict[str, Scalar]:
+    """Ten rows of a rate that is at 1 at step 0, the sixth after a resume."""
+    steps = np.arange(100, 1001, 100)
+    one = run({"loss": (steps, np.ones(10)), "learning_rate": (steps, rates)}, settings={"learning_rate": 1.0})
+    return seen(one, 500)
+
+
+def test_a_schedule_for_more_steps_is_told_from_one_that_began_anew():
+    """At step 500 a line of 500 steps has ended; after it, the same peak on a line of 1000 steps is a longer plan, a new start is not."""
+    steps = np.arange(100, 1001, 100)
+    short, longer, anew = 1 - steps / 500, 1 - steps / 1000, 1 - (steps - 500) / 1000
+    assert resumed([*short[:5], *longer[5:]])["lr_replanned"] is True
+    assert resumed([*short[:5], *anew[5:]])["lr_replanned"] is False
+    assert "lr_replanned" not in resumed([*longer])
+    half, full = (1 + np.cos(np.pi * steps / 600)) / 2, (1 + np.cos(np.pi * steps / 1200)) / 2
+    assert resumed([*half[:5], *full[5:]])["lr_replanned"] is True
+
+
+@pytest.mark.parametrize(
+    ("settings", "evals", "by_epoch", "in_use"),
+    [
+        ({"eval_steps": 500}, [2944, 5888], True, None),
+        ({"eval_steps": 500}, [500, 1000, 1500, 1720], False, 500),
+        ({"eval_steps": 500, "eval_strategy": "epoch"}, [500, 1000], True, None),
+        ({"eval_strategy": "steps"}, [2944, 5888], False, None),
+    ],
+)
+def test_eval_steps_count_only_where_the_evals_bear_them_out(
+    settings: dict[str, Scalar], evals: list[int], by_epoch: bool, in_use: int | None
+):
+    known = seen(run({"eval_loss": (evals, np.ones(len(evals)))}, settings=settings, per_epoch=2944))
+    assert known["evals_at_epochs"] is by_epoch
+    assert known.get("eval_steps_in_use") == in_use
+    assert known["eval_strategy_seen"] == ("epoch" if by_epoch else "steps")
+
+
+def test_a_norm_that_stays_finite_speaks_for_whole_weights():
+    norm = np.full(100, 30.0)
+    loss = np.where(np.arange(100) > 50, np.nan, 2.0)
+    assert seen(run({"loss": (STEPS, loss), "grad_norm": (STEPS, norm)}), 510)["nan_loss_finite_norm"] == 1
+    assert (
+        seen(run({"loss": (STEPS, loss), "grad_norm": (STEPS, np.where(np.isnan(loss), np.nan, norm))}), 510)["nan_loss_finite_norm"] == 0
+    )
+    assert "nan_loss_finite_norm" not in seen(run({"loss": (STEPS, FLAT), "grad_norm": (STEPS, norm)}))
+
+
+def test_the_length_is_in_the_unit_of_the_plan():
+    curve = {"loss": (STEPS, FLAT), "eval_loss": ([100, 200, 300, 1000], [3.0, 2.0, 1.0, 4.0])}
+    in_steps = seen(run(curve, settings={"max_steps": 1000, "num_train_epochs": 3.0}, per_epoch=100))
+    assert (in_steps.get("epochs_suggested"), in_steps["length_suggested"], in_steps["length_is_in_steps"]) == (None, 300, True)
+    in_epochs = seen(run(curve, settings={"max_steps": -1, "num_train_epochs": 10.0}, per_epoch=100))
+    assert (in_epochs["epochs_suggested"], in_epochs["length_is_in_steps"]) == (3, False)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "finished", "checkpoints", "said"),
+    [
+        ({"recovery": "fast"}, True, (), "for the next run, as this one recovered"),
+        ({"recovery": "fast"}, False, (), "start again from the beginning"),
+        ({"recovery": "slow"}, True, (), "start again from the beginning"),
+        ({"recovery": "slow"}, True, (Checkpoint(400, "c"),), "restart from checkpoint-400"),
+    ],
+)
+def test_nobody_is_sent_back_for_what_healed_or_to_a_checkpoint_that_is_not_there(
+    numbers: dict[str, Scalar], finished: bool, checkpoints: tuple[Checkpoint, ...], said: str
+):
+    up = np.where(np.arange(100) > 50, 3.0, 2.0)
+    one = run({"loss": (STEPS, up)}, finished=finished, checkpoints=checkpoints)
+    assert seen(one, 510, **numbers)["retry_said"] == said
+
+
+@pytest.mark.parametrize(("onset", "steps"), [(50, 100), (900, 1000)])
+def test_a_retry_is_not_longer_than_the_run(onset: int, steps: int):
+    assert seen(run({"loss": (STEPS, FLAT)}), onset)["retry_steps"] == steps
+
+
+@pytest.mark.parametrize(
+    ("signals", "settings", "reads_text"),
+    [
+        (("loss",), {"lora_r": 8, "architectures": "LlamaForCausalLM"}, True),
+        (("loss",), {"lora_r": 8, "base_model": "google/vit-base-patch16-224"}, False),
+        (("loss",), {"lora_r": 8, "task_type": "SEQ_CLS"}, False),
+        (("loss", "rewards/margins"), {}, True),
+        (("reward", "reward_std", "completions/mean_length"), {}, True),
+        (("rollout/ep_rew_mean",), {}, False),
+        (("loss", "eval_wer"), {}, False),
+        (("loss",), {}, False),
+    ],
+)
+def test_who_reads_text(signals: tuple[str, ...], settings: dict[str, Scalar], reads_text: bool):
+    one = run(dict.fromkeys(signals, (STEPS, FLAT)), settings=settings)
+    assert seen(one)["reads_text"] is reads_text
+
+
+@given(st.integers(1, 100_000))
+def test_what_is_suggested_gives_the_number_of_evals_and_rows_that_is_said(length: int):
+    known = seen(run({"loss": ([1, length], [2.0, 1.0])}))
+    assert known["evals_suggested"] == length // int(str(known["eval_steps_suggested"]))
+    assert 1 <= int(str(known["evals_suggested"])) <= 15
+    assert 1 <= int(str(known["save_steps_suggested"])) <= 100
+    assert int(str(known["rows_suggested"])) <= 300

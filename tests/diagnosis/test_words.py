@@ -5,16 +5,16 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from functools import cache
 
 import pytest
 
 from lossdoctor.detectors import DETECTORS
-from lossdoctor.diagnosis.causes import rank
 from lossdoctor.diagnosis.facts import ALWAYS, FACTS, facts
 from lossdoctor.model import Evidence
-from lossdoctor.rulebook import Rule, shipped
+from lossdoctor.rulebook import Rule, fill, shipped
 from lossdoctor.rulebook.fill import placeholders
 from lossdoctor.sources.settings.names import KINDS
 
@@ -24,6 +24,17 @@ RULES = shipped()
 # What is no setting of a trainer, but is changed like one.
 OUTSIDE = {
     "labels", "trainable parameters", "model", "train_dataset", "eval_dataset", "output_dir", "epsilon_high", "adam_beta2", "training loop",
+    "schedule",
+}  # fmt: skip
+OF_TEXT = {"dpo-not-learning", "completions-clipped"}  # rules that only language models can break
+OF_LANGUAGE = re.compile(r"prompt|token|template|-100|decode|vocabular|completion|input_ids", re.IGNORECASE)
+TEXT = {
+    "reads_text", "trainer_reads_text", "labels_text", "trainer_labels_text", "text_positions_known", "speaks_from_disk", "is_preference",
+    "is_rl_of_text", "is_lora", "packs_without_varlen",
+}  # fmt: skip
+TRAINER = {
+    "has_trainer", "trainer_reads_text", "trainer_labels_text", "positions_known", "text_positions_known", "retries_from_disk",
+    "trainer_left_checkpoint",
 }  # fmt: skip
 rules = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
@@ -44,13 +55,16 @@ def known(rule: Rule) -> set[str]:
 def sentences(rule: Rule) -> Iterator[str]:
     for cause in rule.causes:
         yield from (cause.title, cause.test, *(c.says for c in (*cause.speaks_for, *cause.against)))
+        yield from (text for words in cause.instead for text in (words.title, words.test))
     yield from (fix.why for fix in rule.fixes)
+    yield from (fix.to for fix in rule.fixes if isinstance(fix.to, str))
 
 
 @rules
 def test_every_fact_and_placeholder_exists(rule: Rule):
     names = known(rule)
     asked = {c.fact for cause in rule.causes for c in (*cause.speaks_for, *cause.against)}
+    asked |= {words.when for cause in rule.causes for words in cause.instead}
     asked |= {name for fix in rule.fixes for name in (fix.when, fix.unless, fix.to_fact) if name is not None}
     assert asked <= names, asked - names
     filled = set().union(*(placeholders(text) for text in sentences(rule)))
@@ -69,11 +83,25 @@ def test_every_cause_can_be_told_and_tested(rule: Rule):
 
 @rules
 def test_every_snippet_is_python(rule: Rule):
+    known_facts = facts(run({}), Evidence({}, ()))
     for cause in rule.causes:
-        assert placeholders(cause.snippet) <= set(ALWAYS), cause.name
-    for cause in rank(rule, facts(run({}), Evidence({}, ()))):
-        assert "unknown" not in cause.snippet
-        ast.parse(cause.snippet)
+        for snippet in (cause.snippet, *(words.snippet for words in cause.instead)):
+            assert placeholders(snippet) <= set(ALWAYS), cause.name
+            ast.parse(fill(snippet, known_facts))
+            assert "unknown" not in fill(snippet, known_facts)
+
+
+@rules
+def test_only_words_for_language_models_speak_of_their_text(rule: Rule):
+    """What stands for any run knows no prompts, tokens and templates, and no name of HuggingFace's Trainer."""
+    for cause in rule.causes if rule.name not in OF_TEXT else ():
+        assert not OF_LANGUAGE.search(f"{cause.title} {cause.test} {cause.snippet}"), cause.name
+        for words in cause.instead:
+            text = f"{words.title} {words.test} {words.snippet}"
+            assert not OF_LANGUAGE.search(text) or words.when in TEXT, (cause.name, words.when)
+            assert "trainer" not in words.snippet or words.when in TRAINER, (cause.name, words.when)
+    for fix in rule.fixes if rule.name not in OF_TEXT else ():
+        assert not (isinstance(fix.to, str) and OF_LANGUAGE.search(fix.to)) or fix.when in TEXT, fix.setting
 
 
 @rules

@@ -73,7 +73,7 @@ def test_json_is_strict_and_has_the_documented_fields(name: str) -> None:
     for finding in row["findings"]:
         assert finding.keys() >= FINDING
         assert all(cause.keys() >= {"name", "title", "likelihood", "for", "against", "test", "snippet"} for cause in finding["causes"])
-        assert all(fix.keys() == {"setting", "from", "to", "why"} for fix in finding["fixes"])
+        assert all(fix.keys() == {"setting", "from", "to", "why", "together", "style", "waits_for"} for fix in finding["fixes"])
 
 
 @pytest.mark.parametrize("name", [n for n in ALL if n != "extremes"])
@@ -160,7 +160,8 @@ def test_what_is_no_report_is_refused_with_the_reason(text: str, says: str) -> N
 
 def test_the_schema_names_the_fields_of_the_wire() -> None:
     definitions = json_report.schema()["$defs"]
-    assert definitions["Fix"]["properties"].keys() == {"setting", "from", "to", "why"}
+    assert definitions["Fix"]["properties"].keys() == {"setting", "from", "to", "why", "together", "style", "waits_for"}
+    assert definitions["Change"]["properties"].keys() == {"setting", "from", "to"}
     assert "for" in definitions["Cause"]["properties"]
     assert definitions["Diagnosis"]["properties"].keys() >= CONTRACT
     row = json_report.to_dict(hockey_stick(), Options(series=True))

@@ -21,7 +21,7 @@ def test_a_failed_run_has_the_headings_of_a_postmortem_in_order() -> None:
     assert headings[2:] == ["Impact", "Root causes", "Trigger", "Detection", "Timeline", "Action items", "What was checked"]
     assert "- [ ] **Use checkpoint-400 (whole).**" in text
     assert "A could have been reported by a monitor at step 550" in text
-    assert "num_train_epochs=1  # was 3" in text
+    assert "num_train_epochs=1,  # was 3" in text
 
 
 @pytest.mark.parametrize("name", ALL)

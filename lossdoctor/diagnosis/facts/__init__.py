@@ -12,14 +12,29 @@ from functools import lru_cache
 
 import numpy as np
 
-from lossdoctor.diagnosis.facts import advice, epochs, gradients, losses, machine, oscillation, schedule, setup
+from lossdoctor.diagnosis.facts import advice, domain, epochs, evaluation, gradients, losses, machine, oscillation, schedule, setup
 from lossdoctor.model import Evidence, Scalar
 from lossdoctor.run import Run
 
-__all__ = ["ALWAYS", "FACTS", "facts"]
+__all__ = ["ALWAYS", "BOTH", "FACTS", "facts"]
 
-_MODULES = (setup, schedule, epochs, losses, gradients, oscillation, machine, advice)
-FACTS: Mapping[str, str] = {name: said for module in _MODULES for name, said in module.FACTS.items()}
+_MODULES = (setup, domain, schedule, epochs, evaluation, losses, gradients, oscillation, machine, advice)
+BOTH: Mapping[str, tuple[str, ...]] = {
+    "trainer_evals_at_epochs": ("has_trainer", "evals_at_epochs"),
+    "trainer_labels_text": ("has_trainer", "labels_text"),
+    "trainer_reads_text": ("has_trainer", "reads_text"),
+    "text_positions_known": ("positions_known", "reads_text"),
+    "speaks_from_disk": ("speaks", "has_checkpoint"),
+    "no_warmup_at_start": ("no_warmup", "onset_is_early"),
+    "soon_after_start": ("in_first_rows", "rows_before_onset"),
+    "lacks_norm_in_trainer": ("has_trainer", "no_norm"),
+    "trainer_left_checkpoint": ("has_trainer", "has_clean_checkpoint"),
+    "retries_from_disk": ("has_clean_checkpoint", "positions_known"),
+}
+FACTS: Mapping[str, str] = {
+    **{name: said for module in _MODULES for name, said in module.FACTS.items()},
+    **{name: " and ".join(parts) for name, parts in BOTH.items()},
+}
 ALWAYS = advice.ALWAYS
 
 
@@ -41,14 +56,20 @@ def _seen_from(run: Run, evidence: Evidence, spoiled: int | None) -> dict[str, S
             found |= module.at(run, onset)
     found |= advice.at(run, onset, spoiled)
     found |= evidence.numbers
-    return found | losses.against(found) | advice.proposed(run, found)
+    found |= losses.against(found) | advice.proposed(run, found)
+    return found | _both(found)
+
+
+def _both(found: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Facts that are two others at once, for words that need both."""
+    return {name: all(bool(found.get(one)) for one in parts) for name, parts in BOTH.items()}
 
 
 @lru_cache(maxsize=2)
 def _lasting(run: Run) -> Mapping[str, Scalar]:
     """The facts that do not depend on where trouble began."""
     found: dict[str, Scalar] = {f"setting.{name}": setting.value for name, setting in run.settings.items()}
-    for module in (setup, schedule, epochs, losses, gradients, oscillation, machine, advice):
+    for module in _MODULES:
         found |= module.whole(run)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,11 +12,13 @@ import numpy.typing as npt
 from lossdoctor.diagnosis.progress import row_interval, steps_per_epoch
 from lossdoctor.measures.level import noise
 from lossdoctor.model import Scalar
+from lossdoctor.numerals import number
 from lossdoctor.run import Run, Signal
 
 Floats = npt.NDArray[np.float64]
 
 NEAR = 0.05  # of a level: within it two levels are the same to a reader
+_ERROR = re.compile(r"loss|error", re.IGNORECASE)
 LITTLE = 0.005  # of a level: shares of a smaller fall mean nothing
 SAME = 1e-4  # of a loss: what the last printed digit and a GPU's order of summing leave of equal losses
 
@@ -34,6 +37,9 @@ FACTS: Mapping[str, str] = {
     "zero_loss_nan_norm": "the loss is exactly 0 where the gradient norm is NaN",
     "zero_loss_zero_norm": "the loss is exactly 0 where the gradient norm is exactly 0",
     "finite_loss_nan_norm": "share of rows with a finite, non-zero loss and a gradient norm that is not finite",
+    "nan_loss_finite_norm": "share of the rows whose loss is not finite that have a finite gradient norm",
+    "other_error_stands": "another loss or error of the training stands still above 0, in words, where the training loss is 0",
+    "rate_moved_in_vain": "the learning rate changed by half or more, and the loss did not move",
     "nonfinite_rows": "training losses that are NaN or Inf",
     "repeats_each_epoch": "losses one epoch apart are equal to 4 digits",
     "ln_vocab": "ln(vocab_size): the loss of a uniform guess over the vocabulary",
@@ -76,6 +82,8 @@ def whole(run: Run) -> dict[str, Scalar]:
     rows = loss.in_order
     if len(rows) < 3:
         return found
+    if not rows.values.any():
+        found["other_error_stands"] = _stands(run)
     start, end = float(np.median(rows.values[:3])), float(np.median(rows.values[-max(3, len(rows) // 10) :]))
     found |= {
         "loss_start": start,
@@ -88,6 +96,13 @@ def whole(run: Run) -> dict[str, Scalar]:
         "first_epoch_drop": _first_epoch(run, rows, start),
     }
     return found | _where_it_fell(rows.values, start, end) | _against_chance(run, start, end)
+
+
+def _stands(run: Run) -> str | None:
+    """An error that the training leaves where it is, though its loss is 0."""
+    others = [s.in_order for name, s in run.signals.items() if _ERROR.search(name) and not name.startswith("eval/")]
+    still = [s for s in others if len(s) >= 3 and s.values[0] > 0 and np.ptp(s.values) <= SAME * s.values[0]]
+    return f"{still[0].raw_name} stands at {number(float(still[0].values[0]))}" if still else None
 
 
 def _where_it_fell(values: Floats, start: float, end: float) -> dict[str, Scalar]:
@@ -116,6 +131,7 @@ def _with_norm(run: Run, loss: Signal) -> dict[str, Scalar]:
     return {
         "zero_loss_nan_norm": bool(((values == 0) & ~np.isfinite(norms)).any()),
         "zero_loss_zero_norm": bool(((values == 0) & (norms == 0)).any()),
+        "nan_loss_finite_norm": float(np.isfinite(norms[broken]).mean()) if (broken := ~np.isfinite(values)).any() else None,
         "finite_loss_nan_norm": float((np.isfinite(values) & (values != 0) & ~np.isfinite(norms)).mean()),
     }
 
@@ -208,11 +224,13 @@ def _beside_train(run: Run, evals: Signal, best: int) -> dict[str, Scalar]:
 
 
 def against(found: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """The start against the score of guessing that a detector worked out without settings."""
+    """The start against the score of guessing that a detector worked out without settings; the fall against the moves of the rate."""
+    fall, span = found.get("loss_drop", found.get("eval_fall")), found.get("lr_range")
+    vain = {"rate_moved_in_vain": abs(fall) <= LITTLE and span >= 2} if isinstance(fall, float) and isinstance(span, float) else {}
     start, end, chance = found.get("loss_start"), found.get("loss_end"), found.get("chance")
     if not (isinstance(start, float) and isinstance(end, float) and isinstance(chance, float) and chance > 0):
-        return {}
-    return {"start_vs_chance": start / chance, "end_is_chance": _near(end, chance)}
+        return dict(vain)
+    return {**vain, "start_vs_chance": start / chance, "end_is_chance": _near(end, chance)}
 
 
 def _near(level: float, other: float) -> bool:

@@ -10,6 +10,7 @@ from lossdoctor.diagnosis.progress import row_interval, untrained, warmup_end
 from lossdoctor.diagnosis.usual import USUAL
 from lossdoctor.model import Scalar
 from lossdoctor.run import Run, Signal
+from lossdoctor.run.log import Floats, Ints
 from lossdoctor.run.task import LANGUAGE_MODEL
 
 EARLY = 0.2  # of the run
@@ -25,9 +26,14 @@ FACTS: Mapping[str, str] = {
     "lr_repeats": "rows of a moving schedule on which the learning rate stood still",
     "lr_typical": "the nearest usual peak learning rate for this kind of training",
     "lr_vs_typical": "peak learning rate / the nearest usual one (1 within the usual range)",
+    "lr_usual_most": "the highest usual peak for this kind of training",
+    "lr_bearable": "the nearest usual peak; where none is known, what Adam bears in nearly any training, if the peak lies far above",
     "lr_is_low": "the peak is at most a twentieth of the usual one, or 1e-6 where none is known",
     "lr_is_high": "the peak is at least fifty times the usual one, or 0.03 (SGD: 1) where none is known",
     "plan_is_in_steps": "max_steps decides the length of the run",
+    "schedule_is_constant": "the settings name the constant schedule, which has no warmup",
+    "lr_range": "highest learning rate / lowest one above 0, after warmup",
+    "lr_replanned": "before and after the onset the learning rate lies on one schedule, planned for more steps after it",
     "warmup_end": "step at which the learning rate stops rising",
     "warmup_share": "warmup / planned (else reached) steps",
     "no_warmup": "the learning rate starts at its peak",
@@ -61,7 +67,21 @@ def whole(run: Run) -> dict[str, Scalar]:
     if rate is not None:
         found |= _course(rate.values)
     found |= _against_typical(run, found["lr_peak"])
-    return found | _far_off(run, found) | {"plan_is_in_steps": (run.number("max_steps") or 0) > 0, "optimizer_is_sgd": _is_sgd(run)}
+    return (
+        found
+        | _far_off(run, found)
+        | {
+            "plan_is_in_steps": (run.number("max_steps") or 0) > 0,
+            "optimizer_is_sgd": _is_sgd(run),
+            "schedule_is_constant": run.setting("lr_scheduler_type") == "constant",
+            "lr_range": None if rate is None else _range(rate.after(end) if end is not None and end < run.last_step else rate),
+        }
+    )
+
+
+def _range(rate: Signal) -> float | None:
+    values = rate.values[rate.values > 0]
+    return float(values.max() / values.min()) if len(values) else None
 
 
 def _far_off(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -70,7 +90,8 @@ def _far_off(run: Run, found: Mapping[str, Scalar]) -> dict[str, Scalar]:
         return {}
     low, high = RATES.far if isinstance(ratio, float) else RATES.sgd if _is_sgd(run) else RATES.adam
     found_at = ratio if isinstance(ratio, float) else peak
-    return {"lr_is_low": found_at <= low, "lr_is_high": found_at >= high}
+    bearable = found.get("lr_typical") if isinstance(ratio, float) else None if _is_sgd(run) or found_at < high else RATES.safe
+    return {"lr_is_low": found_at <= low, "lr_is_high": found_at >= high, "lr_bearable": bearable}
 
 
 def _is_sgd(run: Run) -> bool:
@@ -122,7 +143,7 @@ def _against_typical(run: Run, peak: Scalar) -> dict[str, Scalar]:
     else:
         return {}
     usual = min(max(peak, low), high)
-    return {"lr_typical": usual, "lr_vs_typical": peak / usual}
+    return {"lr_typical": usual, "lr_vs_typical": peak / usual, "lr_usual_most": high}
 
 
 def at(run: Run, onset: int) -> dict[str, Scalar]:
@@ -145,8 +166,33 @@ def at(run: Run, onset: int) -> dict[str, Scalar]:
         "lr_phase": _phase(rate, row, end),
         "rows_at_this_rate": int((rate.values[:row] >= value).sum()),
         "lr_zero_at_onset": not rate.values[: row + 1].any(),
+        "lr_replanned": _replanned(rate, onset, end or 0, max(peak, run.number("learning_rate") or 0)),
         **_jump(rate, row, end),
     }
+
+
+def _replanned(rate: Signal, onset: int, warm: int, peak: float) -> bool | None:
+    """Whether up to three rows on each side of a rise lie on one linear or cosine decay, whose end lies further away after it."""
+    edge = int(np.searchsorted(rate.steps, onset, side="left"))
+    rises = [row for row in range(max(1, edge - 1), min(len(rate), edge + 3)) if rate.values[row] > rate.values[row - 1]]
+    if not rises or rate.steps[rises[0] - 1] <= warm:
+        return None
+    cut = rises[0]
+    sides = slice(max(0, cut - 3), cut), slice(cut, cut + 3)
+    for ends in (_linear_ends, _cosine_ends):
+        before, after = (ends(rate.steps[side] - warm, rate.values[side] / peak) for side in sides)
+        if min(len(before), len(after)) >= 2 and all(100 * np.ptp(found) <= found[0] for found in (before, after)):
+            return bool(after[0] > before[0])
+    return False
+
+
+def _linear_ends(steps: Ints, shares: Floats) -> Floats:
+    """Where a line from 1 at step 0 through each row meets 0."""
+    return steps[shares < AT_PEAK] / (1 - shares[shares < AT_PEAK])
+
+
+def _cosine_ends(steps: Ints, shares: Floats) -> Floats:
+    return steps[shares < AT_PEAK] * np.pi / np.arccos(2 * shares[shares < AT_PEAK] - 1)
 
 
 def _phase(rate: Signal, row: int, end: int | None) -> str:

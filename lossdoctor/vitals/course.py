@@ -56,11 +56,7 @@ def complete(run: Run) -> Answer:
     if run.early_stopped:
         return good(f"It was stopped early on purpose, at {run.unit} {run.last_step}.")
     if run.planned_steps is None:
-        return (
-            good(f"It says that it finished, at {run.unit} {run.last_step}.")
-            if run.finished
-            else _by_epochs(run)
-        )
+        return good(f"It says that it finished, at {run.unit} {run.last_step}.") if run.finished else _by_epochs(run)
     share = run.last_step / run.planned_steps
     if run.finished or settled(run):
         return good(f"{run.last_step} of {run.planned_steps} planned {run.unit}s were run.", {"share": share})

@@ -352,7 +352,6 @@ def test_the_notebook_has_a_frame_of_the_questions_and_the_findings_name_theirs(
     assert (empty.dtypes == frame.dtypes).all()
 
 
-
 def only(hostile: str) -> Diagnosis:
     """A run in which the vitals alone are hostile, in every field and state."""
     finding = Finding(hostile, "LD101", hostile, plateau().findings[0].severity, 0.5, "m", {}, ())

@@ -24,7 +24,7 @@ def eval_flat(run: Run, *, train_fall: float, ratio: float, most: float, evals: 
     signal = next(iter(run.eval_losses()), None)
     curve, train = named_curve(run, signal.name if signal is not None else "eval/loss"), loss_curve(run)
     if signal is None or len(curve) < evals:
-        return Skip(f"fewer than {evals} evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
+        return Skip(f"fewer than {evals} evaluations with a loss", "evaluate every 5-10% of the steps (eval_steps)")
     if spoiled(run):
         return None
     if len(train) < 5 or train.scale <= 0:

@@ -22,7 +22,7 @@ def eval_leakage(run: Run, *, under: float, alike: float, least_epochs: float, m
     signal = next(iter(run.eval_losses()), None)
     train = loss_curve(run)
     if signal is None or len(curve := curve_of(signal)) < evals:
-        return Skip(f"fewer than {evals} evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
+        return Skip(f"fewer than {evals} evaluations with a loss", "evaluate every 5-10% of the steps (eval_steps)")
     length = steps_per_epoch(run)
     if len(train) < 12 or length is None or length <= 0:
         return Skip("the number of epochs is unknown", "log the epoch beside the step")

@@ -74,7 +74,7 @@ def _turn(run: Run, rise: float, sigmas: float) -> Turn | Skip | None:
     if (train := run.signal("train/loss")) is not None and not np.isfinite(train.values[-1]):
         return None  # a run that went NaN has other troubles
     if not turns:
-        return Skip("fewer than 3 evaluations with a finite loss", "evaluate every 5-10 % of the steps (eval_steps)")
+        return Skip("fewer than 3 evaluations with a finite loss", "evaluate every 5-10% of the steps (eval_steps)")
     worst = max(turns, key=lambda turn: turn.rise)
     falls = _train_since(run, worst) <= -rise
     # Few evals that are twice that bad, while train has gone on falling and no metric got better.

@@ -137,7 +137,7 @@ def underfitting(run: Run, *, gap: float, level_share: float, still: float) -> E
         return _no_language(run, still)
     signal = max(run.eval_losses(), key=lambda one: len(curve_of(one)), default=None)
     if signal is None or len(evals := curve_of(signal)) < 4:
-        return Skip("fewer than 4 evaluations with a loss", "evaluate every 5-10 % of the steps (eval_steps)")
+        return Skip("fewer than 4 evaluations with a loss", "evaluate every 5-10% of the steps (eval_steps)")
     level, train = float(np.median(evals.values[-2:])), loss_curve(run)
     end = train.tail() if len(train) >= 3 else None
     reference = nearest(run, max(level, float(evals.values[0])))

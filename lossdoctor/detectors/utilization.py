@@ -1,4 +1,4 @@
-"""How busy the hardware was: GPU utilisation, the time that steps wait for their data, and model FLOPs utilisation."""
+"""How busy the hardware was: GPU utilization, the time that steps wait for their data, and model FLOPs utilisation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def low_utilization(run: Run, *, busy: float, least_rows: int, waiting: float, l
         if waits:
             return None
         return Skip(
-            f"fewer than {least_rows} values of the GPU utilisation were logged",
+            f"fewer than {least_rows} values of the GPU utilization were logged",
             "WandB logs it by itself; else log torch.cuda.utilization(), or the time that each step waits for its data",
         )
     tops = {name: float(curve.level.max()) for name, curve in readings.items()}

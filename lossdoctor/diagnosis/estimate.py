@@ -152,7 +152,7 @@ def savings(run: Run) -> dict[str, Scalar]:
     if now is None or now.total < LEAST_SAID:
         return {
             "saving_half_batch": "half of what the activations take, an amount that this log does not tell",
-            "saving_checkpointing": "usually 30-40 % of the memory, for about 20 % more time",
+            "saving_checkpointing": "usually 30-40% of the memory, for about 20% more time",
             "saving_half_length": "half of what the activations take, and more of the attention; this log does not tell how much that is",
         }
     moving = now.activations + now.logits
@@ -170,4 +170,4 @@ def _checkpointing(run: Run, now: MemoryEstimate) -> str:
         + now.activations / layers
     )
     saved = max(0.0, now.activations - kept)
-    return f"about {saved / GB:.1f} GB of an estimated {now.total / GB:.0f} GB, for about 20 % more time"
+    return f"about {saved / GB:.1f} GB of an estimated {now.total / GB:.0f} GB, for about 20% more time"

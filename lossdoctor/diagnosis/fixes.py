@@ -159,8 +159,8 @@ def _after(fix: Fix, decided: Mapping[str, tuple[Change, Finding]]) -> Fix:
     for change in fix.changes:
         earlier, finding = decided.get(_thing(change), (change, None))
         if finding is not None and earlier != change:
-            words = f"decide on it after this is fixed: {finding.title}"
-            return Fix(fix.setting, fix.current, words, "see whether it is still there then", waits_for=finding.title)
+            why = f"fix '{finding.title}' first, then see whether this is still there"
+            return Fix(fix.setting, fix.current, "leave it as it is for now", why, waits_for=finding.title)
     return fix
 
 

@@ -29,7 +29,7 @@ def remedies(run: Run, parameters: float | None = None, bits: int | None = None)
         words = f"per_device_train_batch_size {batch} -> {batch // 2}, gradient_accumulation_steps {accumulation} -> {2 * accumulation}"
         changes.append((words, _with(run, per_device_train_batch_size=batch // 2), bits))
     if run.setting("gradient_checkpointing") is not True:
-        changes.append(("gradient_checkpointing = True (about 20 % more time)", _with(run, gradient_checkpointing=True), bits))
+        changes.append(("gradient_checkpointing = True (about 20% more time)", _with(run, gradient_checkpointing=True), bits))
     changes.append((f"max_length {length} -> {length // 2}", _with(run, max_length=length // 2), bits))
     if "8bit" not in str(run.setting("optim")):
         changes.append(("optim = 'adamw_8bit'", _with(run, optim="adamw_8bit"), bits))

@@ -81,7 +81,7 @@ def machine(run: Run) -> Answer:
     logged = [name for name, signal in run.signals.items() if name.startswith(MACHINE) and len(signal)]
     if not logged:
         return unknown(
-            "Throughput, memory and utilisation were not logged.", "lossdoctor.callback logs them with the Hugging Face Trainer."
+            "Throughput, memory and utilization were not logged.", "lossdoctor.callback logs them with the Hugging Face Trainer."
         )
     names = ", ".join(logged[:3]) + (f" and {len(logged) - 3} more" if len(logged) > 3 else "")
     return good(f"No rule found a fault in what was logged of the machine ({names}).", {"signals": len(logged)})

@@ -20,6 +20,7 @@ from lossdoctor.policy.baseline import mark
 from lossdoctor.rulebook import Rule, bind, load_directory, shipped
 from lossdoctor.run import Run
 from lossdoctor.sources.load import Choices, Loaded, load, require
+from lossdoctor.sources.nothing import nothing_at
 from lossdoctor.version import VERSION
 
 VERSIONS = {"lossdoctor": VERSION, "python": platform.python_version()}
@@ -86,7 +87,7 @@ def examine_loaded(argument: str, loaded: Loaded, plan: Plan) -> list[Diagnosis]
     detectors = bind(plan.rules, _detectors(plan.rules))
     name = Path(argument).name or argument
     if not loaded.runs:
-        faults = loaded.faults or (Fault("no-log", name, "no training log was found here", Loss.FATAL),)
+        faults = loaded.faults or (nothing_at(Path(argument)),)
         return [replace(unreadable(argument, argument, name, faults), versions=VERSIONS)]
     first = replace(loaded.runs[0], faults=(*loaded.runs[0].faults, *loaded.faults))
     runs = (first, *loaded.runs[1:])

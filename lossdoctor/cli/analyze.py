@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lossdoctor.cli.formats import ReportFormat
 from lossdoctor.cli.values import settings_given
 from lossdoctor.errors import UsageError
 
@@ -23,7 +24,7 @@ FILE = click.Path(path_type=Path)
 DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
-    click.option("-f", "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What goes to stdout."),
+    click.option("-f", "--format", "form", type=ReportFormat(FORMATS), default="text", show_default=True, help="What goes to stdout."),
     click.option(
         "-o", "--output", "outputs", multiple=True, metavar="[FORMAT:]FILE",
         help="Write a report; the format from the suffix (html, md, json, jsonl, xml, sarif). Repeatable.",
@@ -43,7 +44,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option("--select", multiple=True, metavar="RULE", help="Only these rules: name, code, family (LD2) or ALL. Repeatable."),
     click.option("--ignore", multiple=True, metavar="RULE", help="Leave these rules out. Repeatable."),
     click.option("--rules", "rule_dirs", multiple=True, type=DIRECTORY, metavar="DIR", help="More rule files. Repeatable."),
-    click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="A hyperparameter that the logs do not tell. Repeatable."),
+    click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="A hyperparameter missing from the logs. Repeatable."),
     click.option(
         "--metric", "metrics", multiple=True, metavar="NAME=COLUMN",
         help="The column that holds a signal, such as train/loss=my_loss. Repeatable.",

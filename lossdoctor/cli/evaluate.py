@@ -29,7 +29,7 @@ DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)
 def command(corpus: Path, form: str, rule_dirs: tuple[Path, ...], scripted: bool) -> None:
     """Precision and recall on a directory of labelled runs.
 
-    Each run has an expected.toml beside its files that says which rules are owed (must) and which are free (may, note); every other
+    Each run has an expected.toml beside its files that says which rules must be found (must) and which may be (may, note); every other
     warning is a false alarm.
     """
     import msgspec
@@ -50,7 +50,7 @@ def command(corpus: Path, form: str, rule_dirs: tuple[Path, ...], scripted: bool
 def table(result: Evaluation, form: str) -> list[str]:
     """One line a rule and one for all of them, as text or md."""
     rows = [(name, *_cells(score)) for name, score in result.rules.items()] + [("all rules", *_cells(result.total))]
-    head = ("rule", "owed", "found", "false alarms", "precision", "recall", "F1")
+    head = ("rule", "expected", "found", "false alarms", "precision", "recall", "F1")
     if form == "md":
         lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
         return [lines[0], "|---|" + "---:|" * (len(head) - 1), *lines[1:]]

@@ -12,7 +12,7 @@ FORMATS = ("text", "json")
 @click.command("inputs")
 @click.argument("path")
 @click.option("-f", "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What goes to stdout.")
-@click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="A hyperparameter that the logs do not tell. Repeatable.")
+@click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="A hyperparameter missing from the logs. Repeatable.")
 @click.option(
     "--metric",
     "metrics",

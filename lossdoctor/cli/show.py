@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from lossdoctor.cli.analyze import FORMATS
+from lossdoctor.cli.formats import ReportFormat
 from lossdoctor.errors import UsageError
 
 
 @click.command("show")
 @click.argument("report", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("-f", "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What goes to stdout.")
+@click.option("-f", "--format", "form", type=ReportFormat(FORMATS), default="text", show_default=True, help="What goes to stdout.")
 @click.option("-o", "--output", "outputs", multiple=True, metavar="[FORMAT:]FILE", help="Write a report. Repeatable.")
 @click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="A line for each run that does not pass, and the count.")

@@ -43,7 +43,8 @@ def _incomplete(policy: Policy, diagnosis: Diagnosis) -> Iterator[str]:
     elif diagnosis.verdict is Verdict.INCONCLUSIVE and not policy.gate.allow_inconclusive:
         yield "the data carry no verdict"
     if not policy.gate.allow_damage or unread(diagnosis):
-        yield from (f"damaged input: {fault.kind} in {fault.where}" for fault in diagnosis.faults if fault.loss is not Loss.BENIGN)
+        lost = (fault for fault in diagnosis.faults if fault.loss is not Loss.BENIGN and fault.kind != "no-log")
+        yield from (f"damaged input: {fault.kind} in {fault.where}" for fault in lost)
     yield from (f"rule crashed: {note.rule} ({note.code})" for note in diagnosis.crashed)
     yield from _missing(policy, diagnosis)
     if diagnosis.baseline is not None and diagnosis.baseline.refused:

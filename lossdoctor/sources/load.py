@@ -34,6 +34,9 @@ class Loaded:
     ignored: tuple[tuple[str, str], ...] = ()
 
 
+_OF_HUB = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
     """What the caller knows better: settings (--set), names of metrics (--metric), whether to scan weights."""
@@ -52,7 +55,8 @@ def require(argument: str) -> None:
     except (OSError, ValueError):  # a name too long, a NUL in it
         found = False
     if not found:
-        raise PathMissing(f"{argument}: no such file or directory")
+        hub = f"; for a model on the Hugging Face Hub, fetch its log first: hf download {argument} --include '*trainer_state.json'"
+        raise PathMissing(f"{argument}: no such file or directory{hub if _OF_HUB.fullmatch(argument) else ''}")
 
 
 def load(argument: str, choices: Choices | None = None, limits: Limits = LIMITS) -> Loaded:

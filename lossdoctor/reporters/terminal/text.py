@@ -64,8 +64,8 @@ def _run(d: Diagnosis, options: Options) -> Iterator[str]:
         yield from ("", *(line for said in wording.against(d.baseline) for line in _labelled("baseline", said, options)))
     if d.verdict is Verdict.INCONCLUSIVE and not d.vitals:
         yield from _missing(d, options)
-    yield ""
-    yield from (dim(line) for line in _wrapped(_counts(d, options), "", options))
+    if counts := _counts(d, options):
+        yield from ("", *(dim(line) for line in _wrapped(counts, "", options)))
     if options.verbosity > 0:
         yield from _details(d, options)
     if d.verdict is Verdict.PASS:
@@ -132,7 +132,8 @@ def _causes(f: Finding, options: Options) -> Iterator[str]:
 
 
 def _damage(d: Diagnosis, options: Options) -> Iterator[str]:
-    shown = [f for f in d.faults if f.loss is not Loss.BENIGN or options.verbosity > 0]
+    told = d.headline if not d.vitals else ""  # of a place without a log the headline says it all
+    shown = [f for f in d.faults if (f.loss is not Loss.BENIGN or options.verbosity > 0) and f.detail not in told]
     if shown:
         yield ""
     for fault in shown[:8]:
@@ -152,7 +153,7 @@ def _missing(d: Diagnosis, options: Options) -> Iterator[str]:
 
 
 def _counts(d: Diagnosis, options: Options) -> str:
-    parts = [f"{wording.counted(len(d.healthy), 'rule')} found nothing"]
+    parts = [f"{wording.counted(len(d.healthy), 'rule')} found nothing"] if d.healthy or d.vitals else []
     parts += [f"{len(group)} {word}" for word, group in (("suppressed", d.suppressed), ("crashed", d.crashed)) if group]
     if d.not_evaluated:
         hint = "" if options.verbosity > 0 else " (-v says why, and how to log what they need)"

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from lossdoctor.errors import RemoteError
 from lossdoctor.sources.wandb_api.address import Address, check_server
@@ -119,7 +118,7 @@ def _key(base_url: str) -> str | None:
         return key
     found = requests.utils.get_netrc_auth(base_url)
     if not found:
-        raise RemoteError(f"no API key for {urlsplit(base_url).netloc}: set WANDB_API_KEY or run `wandb login`")
+        raise RemoteError("WandB wants an API key to read a run from its service: set WANDB_API_KEY or run `wandb login`")
     return str(found[1])
 
 

@@ -33,7 +33,8 @@ def finite(run: Run) -> Answer:
     if not rows and (reward := reward_change(run)) is not None:
         return good(f"No loss was logged; all {reward.rows} values of the reward are finite.", {"values": reward.rows})
     of = "the loss" if len(losses) < 2 else f"{len(losses)} losses"
-    return good(f"All {rows} values of {of} are finite." if rows > 1 else "The one loss that was logged is finite.", {"values": rows})
+    many = "The one loss that was logged is" if rows == 1 else f"{'Both' if rows == 2 else f'All {rows}'} values of {of} are"
+    return good(f"{many} finite.", {"values": rows})
 
 
 def _nothing(run: Run) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from functools import cache
 
 import pytest
 
+from lossdoctor.model import Claim
 from lossdoctor.reporters import json_report, render
 from lossdoctor.reporters.html import chart as html_chart
 from lossdoctor.reporters.prepare import prepare
@@ -185,3 +186,13 @@ def test_the_command_to_reproduce_is_clean_and_left_out_of_a_stable_page() -> No
     assert "lossdoctor analyze x --set hub_token=[redacted] \\x1b[2J&lt;b&gt;" in text
     stable = render([hockey_stick()], "html", command=command, stable=True)
     assert "lossdoctor analyze runs/llama-7b-lora-v1" in stable
+
+
+def test_a_number_says_what_it_is_where_that_is_known() -> None:
+    d = hockey_stick()
+    numbers = {"minimum": 1.03, "odd": 7.0}
+    told = replace(d, findings=(replace(d.findings[0], numbers=numbers, claims={"minimum": Claim("lowest", "eval/loss", 15, 240)}),))
+    page = render([told], "html")
+    assert "<td>lowest of eval/loss, steps 15-240</td>" in page
+    assert "What it is" in page
+    assert "What it is" not in render([replace(d, findings=(replace(d.findings[0], claims={}),))], "html")

@@ -33,6 +33,7 @@ class Card:
     unlikely: tuple[Cause, ...]
     explained: tuple[tuple[str, Finding], ...]
     follows: str = ""
+    unit: str = "step"
 
     @property
     def is_note(self) -> bool:
@@ -88,6 +89,7 @@ def cards(
                 unlikely=tuple(c for c in f.causes if c not in likely),
                 explained=group.explained,
                 follows=follows,
+                unit=d.unit,
             )
         )
     return tuple(made)

@@ -247,7 +247,7 @@ def _evidence(curve: Curve, name: str, found: Loss) -> Evidence:
     ratio = found.end / found.best if found.best > 0 else inf
     numbers: dict[str, Scalar] = {
         "best": found.best, "end": found.end, "peak": float(np.max(curve.values[curve.steps >= onset])), "ratio": ratio,
-        "rise_found": ratio - 1, "best_step": int(curve.at[found.low]), "shape": found.shape, "rows": len(curve),
-        "never_fell": int(found.low == 0), "final": float(curve.values[-1]), "what": "eval" if name.startswith("eval") else "training",
+        "rise_found": ratio - 1, "best_step": int(curve.at[found.low]), "shape": found.shape, "final": float(curve.values[-1]),
+        "never_fell": int(found.low == 0 and float(curve.level.min()) >= found.best), "rows": len(curve), "signal": name,
     }  # fmt: skip
     return Evidence.between(numbers, (name,), onset, last, margin=max(1.0, found.margin), points=len(curve))

@@ -8,6 +8,7 @@ from lossdoctor.detectors.curve import spoiled
 from lossdoctor.detectors.overfitting import turn_of
 from lossdoctor.model import Evidence, Scalar, Skip
 from lossdoctor.run import Run
+from lossdoctor.run.candidates import is_of_evaluation
 from lossdoctor.shapes.curve import loss_curve, named_curve
 from lossdoctor.vitals.change import SURE, metric_changes
 
@@ -81,5 +82,5 @@ def eval_sparse(run: Run, *, least: int) -> Evidence | Skip | None:
 
 def _evaluations(run: Run) -> tuple[str, int]:
     """How often the run was evaluated: the signal that was logged at most steps, and how many; how fast evaluations run is none of them."""
-    told = [name for name in run.signals if name.startswith("eval/") and not name.endswith(("runtime", "per_second"))]
+    told = [n for n in run.signals if (n.startswith("eval/") or is_of_evaluation(n)) and not n.endswith(("runtime", "per_second"))]
     return max(((name, len(np.unique(run.signals[name].steps))) for name in told), key=lambda pair: pair[1], default=("", 0))

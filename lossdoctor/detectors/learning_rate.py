@@ -161,8 +161,7 @@ def _usual(later: Curve, rows: int, rise: float) -> bool:
 
 
 def _thrown_at_once(run: Run, peak: float, absurd_rate: float, norm_fall: float) -> tuple[float, float] | None:
-    """The first gradient norm of a run of Adam's, at `absurd_rate` or more, that is above 1 and `norm_fall` times the usual one; and how
-    many times."""
+    """The first gradient norm of a run of Adam's, at `absurd_rate` or more, that is above 1 and `norm_fall` times the usual; how many."""
     norm = named_curve(run, "train/grad_norm")
     default = "adamw" if run.framework == "transformers" else ""
     optimizer = str(run.setting("optim") or default).lower()

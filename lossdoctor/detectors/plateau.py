@@ -269,13 +269,13 @@ def _learned_before(stand: Stand) -> bool:
     return language or (reference is not None and reference.certain and stand.level < limits.near_chance * reference.value)
 
 
-NOTHING = "nothing was learned that these rows could show"
+GUESSING, NOTHING = "it is about what guessing scores", "these rows show no learning"
 REASONS: dict[str, Callable[[Stand], bool]] = {
     "it is -ln of the smallest float: every answer has probability 0": _underflown,
     "every row is the same": _constant,
     "all rows of the second half are the same": _constant_half,
     "its rows hardly differ": _as_good_as_constant,
-    "it is what guessing scores": _guessing,
+    GUESSING: _guessing,
     "it is most of ln(vocabulary), where an untrained model starts": _unigram,
     "it is what an untrained language model scores": _untrained,
     "no language model that learns its task stays there": _foreign,
@@ -288,20 +288,19 @@ REASONS: dict[str, Callable[[Stand], bool]] = {
 
 def _evidence(stand: Stand, reason: str) -> Evidence:
     curve, vocabulary = stand.curve, log_vocabulary(stand.run)
-    chance = stand.reference if reason == "it is what guessing scores" else None
+    chance = stand.reference if reason == GUESSING else None
     level = binned_medians(curve.level, COARSE)
     within = stand.limits.fall * stand.level + 3 * curve.spread.error(len(curve) / len(level))
     away = np.flatnonzero(np.abs(level - stand.level) > within)
     since = (int(away[-1]) + 1) / len(level) if len(away) else 0.0
     first = int(curve.at[min(int(since * len(curve.at)), len(curve.at) - 1)])
     if since == 0 and len(curve) > FEW:
-        first = max(first, min(warmup_end(stand.run), int(curve.steps[-1])))
+        first = max(first, int(curve.steps[min(int(np.searchsorted(curve.steps, warmup_end(stand.run))), len(curve) - 1)]))
     words = stand.run.task == tasks.LANGUAGE_MODEL or "language model" in reason
     numbers: dict[str, Scalar] = {
         "level": stand.level, "start": curve.start.value, "flat_share_found": 1 - since, "drift_found": abs(stand.late_drift),
         "fall_found": stand.change.gain, "fell": int(stand.change.gain > 0), "chance": chance.value if chance else None,
-        "chance_name": chance.name if chance else "", "log_vocabulary": vocabulary,
-        "like_untrained": int(words and stand.level >= stand.limits.untrained), "rows": len(curve), "reason": reason,
-        "known": int(reason != NOTHING), "what": "eval" if stand.change.signal.startswith("eval") else "training",
+        "chance_name": chance.name if chance else "", "log_vocabulary": vocabulary, "reason": reason, "signal": stand.change.signal,
+        "like_untrained": int(words and stand.level >= stand.limits.untrained), "known": int(reason != NOTHING), "rows": len(curve),
     }  # fmt: skip
     return Evidence.between(numbers, (stand.change.signal,), first, curve.steps[-1], margin=3 if chance else 2, points=len(curve))

@@ -187,7 +187,8 @@ def _no_language(run: Run, still: float) -> Evidence | Skip | None:
     if 3 * level < 2 * reference or curve.best.value < (1 - still) * level - 3 * curve.end.error:
         return None  # it has been better: divergence
     numbers: dict[str, Scalar] = {
-        "level": level, "chance": reference, "chance_name": f"ln {round(exp(reference))}", "of_chance": level / reference,
+        "level": level, "chance": reference, "of_chance": level / reference,
+        "chance_name": f"ln {round(exp(reference))}" + ("" if log_vocabulary(run) else ", the smallest usual vocabulary"),
         "kind": "chance" if level >= (1 - still) * reference else "words", "train": None, "evals": 0, "what": "training",
     }  # fmt: skip
     margin = 3 * level / (2 * reference)

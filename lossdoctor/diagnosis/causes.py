@@ -91,5 +91,5 @@ def _separate(causes: Sequence[Cause]) -> list[Cause]:
     """Where the first two stay close, say so behind the first one's test."""
     if len(causes) < 2 or causes[1].likelihood < CLOSE * causes[0].likelihood or not causes[0].test:
         return list(causes)
-    words = f"{causes[0].test} The log alone does not tell it from this: {causes[1].title}."
+    words = f"{causes[0].test} The log alone cannot tell it from the next likely cause: {causes[1].title}."
     return [replace(causes[0], test=words), *causes[1:]]

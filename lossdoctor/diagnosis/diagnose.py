@@ -91,8 +91,7 @@ def _assemble(
         settings=tuple(run.settings.values()), sources=run.sources, log_events=run.events,
         series=series.views(run, {m.step for m in moments} | {s for f in findings for span in f.spans for s in span}), task=run.task,
         steps=run.last_step, planned_steps=run.planned_steps,
-        epochs=max((e for s in run.signals.values() if (e := _last_finite(s.epochs)) is not None), default=None), notes=run.notes,
-        unit=run.unit,
+        epochs=_epochs(run), notes=run.notes, unit=run.unit,
     )  # fmt: skip
 
 
@@ -105,6 +104,14 @@ def unreadable(argument: str, path: str, name: str, faults: Sequence[Fault]) -> 
 
 def _note(rule: Rule, reason: str = "", how: str = "") -> RuleNote:
     return RuleNote(rule.name, rule.code, rule.title, reason, how)
+
+
+def _epochs(run: Run) -> float | None:
+    """Epochs at the last step: the highest that was logged, in proportion where the last row lies before it."""
+    logged = [(e, int(s.steps[-1])) for s in run.signals.values() if (e := _last_finite(s.epochs)) is not None]
+    epoch, step = max(logged, default=(None, 0))
+    exact = epoch is not None and run.step_is == "step" and 0 < step < run.last_step and not epoch.is_integer()
+    return epoch * run.last_step / step if epoch is not None and exact else epoch
 
 
 def _last_finite(values: Floats) -> float | None:

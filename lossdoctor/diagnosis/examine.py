@@ -72,7 +72,7 @@ def unmet(run: Run, rule: Rule) -> Skip | None:
     rows = max((len(signal) for name in first if (signal := run.signal(name)) is not None), default=needs.points)
     if rows < needs.points:
         return Skip(
-            f"{rows} values of {' or '.join(first)}, {needs.points} are needed",
+            f"{rows} value{'' if rows == 1 else 's'} of {' or '.join(first)}, {needs.points} are needed",
             "log more often: logging_steps so that the run gives at least 50 rows",
         )
     return None

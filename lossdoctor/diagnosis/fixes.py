@@ -77,7 +77,7 @@ def current_value(run: Run, setting: str, facts: Mapping[str, Scalar]) -> Scalar
     if setting == "learning_rate":
         peak = facts.get("lr_peak")
         shown = value if isinstance(value, float | int) and not isinstance(value, bool) and value > 0 else peak
-        return _tidy(shown) if isinstance(shown, float | int) else None
+        return None if not isinstance(shown, float | int) else _tidy(shown) if shown == value else float(f"{shown:.2g}")
     if setting == "max_steps":
         reached = None if facts.get("has_trainer") else run.planned_steps or run.last_step  # what was planned is no setting there
         return round(steps) if (steps := run.number("max_steps") or 0) > 0 else reached

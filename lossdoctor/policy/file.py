@@ -35,7 +35,7 @@ class GateTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         Text | list[Text] | UnsetType,
         Meta(description="JSON report of the last good run, or of several seeds of it; relative to the policy file."),
     ] = UNSET
-    allow_inconclusive: Annotated[bool | UnsetType, Meta(description="Let a run pass for which the data carry no verdict.")] = UNSET
+    allow_inconclusive: Annotated[bool | UnsetType, Meta(description="Let a run pass for which the data do not allow a verdict.")] = UNSET
     allow_damage: Annotated[bool | UnsetType, Meta(description="Let a run pass of which some data were damaged or lost.")] = UNSET
 
 

@@ -41,7 +41,7 @@ def _incomplete(policy: Policy, diagnosis: Diagnosis) -> Iterator[str]:
     if unread(diagnosis):
         yield "nothing could be read"
     elif diagnosis.verdict is Verdict.INCONCLUSIVE and not policy.gate.allow_inconclusive:
-        yield "the data carry no verdict"
+        yield "the data do not allow a verdict"
     if not policy.gate.allow_damage or unread(diagnosis):
         lost = (fault for fault in diagnosis.faults if fault.loss is not Loss.BENIGN and fault.kind != "no-log")
         yield from (f"damaged input: {fault.kind} in {fault.where}" for fault in lost)

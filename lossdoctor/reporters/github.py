@@ -62,7 +62,7 @@ def _annotation(diagnosis: Diagnosis, finding: Finding) -> str:
 
 
 def _why(diagnosis: Diagnosis, reason: str) -> str:
-    """The gate's reason; where the data carry no verdict the headline says what was seen and what is missing."""
+    """The gate's reason; where the data do not allow a verdict the headline says what was seen and what is missing."""
     return f"{reason}\n{diagnosis.headline}" if diagnosis.verdict is Verdict.INCONCLUSIVE else reason
 
 

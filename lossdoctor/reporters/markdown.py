@@ -78,6 +78,9 @@ def _run(d: Diagnosis) -> Iterator[str]:
         yield from _causes(loud, d.unit)
         yield from _trigger(loud, d.unit)
         yield from _detection(loud, d.unit)
+    notes = [(g.letter, g.finding) for g in groups(d) if g.finding not in d.loud]
+    if notes:
+        yield from ("", "### Notes", *(f"- {mark}. {escape(f.message)} ({code(f.rule)})" for mark, f in notes))
     if d.baseline is not None:
         yield from ("", f"### Against the baseline {escape(', '.join(d.baseline.names))}")
         yield from (f"- {escape(said)}" for said in wording.against(d.baseline))

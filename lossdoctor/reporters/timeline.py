@@ -42,7 +42,7 @@ def _marks(diagnosis: Diagnosis) -> list[Moment]:
             continue
         name = kind.replace("-", " ")
         if len(marks) > _SELDOM:
-            text = f"{marks[0].label} and {len(marks) - 1} more marks, the last: {marks[-1].label} at {diagnosis.unit} {marks[-1].step}"
+            text = f"{marks[0].label} and {len(marks) - 1} more, to {marks[-1].label} ({diagnosis.unit} {marks[-1].step})"
             moments.append(Moment(marks[0].step, name, text))
         else:
             moments += [Moment(m.step, name, m.label) for m in marks]

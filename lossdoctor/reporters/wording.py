@@ -137,11 +137,11 @@ def bill(diagnosis: Diagnosis) -> tuple[str, ...]:
     cost = diagnosis.cost
     said: list[str] = []
     if _worth_saying(cost.hours_after_best):
-        said.append(f"{hours(cost.hours_after_best or 0)} after the best eval")
+        said.append(f"about {hours(cost.hours_after_best or 0)} after the best eval")
     if _worth_saying(cost.hours_after_onset):
-        said.append(f"{hours(cost.hours_after_onset or 0)} after the trouble began")
+        said.append(f"about {hours(cost.hours_after_onset or 0)} after the trouble began")
     if _worth_saying(cost.hours_since_checkpoint):
-        said.append(f"{hours(cost.hours_since_checkpoint or 0)} since the last usable checkpoint")
+        said.append(f"about {hours(cost.hours_since_checkpoint or 0)} since the last usable checkpoint")
     if cost.gpu_hours_wasted and cost.gpu_hours_wasted >= 0.01:
         said.append(f"{number(cost.gpu_hours_wasted, 3)} GPU hours wasted")
     if cost.money_wasted and cost.money_wasted >= 0.01:

@@ -31,4 +31,4 @@ def length(run: Run) -> int:
 
 
 def _every(run: Run, times: int) -> int:
-    return max(1, round(length(run) / times))
+    return max(1, length(run) // times)

@@ -7,8 +7,10 @@ import numpy as np
 from lossdoctor.model import Scalar
 from lossdoctor.numerals import number, percent
 from lossdoctor.run import Run
-from lossdoctor.shapes.curve import curve_of, loss_curve
+from lossdoctor.run import task as tasks
+from lossdoctor.shapes.curve import curve_of, loss_curve, named_curve
 from lossdoctor.vitals.answer import Answer, good, unknown
+from lossdoctor.vitals.change import metric_changes
 from lossdoctor.vitals.progress import ENOUGH, OFTEN, settled
 from lossdoctor.vitals.words import of_rows
 
@@ -33,7 +35,7 @@ def steady(run: Run) -> Answer:
 def generalises(run: Run) -> Answer:
     signal = max(run.eval_losses(), key=lambda one: len(curve_of(one)), default=None)
     if signal is None or not len(evals := curve_of(signal)):
-        return unknown("There is no eval loss: overfitting cannot be seen.", "Evaluate every 5-10% of the steps.")
+        return _without_eval_loss(run)
     first, last, low = float(evals.values[0]), float(evals.values[-1]), int(np.argmin(evals.values))
     numbers: dict[str, Scalar] = {
         "signal": signal.name, "first": first, "last": last, "lowest": float(evals.values[low]), "lowest_step": int(evals.steps[low]),
@@ -50,6 +52,17 @@ def generalises(run: Run) -> Answer:
     if last - float(evals.values[low]) > ABOVE * abs(float(evals.values[low])):
         return unknown(f"{moved}; {lowest}. That is too far apart to call it good, and too unsteady to call it overfitting.", "", numbers)
     return good(f"{moved}; {lowest}.", numbers)
+
+
+def _without_eval_loss(run: Run) -> Answer:
+    if run.task == tasks.RL:
+        return unknown("Nothing here tells how the policy does in episodes of its own.", "Evaluate the policy in such episodes.")
+    metric = max(metric_changes(run), key=lambda change: change.rows, default=None)
+    if metric is None:
+        return unknown("There is no eval loss: overfitting cannot be seen.", "Evaluate every 5-10% of the steps.")
+    first, last = (number(float(value)) for value in named_curve(run, metric.signal).values[[0, -1]])
+    said = f"{metric.signal} went from {first} to {last} over {of_rows(metric.rows)}"
+    return unknown(f"{said}; there is no eval loss that shows overfitting early.", "Log the eval loss beside the metric.")
 
 
 def complete(run: Run) -> Answer:
@@ -78,7 +91,7 @@ def _by_epochs(run: Run) -> Answer:
 
 
 def machine(run: Run) -> Answer:
-    logged = [name for name, signal in run.signals.items() if name.startswith(MACHINE) and len(signal)]
+    logged = [name for name, signal in run.signals.items() if name.startswith(MACHINE) and len(signal) >= EVALS]
     if not logged:
         return unknown(
             "Throughput, memory and utilization were not logged.", "lossdoctor.callback logs them with the Hugging Face Trainer."

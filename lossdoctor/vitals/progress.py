@@ -56,7 +56,8 @@ def _lost_again(run: Run, change: Change) -> Level | None:
     curve = named_curve(run, change.signal)
     if not change.signal.endswith("loss") or len(curve) < TENTH:
         return None
-    best, ends = curve.best, min(change.first, change.last)
+    began = curve.head(max(1, min(FEWEST, len(curve) // TWENTIETH)))
+    best, ends = curve.best, min(max(change.first, began), change.last)
     clear = ends - best.value > max(LOST * abs(ends), SURE * hypot(best.error, curve.start.error))
     return best if clear else None
 
@@ -104,7 +105,7 @@ def kept(run: Run) -> Answer:
                 numbers,
             )
         return unknown(f"{stands}; around {run.unit} {best.step} it was {number(best.value)}.", "", numbers)
-    return good(f"{stands}, its best within the noise.", {"signal": name, "end": end.value})
+    return good(f"{stands}, and was never better beyond the noise.", {"signal": name, "end": end.value})
 
 
 def _last_eval_jumped(run: Run) -> tuple[float, float] | None:
@@ -156,7 +157,8 @@ def _moved(run: Run, change: Change) -> str:
         return f"{said(change.signal)} is {number(last)} in all {of_rows(change.rows)}." if first == last else f"{went}; its level stayed."
     if not change.first:
         return f"{went}."
-    margin = f" ± {percent(2 * change.error)}" if 0 < change.error < 1 / 2 else ""
+    base = max(abs(change.first), abs(change.last)) / abs(change.first)  # the error is of the larger level
+    margin = f" ± {percent(2 * base * change.error)}" if 0 < change.error < 1 / 2 else ""
     moved = f"{'+' if change.last > change.first else '-'}{percent(abs(change.last - change.first) / abs(change.first))}{margin}"
     single = change.rows < 2 * EIGHTHS  # an eighth of them is one row
     return f"{went} ({moved}{'' if single else ' between the medians of the first and the last eighth'})."

@@ -51,7 +51,7 @@ def test_what_is_unknown_speaks_neither_way():
 
 def test_two_that_stay_close_are_named_with_the_test_that_separates_them():
     ranked = rank(rule(cause("a", test="Do this at step {step}."), cause("b")), {"step": 40})
-    assert ranked[0].test == "Do this at step 40. The log alone does not tell it from this: It is b."
+    assert ranked[0].test == "Do this at step 40. The log alone cannot tell it from the next likely cause: It is b."
     clear = rank(rule(cause("a", test="Do this."), cause("b", prior="rare")), {})
     assert clear[0].test == "Do this."
 

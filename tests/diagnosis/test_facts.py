@@ -351,6 +351,6 @@ def test_who_reads_text(signals: tuple[str, ...], settings: dict[str, Scalar], r
 def test_what_is_suggested_gives_the_number_of_evals_and_rows_that_is_said(length: int):
     known = seen(run({"loss": ([1, length], [2.0, 1.0])}))
     assert known["evals_suggested"] == length // int(str(known["eval_steps_suggested"]))
-    assert 1 <= int(str(known["evals_suggested"])) <= 15
+    assert 1 <= int(str(known["evals_suggested"])) <= 20
     assert 1 <= int(str(known["save_steps_suggested"])) <= 100
-    assert int(str(known["rows_suggested"])) <= 300
+    assert int(str(known["rows_suggested"])) < 400

@@ -544,7 +544,7 @@ def short() -> Diagnosis:
         steps=50,
         epochs=0.1,
         task="causal LM",
-        gate=Gate(False, ("the data carry no verdict",)),
+        gate=Gate(False, ("the data do not allow a verdict",)),
         versions=VERSIONS,
     )
 

@@ -18,7 +18,7 @@ def test_a_failed_run_has_the_headings_of_a_postmortem_in_order() -> None:
     text = render([hockey_stick()], "md")
     headings = re.findall(r"^### (.*)$", text, re.MULTILINE)
     assert headings[:2] == ["Summary", "Vital signs"]
-    assert headings[2:] == ["Impact", "Root causes", "Trigger", "Detection", "Timeline", "Action items", "What was checked"]
+    assert headings[2:] == ["Impact", "Root causes", "Trigger", "Detection", "Notes", "Timeline", "Action items", "What was checked"]
     assert "- [ ] **Use checkpoint-400 (whole).**" in text
     assert "A could have been reported by a monitor at step 550" in text
     assert "num_train_epochs=1,  # was 3" in text

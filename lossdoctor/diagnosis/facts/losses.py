@@ -199,7 +199,7 @@ def _metric_constant(run: Run) -> bool | None:
     counted = [
         s
         for name, s in run.signals.items()
-        if name.startswith("eval/") and not name.endswith(("loss", "second", "runtime", "epoch", "samples"))
+        if name.startswith("eval/") and not name.endswith(("loss", "second", "time", "epoch", "samples"))
     ]
     usable = [s for s in counted if len(s) >= 3 and s.values[0] not in {0.0, 1.0}]
     return any(bool(np.ptp(s.values) == 0) for s in usable) if usable else None

@@ -67,12 +67,12 @@ class Scale:
         return [(v, self._label(v, step)) for v in values]
 
     def said(self, value: float) -> str:
-        """A value beside the axis: three digits in the axis' own power of ten; what is next to nothing on it is `~0`."""
+        """A value beside the axis: the four digits of a sentence, in the axis' own power of ten; what is next to nothing there is `~0`."""
         if not self.log and value and abs(value) < 0.005 * max(abs(self.low), abs(self.high)):
             return "~0"
         if self.log and 0 < value < 1e-3:
             return _power(value, 2)
-        return number(value / 10.0**self.exponent, 3) if self.exponent else number(value, 3)
+        return number(value / 10.0**self.exponent) if self.exponent else number(value)
 
     def _label(self, value: float, step: float) -> str:
         scaled, step = value / 10.0**self.exponent, step / 10.0**self.exponent

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from lossdoctor.errors import RuleError
 
@@ -45,6 +46,7 @@ class ClaimRule:
     unit: str = ""
 
 
+@cache
 def parse(text: str) -> ClaimRule:
     """Read one claim; raises `RuleError` where it is none."""
     if text.startswith("= "):

@@ -279,9 +279,9 @@ REASONS: dict[str, Callable[[Stand], bool]] = {
     "it is most of ln(vocabulary), where an untrained model starts": _unigram,
     "it is what an untrained language model scores": _untrained,
     "no language model that learns its task stays there": _foreign,
-    "neither the eval loss nor the accuracy has moved": _stuck,
+    "the eval loss and the accuracy have hardly moved": _stuck,
     "neither it nor the accuracy is better than a guess": _answers_like_a_guess,
-    "it fell within the first steps and has not moved since": _fell_at_once,
+    "it fell within the first steps and has hardly moved since": _fell_at_once,
     NOTHING: _nothing,
 }
 

@@ -93,7 +93,7 @@ def advise(run: Run, findings: Sequence[Finding]) -> CheckpointAdvice:
 def _resume(run: Run, newest: Checkpoint | None, best: int | None, spoiled: int | None) -> CheckpointAdvice:
     if newest is None:
         return CheckpointAdvice(best, _found_none(run), reason=f"{_none_usable(run, spoiled)}: start again from the beginning")
-    newer = sum(c.step > newest.step for c in run.checkpoints)
+    newer = sum(c.step > newest.step for c in _with_weights(run))
     left = f"; {newer} newer {'one is' if newer == 1 else 'ones are'} damaged or from after it" if newer else ""
     end = f"the end at {run.unit} {run.last_step}"
     trouble = end if spoiled is None else f"the trouble, which begins after {run.unit} {spoiled - 1}"
@@ -106,7 +106,7 @@ def _newest(checkpoint: Checkpoint) -> str:
 
 
 def _none_usable(run: Run, spoiled: int | None) -> str:
-    with_weights = [c for c in run.checkpoints if c.has_weights is not False]
+    with_weights = _with_weights(run)
     count = len(with_weights)
     if not count:
         return "no checkpoint with weights was found"
@@ -118,17 +118,21 @@ def _none_usable(run: Run, spoiled: int | None) -> str:
     return f"none of the {count} checkpoints here is both whole and from before the trouble"
 
 
+def _with_weights(run: Run) -> list[Checkpoint]:
+    """What was found of checkpoints: a state alone is none."""
+    return [c for c in run.checkpoints if c.has_weights is not False]
+
+
 def _found_none(run: Run) -> bool | None:
     """What "no usable one" means for `exists`: False where some were found, None where nobody looked at a directory with checkpoints."""
-    return False if run.checkpoints else None
+    return False if _with_weights(run) else None
 
 
 def _use_best(run: Run, rows: Signal | None, usable: Sequence[Checkpoint], best: int) -> CheckpointAdvice:
     lowest = f"the eval loss is lowest there{_among(rows, best)}"
     if not usable:
-        damaged = any(c.has_weights is not False for c in run.checkpoints)
-        found = "those found here are damaged" if damaged else "no checkpoint with weights was found here"
-        return CheckpointAdvice(best, False if damaged else None, reason=f"{lowest}; {found}")
+        found = "those found here are damaged" if _with_weights(run) else "no checkpoint with weights was found here"
+        return CheckpointAdvice(best, _found_none(run), reason=f"{lowest}; {found}")
     same = next((c for c in usable if c.step == best), None)
     if same is not None:
         return _on_disk(same, best, f"{lowest}{_unchecked(same)}", resume=False)
@@ -186,8 +190,7 @@ def _beside(unit: str, rows: Signal | None, step: int) -> str:
 
 def _last(newest: Checkpoint | None, run: Run, subject: str, verb: str) -> CheckpointAdvice:
     if newest is None:
-        damaged = any(c.has_weights is not False for c in run.checkpoints)
-        return CheckpointAdvice(reason=f"{subject} {verb}, and those found are damaged" if damaged else "")
+        return CheckpointAdvice(reason=f"{subject} {verb}, and those found are damaged" if _with_weights(run) else "")
     return _on_disk(newest, newest.step, f"{subject} {verb}: the {_newest(newest)}{_unchecked(newest)}", resume=False)
 
 

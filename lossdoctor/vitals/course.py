@@ -15,6 +15,7 @@ from lossdoctor.vitals.progress import ENOUGH, OFTEN, settled
 from lossdoctor.vitals.words import of_rows
 
 EVALS = 3  # that show a turn
+READINGS = 3  # of the machine; one is a mean of the whole run
 ABOVE = 0.25  # of the lowest eval loss: an end so far above it is not good, whether or not it is overfitting
 MACHINE = ("perf/", "gpu/")
 
@@ -91,10 +92,11 @@ def _by_epochs(run: Run) -> Answer:
 
 
 def machine(run: Run) -> Answer:
-    logged = [name for name, signal in run.signals.items() if name.startswith(MACHINE) and len(signal) >= EVALS]
+    some = [name for name, signal in run.signals.items() if name.startswith(MACHINE) and len(signal)]
+    logged = [name for name in some if len(run.signals[name]) >= READINGS]
     if not logged:
-        return unknown(
-            "Throughput, memory and utilization were not logged.", "lossdoctor.callback logs them with the Hugging Face Trainer."
-        )
+        rows = f": {of_rows(len(run.signals[some[0]]))} of {some[0]}" if some else ""
+        said = f"The machine was hardly logged{rows}." if some else "Throughput, memory and utilization were not logged."
+        return unknown(said, "lossdoctor.callback logs them with the Hugging Face Trainer.")
     names = ", ".join(logged[:3]) + (f" and {len(logged) - 3} more" if len(logged) > 3 else "")
     return good(f"No rule found a fault in what was logged of the machine ({names}).", {"signals": len(logged)})

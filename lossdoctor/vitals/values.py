@@ -55,7 +55,7 @@ def level(run: Run) -> Answer:
         if reward.seen and reward.first * reward.last > 0 and 3 * reward.gain >= 2:
             says = f"Nothing says what reward would be good, but from {number(reward.first)} to {number(reward.last)} is much in any scale."
             return good(says, {"reward": reward.last})
-        says = f"The reward ends at about {number(reward.last)}; nothing in the log says what would be good, and no loss does here."
+        says = f"The reward ends at about {number(reward.last)}; nothing in the log says what would be good."
         return unknown(says, "Compare with the reward of a baseline policy, or log the success rate of an eval.", {"reward": reward.last})
     if run.task == tasks.GAN and run.signal("train/loss") is None:
         names = " and ".join(signal.raw_name for signal in run.loss_candidates()[:2])

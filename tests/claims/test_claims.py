@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lossdoctor.analyze import Plan, examine_loaded, rulebook
+from lossdoctor.diagnosis.checkpoint import spoils
 from lossdoctor.diagnosis.diagnose import Options
 from lossdoctor.limits import LIMITS
 from lossdoctor.model import Claim, Diagnosis, Finding
@@ -83,7 +84,7 @@ def wrong_marks(run: Run, diagnosis: Diagnosis) -> Iterator[str]:
 
 def _trusted(diagnosis: Diagnosis) -> float:
     """The last step before weights may be spoiled."""
-    onsets = [f.onset_step for f in diagnosis.findings if f.onset_step is not None and f.severity == "error"]
+    onsets = [f.onset_step for f in diagnosis.findings if f.onset_step is not None and spoils(f)]
     best = [mark.step for mark in diagnosis.marks if mark.kind == "best-eval"]
     return float(max(best)) if best and onsets else np.inf
 
